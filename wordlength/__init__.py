@@ -1,0 +1,1 @@
+"""wordlength: hyperparameter search for quantization formats."""

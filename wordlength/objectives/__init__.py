@@ -1,0 +1,1 @@
+"""What one candidate costs: intelligibility and memory."""

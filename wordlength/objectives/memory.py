@@ -1,0 +1,28 @@
+"""The memory objective: bytes of all parameters packed at their widths.
+
+Each tensor is packed without gaps and starts on a byte boundary, so a layer's bytes add up to the
+model's and equal the exported payload. Activations are not stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+
+from wordlength.space import Candidate, SlotInfo
+
+
+def slot_bytes(info: SlotInfo, candidate: Candidate) -> int:
+    """Bytes of one slot's tensors in the candidate's format, side information included."""
+    fmt = candidate[info.slot]
+    return sum(-(-fmt.stored_bits(prod(shape)) // 8) for _, shape in info.tensors)
+
+
+def memory_bytes(slots: Iterable[SlotInfo], candidate: Candidate) -> int:
+    """Bytes of all parameters."""
+    return sum(slot_bytes(info, candidate) for info in slots)
+
+
+def float_bytes(slots: Iterable[SlotInfo]) -> int:
+    """Bytes of all parameters in float32."""
+    return sum(4 * info.count for info in slots)

@@ -1,0 +1,150 @@
+"""What goes to a worker and what comes back: frozen values that survive JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from wordlength.space import Candidate, Format, Role, Slot, parse_format
+
+
+class TrialState(StrEnum):
+    """How a trial ended."""
+
+    COMPLETE = "complete"
+    PRUNED = "pruned"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class TrialJob:
+    """One candidate to train and measure; `seed` fixes the order of the training windows."""
+
+    number: int
+    candidate: Candidate
+    seed: int = 0
+
+
+FIGURES = (
+    "overflow",
+    "underflow",
+    "precision",
+    "zero_gradient",
+    "max_magnitude",
+    "integer_bits_needed",
+    "minimum",
+    "maximum",
+    "mean",
+    "std",
+    "sqnr_db",
+)
+"""The numeric columns of a LayerAnalysis, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class LayerAnalysis:
+    """The fixed-point analysis of one slot after one epoch (terms: the package's numerics page).
+
+    Shares are between 0 and 1; `step` is 1 (parameters quantized) or 2 (everything); `epoch` counts
+    from 1 within its step; `histogram` maps floor(log2|x|) to the number of elements there.
+    """
+
+    slot: Slot
+    format: Format
+    step: int
+    epoch: int
+    count: int
+    overflow: float
+    underflow: float
+    precision: float
+    zero_gradient: float
+    max_magnitude: float
+    integer_bits_needed: int
+    minimum: float
+    maximum: float
+    mean: float
+    std: float
+    sqnr_db: float
+    histogram: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Name → number, in the order of FIGURES."""
+        return {name: float(getattr(self, name)) for name in FIGURES}
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; inverse of `from_dict`."""
+        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return plain | {"slot": str(self.slot), "format": str(self.format), "histogram": [list(p) for p in self.histogram]}
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> LayerAnalysis:
+        """Inverse of `to_dict`."""
+        return cls(
+            **{
+                **plain,
+                "slot": Slot.parse(plain["slot"]),
+                "format": parse_format(plain["format"]),
+                "histogram": tuple((int(b), int(n)) for b, n in plain["histogram"]),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TrialReport:
+    """All that is known of a finished trial.
+
+    `stoi_improvement` is None unless complete; `constraints` maps a gate to (worst figure − limit),
+    above zero if violated; `losses` are the mean training losses per epoch of step one, then two.
+    """
+
+    number: int
+    candidate: Candidate
+    state: TrialState
+    memory_bytes: int
+    stoi_improvement: float | None = None
+    stoi_standard_error: float | None = None
+    reason: str = ""
+    constraints: Mapping[str, float] = field(default_factory=dict)
+    losses: tuple[tuple[float, ...], ...] = ()
+    analyses: tuple[LayerAnalysis, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def last_analyses(self) -> tuple[LayerAnalysis, ...]:
+        """The newest analysis of every slot, in slot order."""
+        newest = {analysis.slot: analysis for analysis in self.analyses}
+        return tuple(newest[slot] for slot in self.candidate if slot in newest)
+
+    def worst(self, figure: str, role: Role | None = None) -> LayerAnalysis | None:
+        """The newest analysis with the largest `figure`, of one role or of all."""
+        rows = [row for row in self.last_analyses() if role in (None, row.slot.role)]
+        return max(rows, key=lambda row: row.figures[figure], default=None)
+
+    def to_json(self) -> str:
+        """JSON text; inverse of `from_json`."""
+        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        plain |= {
+            "candidate": self.candidate.to_dict(),
+            "constraints": dict(self.constraints),
+            "seconds": dict(self.seconds),
+            "analyses": [analysis.to_dict() for analysis in self.analyses],
+        }
+        return json.dumps(plain)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrialReport:
+        """Inverse of `to_json`."""
+        plain = json.loads(text)
+        return cls(
+            **{
+                **plain,
+                "candidate": Candidate.from_dict(plain["candidate"]),
+                "state": TrialState(plain["state"]),
+                "losses": tuple(tuple(step) for step in plain["losses"]),
+                "analyses": tuple(LayerAnalysis.from_dict(row) for row in plain["analyses"]),
+            }
+        )

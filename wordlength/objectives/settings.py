@@ -1,0 +1,76 @@
+"""What a study fixes for all its trials: training, analysis, gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+
+def _require(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be between {low:g} and {high:g}, but got {value:g}")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Float baseline and two-step quantized training (Klein et al. 2021, figure 2)."""
+
+    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}
+
+    baseline_epochs: int = 20
+    """Passes of the float baseline over the full training set; its best epoch is kept."""
+    step_one_epochs: int = 2
+    """Passes over the representative subset with weights and biases quantized."""
+    step_two_epochs: int = 2
+    """Passes over the representative subset with activations quantized too."""
+    batch_size: int = 128
+    """Windows per training step."""
+    learning_rate: float = 1e-3
+    """Adam's step size at the start of each training; it falls along a half cosine to a tenth."""
+
+    def __post_init__(self) -> None:
+        _require("baseline_epochs", self.baseline_epochs, 1, 10_000)
+        _require("step_one_epochs", self.step_one_epochs, 1, 10_000)
+        _require("step_two_epochs", self.step_two_epochs, 1, 10_000)
+        _require("batch_size", self.batch_size, 1, 65_536)
+        if not 0 < self.learning_rate <= 1:
+            raise ValueError(f"learning_rate must be above 0 and at most 1, but got {self.learning_rate:g}")
+
+
+@dataclass(frozen=True)
+class AnalysisSettings:
+    """The fixed-point analysis after every epoch."""
+
+    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}
+
+    windows: int = 256
+    """Training windows, spread over the representative subset, whose activations and gradients are analysed."""
+    precision_limit: float = 0.05
+    """Relative error above which a rounded value counts as a precision violation (5 % in the paper)."""
+
+    def __post_init__(self) -> None:
+        _require("windows", self.windows, 1, 100_000)
+        _require("precision_limit", self.precision_limit, 0, 1)
+
+
+@dataclass(frozen=True)
+class GateSettings:
+    """Largest shares, of any one layer and tensor, with which a trial goes on from step one to step two."""
+
+    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}
+
+    overflow: float = 0.25
+    """Share of values outside the format's range."""
+    underflow: float = 0.95
+    """Share of non-zero values too small to be represented."""
+    precision: float = 1.0
+    """Share of non-zero values in range that rounding moves by more than the precision limit."""
+
+    def __post_init__(self) -> None:
+        for name, limit in self.limits.items():
+            _require(name, limit, 0, 1)
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """Figure of the analysis → its limit."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -1,0 +1,185 @@
+"""Training: one traced step per model, for the float baseline and for both quantized steps.
+
+Windows are gathered from the frames inside the graph, so that 16-fold overlapping inputs are never
+materialised. The loss is the mean squared error of the mask.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from wordlength.objectives.audio import FrameSet
+from wordlength.objectives.settings import TrainingSettings
+
+HISTORY_FRAMES = 16
+"""Frames in one input window: the current and 15 past ones (Klein et al. 2021)."""
+PREDICTION_BATCH = 512
+
+
+class TrainingDiverged(RuntimeError):
+    """A loss or a weight stopped being a finite number; the message says where."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """A FrameSet on TensorFlow's side. `features`: (frames, 64); `targets`: (frames, 129)."""
+
+    features: tf.Tensor
+    targets: tf.Tensor
+    current: npt.NDArray[np.int32]
+    """Index of every window's current frame."""
+
+    @classmethod
+    def of(cls, frames: FrameSet) -> Windows:
+        """From NumPy frames."""
+        return cls(tf.constant(frames.features), tf.constant(frames.targets), frames.windows)
+
+    def inputs(self, index: tf.Tensor) -> tf.Tensor:
+        """(batch,) indices of current frames → (batch, 16, 64)."""
+        history = tf.range(1 - HISTORY_FRAMES, 1)
+        return tf.gather(self.features, index[:, tf.newaxis] + history[tf.newaxis, :])
+
+    def outputs(self, index: tf.Tensor) -> tf.Tensor:
+        """(batch,) indices of current frames → (batch, 129) target masks."""
+        return tf.gather(self.targets, index)
+
+
+class Trainer:
+    """Adam on one model and one set of windows; `reset` before each training makes runs independent."""
+
+    def __init__(self, model: Any, windows: Windows, settings: TrainingSettings) -> None:
+        self.model = model
+        self.windows = windows
+        self.settings = settings
+        self.traces = 0
+        self._optimizer = keras.optimizers.Adam(settings.learning_rate)
+        self._optimizer.build(model.trainable_variables)
+        # No XLA: on the CPU it made a step ten times slower.
+        self._step = tf.function(self._trace_step, jit_compile=False)
+
+    def reset(self) -> None:
+        """Forget the optimiser's state, without building it again."""
+        for variable in self._optimizer.variables:
+            if variable is not self._optimizer.learning_rate:
+                variable.assign(keras.ops.zeros_like(variable))
+
+    def train(self, epochs: int, seed: int, current: npt.NDArray[np.int32] | None = None) -> Iterator[float]:
+        """Train from the model's present weights; yields each epoch's mean loss.
+
+        `current`: the windows to train on (default all). The order of windows follows from `seed` alone;
+        the learning rate falls along a half cosine to a tenth. Raises TrainingDiverged.
+        """
+        self.reset()
+        current = self.windows.current if current is None else current
+        batch = min(self.settings.batch_size, len(current))
+        per_epoch = len(current) // batch
+        generator = np.random.default_rng(seed)
+        for epoch in range(epochs):
+            order = generator.permutation(current)
+            losses = [
+                self._step(
+                    tf.constant(order[number * batch : (number + 1) * batch]),
+                    tf.constant(self._rate((epoch * per_epoch + number) / (epochs * per_epoch)), tf.float32),
+                )
+                for number in range(per_epoch)
+            ]
+            yield self._mean(losses, epoch + 1)
+
+    def _rate(self, progress: float) -> float:
+        return self.settings.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+    def _mean(self, losses: list[tf.Tensor], epoch: int) -> float:
+        loss = float(tf.reduce_mean(tf.stack(losses)))
+        finite = all(bool(tf.reduce_all(tf.math.is_finite(v.value))) for v in self.model.trainable_variables)
+        if not (math.isfinite(loss) and finite):
+            what = f"loss is {loss}" if not math.isfinite(loss) else "a weight is not finite"
+            raise TrainingDiverged(f"training must stay finite, but {what} in epoch {epoch}")
+        return loss
+
+    def _trace_step(self, index: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:
+        self.traces += 1
+        self._optimizer.learning_rate.assign(learning_rate)
+        with tf.GradientTape() as tape:
+            loss = mask_error(self.windows.outputs(index), self.model(self.windows.inputs(index), training=True))
+        variables = self.model.trainable_variables
+        self._optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+
+class Predictor:
+    """A model's outputs for windows in order, from one traced graph of fixed batch."""
+
+    def __init__(self, model: Any, windows: Windows) -> None:
+        self.windows = windows
+        self.traces = 0
+        self._model = model
+        self._batch = tf.function(self._trace_batch, jit_compile=False)
+
+    def masks(self, current: npt.NDArray[np.int32] | None = None) -> npt.NDArray[np.float32]:
+        """(windows,) → (windows, 129) masks."""
+        current = self.windows.current if current is None else current
+        padded = np.pad(current, (0, -len(current) % PREDICTION_BATCH), mode="edge")
+        parts = [self._batch(tf.constant(part)).numpy() for part in padded.reshape(-1, PREDICTION_BATCH)]
+        return np.concatenate(parts)[: len(current)]
+
+    def error(self) -> float:
+        """Mean squared error of the masks over all windows."""
+        targets = tf.gather(self.windows.targets, self.windows.current).numpy()
+        return float(np.mean(np.square(self.masks() - targets, dtype=np.float64)))
+
+    def _trace_batch(self, index: tf.Tensor) -> tf.Tensor:
+        self.traces += 1
+        return self._model(self.windows.inputs(index), training=False)
+
+
+def mask_error(wanted: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
+    """Mean squared error over a batch of masks, both (batch, 129) → scalar."""
+    return tf.reduce_mean(tf.square(wanted - given))
+
+
+@dataclass(frozen=True)
+class FloatTraining:
+    """The float baseline's training: the weights of its best epoch and what it went through.
+
+    `losses`, `validation_errors`: mean squared mask error per epoch; `best_epoch` counts from 1.
+    """
+
+    weights: tuple[npt.NDArray[np.float32], ...]
+    losses: tuple[float, ...]
+    validation_errors: tuple[float, ...]
+    best_epoch: int
+
+
+def train_baseline(
+    model: Any,
+    train: Windows,
+    validation: Windows,
+    settings: TrainingSettings,
+    seed: int,
+    progress: Callable[[int, float, float], None] | None = None,
+) -> FloatTraining:
+    """Train the float model and leave it at the epoch of least validation error.
+
+    `progress(epoch, loss, validation_error)` is called after each epoch. Raises TrainingDiverged.
+    """
+    predictor = Predictor(model, validation)
+    losses: list[float] = []
+    errors: list[float] = []
+    best: list[Any] = model.get_weights()
+    for loss in Trainer(model, train, settings).train(settings.baseline_epochs, seed):
+        losses.append(loss)
+        errors.append(predictor.error())
+        if errors[-1] == min(errors):
+            best = model.get_weights()
+        if progress:
+            progress(len(losses), loss, errors[-1])
+    model.set_weights(best)
+    return FloatTraining(tuple(best), tuple(losses), tuple(errors), 1 + int(np.argmin(errors)))

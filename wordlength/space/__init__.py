@@ -1,0 +1,5 @@
+"""Which formats exist, and which a study may choose from."""
+
+from wordlength.space.candidate import Candidate
+from wordlength.space.formats import Fixed, Float32, Format, FormatError, PowerOfTwo, parse_format
+from wordlength.space.slots import ModelError, Role, Slot, SlotInfo, find_slots

@@ -1,0 +1,118 @@
+"""Slots: the quantizable tensors of a Keras model, found by layer type.
+
+A slot is one (layer, role). Slots share a format where hardware shares a word length: both kernels of
+a separable convolution belong to its layer's WEIGHTS slot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import prod
+from typing import Any
+
+
+class Role(StrEnum):
+    """What a slot's tensor is to its layer."""
+
+    WEIGHTS = "weights"
+    BIASES = "biases"
+    ACTIVATIONS = "activations"
+
+
+class ModelError(ValueError):
+    """A Keras model holds something that no format can be given to; the message names the layer."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Slot:
+    """One quantizable tensor: written `dense_1.weights`."""
+
+    layer: str
+    role: Role
+
+    def __str__(self) -> str:
+        return f"{self.layer}.{self.role}"
+
+    @classmethod
+    def parse(cls, text: str) -> Slot:
+        """Read `layer.role`. Raises ValueError naming the text."""
+        layer, _, role = text.rpartition(".")
+        if not layer or role not in tuple(Role):
+            raise ValueError(f"a slot is written LAYER.weights, .biases or .activations, but got {text!r}")
+        return cls(layer, Role(role))
+
+
+@dataclass(frozen=True, slots=True)
+class SlotInfo:
+    """A slot with what it stores.
+
+    `tensors`: attribute name on the layer → shape; empty for activations, which are not stored.
+    """
+
+    slot: Slot
+    tensors: tuple[tuple[str, tuple[int, ...]], ...]
+
+    @property
+    def count(self) -> int:
+        """Number of stored elements."""
+        return sum(prod(shape) for _, shape in self.tensors)
+
+
+KERNELS: dict[str, tuple[str, ...]] = {
+    "Dense": ("kernel",),
+    "Conv1D": ("kernel",),
+    "Conv2D": ("kernel",),
+    "DepthwiseConv2D": ("kernel",),
+    "SeparableConv1D": ("depthwise_kernel", "pointwise_kernel"),
+    "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel"),
+}
+"""Layer type → its kernel attributes. A layer type with weights that is not here is an error."""
+
+ACTIVATION_LAYERS = frozenset({"Activation", "ReLU", "LeakyReLU", "ELU", "Softmax"})
+
+
+def find_slots(model: Any) -> tuple[SlotInfo, ...]:
+    """Every quantizable tensor of a built functional or sequential Keras model, in layer order.
+
+    A layer with a kernel has WEIGHTS, BIASES if it has a bias, and ACTIVATIONS unless it is linear and
+    an activation layer follows, which then has the ACTIVATIONS slot. Raises ModelError naming a layer
+    with weights of unknown type, a nested model, or a layer used twice.
+    """
+    found: list[SlotInfo] = []
+    for layer in model.layers:
+        kind = type(layer).__name__
+        if kind in KERNELS:
+            _require_plain_use(layer)
+            kernels = tuple((name, tuple(getattr(layer, name).shape)) for name in KERNELS[kind])
+            found.append(SlotInfo(Slot(layer.name, Role.WEIGHTS), kernels))
+            if layer.use_bias:
+                found.append(SlotInfo(Slot(layer.name, Role.BIASES), (("bias", tuple(layer.bias.shape)),)))
+            if has_own_activation(layer) or not _feeds_activation_layer(layer):
+                found.append(SlotInfo(Slot(layer.name, Role.ACTIVATIONS), ()))
+        elif kind in ACTIVATION_LAYERS:
+            found.append(SlotInfo(Slot(layer.name, Role.ACTIVATIONS), ()))
+        elif layer.weights:
+            known = ", ".join(sorted(KERNELS))
+            raise ModelError(f"layers with weights must be one of {known}, but layer {layer.name!r} is a {kind}")
+    if not any(info.tensors for info in found):
+        raise ModelError(f"a model to quantize needs a layer with weights, but {model.name!r} has none")
+    return tuple(found)
+
+
+def has_own_activation(layer: Any) -> bool:
+    """Whether a kernel layer applies a non-linearity itself."""
+    return getattr(layer.activation, "__name__", "") != "linear"
+
+
+def _feeds_activation_layer(layer: Any) -> bool:
+    consumers = [node.operation for node in layer._outbound_nodes]
+    return bool(consumers) and all(type(consumer).__name__ in ACTIVATION_LAYERS for consumer in consumers)
+
+
+def _require_plain_use(layer: Any) -> None:
+    if len(layer._inbound_nodes) > 1:
+        uses = len(layer._inbound_nodes)
+        raise ModelError(f"a layer with weights must be used once, but {layer.name!r} is used {uses} times")
+    if getattr(layer, "groups", 1) != 1:
+        raise ModelError(f"convolutions must have groups=1 (QKeras has no others), but {layer.name!r} has {layer.groups}")
