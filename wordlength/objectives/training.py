@@ -17,10 +17,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from wordlength.objectives.audio import FrameSet
+from wordlength.objectives.audio.features import HISTORY_FRAMES
 from wordlength.objectives.settings import TrainingSettings
 
-HISTORY_FRAMES = 16
-"""Frames in one input window: the current and 15 past ones (Klein et al. 2021)."""
 PREDICTION_BATCH = 512
 
 
@@ -44,7 +43,7 @@ class Windows:
 
     def inputs(self, index: tf.Tensor) -> tf.Tensor:
         """(batch,) indices of current frames → (batch, 16, 64)."""
-        history = tf.range(1 - HISTORY_FRAMES, 1)
+        history = tf.range(-HISTORY_FRAMES, 1)
         return tf.gather(self.features, index[:, tf.newaxis] + history[tf.newaxis, :])
 
     def outputs(self, index: tf.Tensor) -> tf.Tensor:
@@ -130,11 +129,6 @@ class Predictor:
         parts = [self._batch(tf.constant(part)).numpy() for part in padded.reshape(-1, PREDICTION_BATCH)]
         return np.concatenate(parts)[: len(current)]
 
-    def error(self) -> float:
-        """Mean squared error of the masks over all windows."""
-        targets = tf.gather(self.windows.targets, self.windows.current).numpy()
-        return float(np.mean(np.square(self.masks() - targets, dtype=np.float64)))
-
     def _trace_batch(self, index: tf.Tensor) -> tf.Tensor:
         self.traces += 1
         return self._model(self.windows.inputs(index), training=False)
@@ -149,37 +143,31 @@ def mask_error(wanted: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
 class FloatTraining:
     """The float baseline's training: the weights of its best epoch and what it went through.
 
-    `losses`, `validation_errors`: mean squared mask error per epoch; `best_epoch` counts from 1.
+    `losses`: mean squared mask error per epoch; `scores`: STOI improvement on the validation mixtures
+    per epoch; `best_epoch` counts from 1.
     """
 
     weights: tuple[npt.NDArray[np.float32], ...]
     losses: tuple[float, ...]
-    validation_errors: tuple[float, ...]
+    scores: tuple[float, ...]
     best_epoch: int
 
 
 def train_baseline(
-    model: Any,
-    train: Windows,
-    validation: Windows,
-    settings: TrainingSettings,
-    seed: int,
-    progress: Callable[[int, float, float], None] | None = None,
-) -> FloatTraining:
-    """Train the float model and leave it at the epoch of least validation error.
+    model: Any, train: Windows, settings: TrainingSettings, seed: int, score: Callable[[], float]
+) -> Iterator[FloatTraining]:
+    """Train the float model; yields the state after every epoch and leaves the model at its best one.
 
-    `progress(epoch, loss, validation_error)` is called after each epoch. Raises TrainingDiverged.
+    The best epoch has the largest `score()`, which measures the model as it stands: the mask error on
+    unheard speakers turns upwards epochs before their intelligibility does. Raises TrainingDiverged.
     """
-    predictor = Predictor(model, validation)
     losses: list[float] = []
-    errors: list[float] = []
-    best: list[Any] = model.get_weights()
+    scores: list[float] = []
+    best: tuple[Any, ...] = ()
     for loss in Trainer(model, train, settings).train(settings.baseline_epochs, seed):
         losses.append(loss)
-        errors.append(predictor.error())
-        if errors[-1] == min(errors):
-            best = model.get_weights()
-        if progress:
-            progress(len(losses), loss, errors[-1])
-    model.set_weights(best)
-    return FloatTraining(tuple(best), tuple(losses), tuple(errors), 1 + int(np.argmin(errors)))
+        scores.append(score())
+        if scores[-1] == max(scores):
+            best = tuple(model.get_weights())
+        yield FloatTraining(best, tuple(losses), tuple(scores), 1 + int(np.argmax(scores)))
+    model.set_weights(list(best))

@@ -1,0 +1,166 @@
+"""The float baseline of a study: trained once, cached by the content of everything that decides it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wordlength.objectives.audio import PreparedData
+from wordlength.objectives.models import ModelSettings
+from wordlength.objectives.settings import TrainingSettings
+from wordlength.space import Slot, SlotInfo
+
+BASELINE_VERSION = 1
+"""Part of the cache key; raised when the same settings would give another baseline."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A trained float model and what the search needs to know of it.
+
+    `weights`: in Keras' order. `samples`: per slot, float values that its format will have to hold.
+    """
+
+    weights: tuple[npt.NDArray[np.float32], ...]
+    slots: tuple[SlotInfo, ...]
+    samples: Mapping[Slot, npt.NDArray[np.float32]]
+    stoi_improvement: float
+    stoi_standard_error: float
+    memory_bytes: int
+    losses: tuple[float, ...]
+    scores: tuple[float, ...]
+    best_epoch: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class BaselineProgress:
+    """After one epoch of the baseline's training."""
+
+    epoch: int
+    epochs: int
+    loss: float
+    stoi_improvement: float
+
+
+def baseline_digest(data: PreparedData, model: ModelSettings, training: TrainingSettings, seed: int) -> str:
+    """Names everything that decides the baseline: data content, network, its training, seed."""
+    decides = {
+        "version": BASELINE_VERSION,
+        "data": data.digest,
+        "model": asdict(model),
+        "epochs": training.baseline_epochs,
+        "batch_size": training.batch_size,
+        "learning_rate": training.learning_rate,
+        "seed": seed,
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def prepare_baseline(
+    data: PreparedData, model: ModelSettings, training: TrainingSettings, seed: int, cache: Path
+) -> Iterator[BaselineProgress | Baseline]:
+    """The baseline from the cache, or trained now: progress after each epoch, last the Baseline."""
+    digest = baseline_digest(data, model, training, seed)
+    path = cache / "baselines" / f"{digest}.npz"
+    known = load_baseline(path)
+    if known is None:
+        for state in _train(data, model, training, seed, digest):
+            if isinstance(state, Baseline):
+                save_baseline(state, path)
+            yield state
+    else:
+        yield known
+
+
+def _train(
+    data: PreparedData, settings: ModelSettings, training: TrainingSettings, seed: int, digest: str
+) -> Iterator[BaselineProgress | Baseline]:
+    from wordlength.objectives.memory import float_bytes
+    from wordlength.objectives.models import build_model
+    from wordlength.objectives.quantized_model import quantize
+    from wordlength.objectives.stoi import StoiMeter
+    from wordlength.objectives.training import Predictor, Windows, train_baseline
+
+    model = build_model(settings, seed)
+    windows = Windows.of(data.train)
+    predictor, meter = Predictor(model, Windows.of(data.validation.frames)), StoiMeter(data.validation)
+    states = train_baseline(model, windows, training, seed, lambda: meter.improvement(predictor.masks()).mean)
+    for state in states:
+        yield BaselineProgress(len(state.losses), training.baseline_epochs, state.losses[-1], state.scores[-1])
+    improvement = meter.improvement(predictor.masks())
+    quantized = quantize(model)
+    yield Baseline(
+        weights=state.weights,
+        slots=quantized.slots,
+        samples=_samples(quantized, windows, data.subset_windows, seed),
+        stoi_improvement=improvement.mean,
+        stoi_standard_error=improvement.standard_error,
+        memory_bytes=float_bytes(quantized.slots),
+        losses=state.losses,
+        scores=state.scores,
+        best_epoch=state.best_epoch,
+        digest=digest,
+    )
+
+
+def spread(windows: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.int32]:
+    """At most `count` of the windows, evenly spaced over all of them."""
+    return windows[np.linspace(0, len(windows) - 1, min(count, len(windows))).astype(int)]
+
+
+def _samples(
+    quantized: Any, windows: Any, subset: npt.NDArray[np.int32], seed: int
+) -> dict[Slot, npt.NDArray[np.float32]]:
+    import tensorflow as tf
+
+    from wordlength.objectives.proposals import sample
+
+    *taps, _ = quantized.taps(windows.inputs(tf.constant(spread(subset, 256))), training=False)
+    values = {slot: tap.numpy() for slot, tap in zip(quantized.activation_slots, taps, strict=True)}
+    for info in quantized.slots:
+        if info.tensors:
+            tensors = [np.ravel(variable.numpy()) for variable in quantized.parameters(info.slot)]
+            values[info.slot] = np.concatenate(tensors)
+    return {info.slot: sample(values[info.slot], seed) for info in quantized.slots}
+
+
+def save_baseline(baseline: Baseline, path: Path) -> None:
+    """Write atomically: a killed process leaves the old file or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plain = {
+        name: getattr(baseline, name)
+        for name in ("stoi_improvement", "stoi_standard_error", "memory_bytes", "losses", "scores", "best_epoch", "digest")
+    }
+    plain["slots"] = [[str(info.slot), [[name, list(shape)] for name, shape in info.tensors]] for info in baseline.slots]
+    arrays = {f"weight_{number}": weight for number, weight in enumerate(baseline.weights)}
+    arrays |= {f"sample_{slot}": values for slot, values in baseline.samples.items()}
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as handle:
+        np.savez(handle, meta=np.array(json.dumps(plain)), allow_pickle=False, **arrays)
+    os.replace(handle.name, path)
+
+
+def load_baseline(path: Path) -> Baseline | None:
+    """Inverse of `save_baseline`; None if the file is missing or damaged, so that it is made again."""
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            plain = json.loads(str(stored["meta"]))
+            weights = tuple(stored[f"weight_{n}"] for n in range(sum(name.startswith("weight_") for name in stored)))
+            samples = {Slot.parse(n.removeprefix("sample_")): stored[n] for n in stored if n.startswith("sample_")}
+    except (OSError, ValueError, KeyError):
+        return None
+    slots = tuple(
+        SlotInfo(Slot.parse(slot), tuple((name, tuple(shape)) for name, shape in tensors))
+        for slot, tensors in plain.pop("slots")
+    )
+    plain |= {"losses": tuple(plain["losses"]), "scores": tuple(plain["scores"])}
+    return Baseline(weights=weights, samples=samples, slots=slots, **plain)

@@ -1,0 +1,137 @@
+"""The whole life of a trial, after Klein, Kantic & Blume 2021, figure 2."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from wordlength.objectives.analysis import Analyser, gate_constraints, gate_reason
+from wordlength.objectives.audio import PreparedData
+from wordlength.objectives.baseline import Baseline, spread
+from wordlength.objectives.memory import memory_bytes
+from wordlength.objectives.models import ModelSettings, build_model
+from wordlength.objectives.quantized_model import QuantizedModel, quantize
+from wordlength.objectives.report import LayerAnalysis, TrialJob, TrialReport, TrialState
+from wordlength.objectives.settings import AnalysisSettings, GateSettings, TrainingSettings
+from wordlength.objectives.stoi import StoiMeter
+from wordlength.objectives.training import Predictor, Trainer, TrainingDiverged, Windows
+from wordlength.space import Candidate
+
+Weights = tuple[npt.NDArray[np.float32], ...]
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What all trials of a study share."""
+
+    model: ModelSettings
+    training: TrainingSettings
+    analysis: AnalysisSettings
+    gate: GateSettings
+
+
+@dataclass
+class _Course:
+    """What a trial has gone through so far."""
+
+    losses: list[tuple[float, ...]] = field(default_factory=list)
+    analyses: list[LayerAnalysis] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, phase: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - started
+
+
+class Evaluator:
+    """Keeps data, model and graphs warm; one `evaluate` per candidate, none depending on those before."""
+
+    def __init__(self, data: PreparedData, baseline: Baseline, settings: EvaluationSettings) -> None:
+        self._settings = settings
+        self._baseline = baseline
+        self.float_model = build_model(settings.model, seed=0)
+        self.float_model.set_weights(list(baseline.weights))
+        self.quantized: QuantizedModel = quantize(self.float_model)
+        train = Windows.of(data.train)
+        self._subset = data.subset_windows
+        self._trainer = Trainer(self.quantized.model, train, settings.training)
+        self._predictor = Predictor(self.quantized.model, Windows.of(data.validation.frames))
+        analysed = spread(data.subset_windows, settings.analysis.windows)
+        self._analyser = Analyser(self.quantized, train, analysed, settings.analysis)
+        self._meter = StoiMeter(data.validation)
+
+    @property
+    def traces(self) -> dict[str, int]:
+        """How often each graph was traced: never more than once."""
+        return {
+            "training": self._trainer.traces,
+            "analysis": self._analyser.traces,
+            "prediction": self._predictor.traces,
+        }
+
+    def evaluate(self, job: TrialJob) -> tuple[TrialReport, Weights]:
+        """Two-step training, analysis and both objectives of one candidate, and the trained float weights.
+
+        A diverged training comes back as a failed report; other exceptions are the caller's.
+        """
+        course = _Course()
+        candidate = job.candidate
+        self.quantized.model.set_weights(list(self._baseline.weights))
+        outcome: dict[str, Any] = {"state": TrialState.COMPLETE}
+        try:
+            self._train(course, candidate.parameters_only(), candidate, step=1, seed=job.seed)
+            constraints = gate_constraints(course.analyses[-len(candidate) :], self._settings.gate)
+            outcome["constraints"] = {figure: excess for figure, (excess, _) in constraints.items()}
+            if reason := gate_reason(constraints):
+                outcome |= {"state": TrialState.PRUNED, "reason": reason}
+            else:
+                self._train(course, candidate, candidate, step=2, seed=job.seed)
+                outcome |= self._measure(course)
+        except TrainingDiverged as error:
+            outcome |= {"state": TrialState.FAILED, "reason": str(error)}
+        report = TrialReport(
+            number=job.number,
+            candidate=candidate,
+            memory_bytes=memory_bytes(self._baseline.slots, candidate),
+            losses=tuple(course.losses),
+            analyses=tuple(course.analyses),
+            seconds=course.seconds,
+            **outcome,
+        )
+        return report, tuple(self.quantized.model.get_weights())
+
+    def measure(self, candidate: Candidate, weights: Weights) -> float:
+        """STOI improvement of given weights in given formats, without training."""
+        self.quantized.model.set_weights(list(weights))
+        self.quantized.assign(candidate)
+        return self._meter.improvement(self._predictor.masks()).mean
+
+    def _train(self, course: _Course, formats: Candidate, analysed: Candidate, step: int, seed: int) -> None:
+        self.quantized.assign(formats)
+        training = self._settings.training
+        epochs = training.step_one_epochs if step == 1 else training.step_two_epochs
+        losses: list[float] = []
+        states = self._trainer.train(epochs, seed=2 * seed + step, current=self._subset)
+        for epoch in range(1, epochs + 1):
+            with course.timed(f"step{step}_training"):
+                losses.append(next(states))
+            with course.timed(f"step{step}_analysis"):
+                course.analyses.extend(self._analyser.analyse(analysed, step, epoch))
+        course.losses.append(tuple(losses))
+
+    def _measure(self, course: _Course) -> dict[str, float]:
+        with course.timed("prediction"):
+            masks = self._predictor.masks()
+        if not np.isfinite(masks).all():
+            raise TrainingDiverged("the trained model's outputs must be finite, but some are not")
+        with course.timed("stoi"):
+            improvement = self._meter.improvement(masks)
+        return {"stoi_improvement": improvement.mean, "stoi_standard_error": improvement.standard_error}

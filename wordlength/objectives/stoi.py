@@ -1,0 +1,49 @@
+"""The intelligibility objective: STOI improvement of masked over noisy speech.
+
+Per mixture STOI(clean, enhanced) − STOI(clean, noisy), by pystoi (Taal et al. 2011, not extended), at
+16 kHz; `enhanced` is the noisy spectrum times the mask, back in time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from pystoi import stoi
+
+from wordlength.objectives.audio import SAMPLE_RATE_HZ, MixtureSet
+from wordlength.objectives.audio.features import istft, stft
+
+
+@dataclass(frozen=True)
+class StoiImprovement:
+    """Mean over mixtures, its standard error, and the improvement of every mixture (m,)."""
+
+    mean: float
+    standard_error: float
+    per_mixture: npt.NDArray[np.float64]
+
+
+class StoiMeter:
+    """Measures masks on a fixed set of mixtures; the noisy spectra are computed once."""
+
+    def __init__(self, mixtures: MixtureSet) -> None:
+        self._mixtures = mixtures
+        self._spectra = [stft(mixtures.mixture(number)[1]) for number in range(len(mixtures))]
+
+    def improvement(self, masks: npt.NDArray[np.float32]) -> StoiImprovement:
+        """Masks of all windows in order (windows, 129) → improvement.
+
+        Raises ValueError if a mask is not finite, since pystoi would answer with a number all the same.
+        """
+        if not np.isfinite(masks).all():
+            raise ValueError("masks must be finite, but the model's outputs are not")
+        counts = [len(spectrum) for spectrum in self._spectra]
+        gains = np.empty(len(counts))
+        for number, mask in enumerate(np.split(masks, np.cumsum(counts)[:-1])):
+            clean, _ = self._mixtures.mixture(number)
+            enhanced = istft(self._spectra[number] * mask, len(clean))
+            gains[number] = stoi(clean, enhanced, SAMPLE_RATE_HZ) - self._mixtures.noisy_stoi[number]
+        error = float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else 0.0
+        return StoiImprovement(float(gains.mean()), error, gains)
