@@ -115,7 +115,8 @@ def _train(
 
 def spread(windows: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.int32]:
     """At most `count` of the windows, evenly spaced over all of them."""
-    return windows[np.linspace(0, len(windows) - 1, min(count, len(windows))).astype(int)]
+    chosen = np.linspace(0, len(windows) - 1, min(count, len(windows))).astype(int)
+    return np.asarray(windows[chosen], np.int32)
 
 
 def _samples(
@@ -139,9 +140,19 @@ def save_baseline(baseline: Baseline, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     plain = {
         name: getattr(baseline, name)
-        for name in ("stoi_improvement", "stoi_standard_error", "memory_bytes", "losses", "scores", "best_epoch", "digest")
+        for name in (
+            "stoi_improvement",
+            "stoi_standard_error",
+            "memory_bytes",
+            "losses",
+            "scores",
+            "best_epoch",
+            "digest",
+        )
     }
-    plain["slots"] = [[str(info.slot), [[name, list(shape)] for name, shape in info.tensors]] for info in baseline.slots]
+    plain["slots"] = [
+        [str(info.slot), [[name, list(shape)] for name, shape in info.tensors]] for info in baseline.slots
+    ]
     arrays = {f"weight_{number}": weight for number, weight in enumerate(baseline.weights)}
     arrays |= {f"sample_{slot}": values for slot, values in baseline.samples.items()}
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as handle:

@@ -9,31 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from wordlength.objectives.analysis import Analyser, gate_constraints, gate_reason
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, spread
 from wordlength.objectives.memory import memory_bytes
-from wordlength.objectives.models import ModelSettings, build_model
+from wordlength.objectives.models import build_model
 from wordlength.objectives.quantized_model import QuantizedModel, quantize
-from wordlength.objectives.report import LayerAnalysis, TrialJob, TrialReport, TrialState
-from wordlength.objectives.settings import AnalysisSettings, GateSettings, TrainingSettings
+from wordlength.objectives.report import LayerAnalysis, TrialJob, TrialReport, TrialState, Weights
+from wordlength.objectives.settings import EvaluationSettings
 from wordlength.objectives.stoi import StoiMeter
 from wordlength.objectives.training import Predictor, Trainer, TrainingDiverged, Windows
 from wordlength.space import Candidate
-
-Weights = tuple[npt.NDArray[np.float32], ...]
-
-
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """What all trials of a study share."""
-
-    model: ModelSettings
-    training: TrainingSettings
-    analysis: AnalysisSettings
-    gate: GateSettings
 
 
 @dataclass
@@ -108,11 +95,9 @@ class Evaluator:
         )
         return report, tuple(self.quantized.model.get_weights())
 
-    def measure(self, candidate: Candidate, weights: Weights) -> float:
-        """STOI improvement of given weights in given formats, without training."""
-        self.quantized.model.set_weights(list(weights))
-        self.quantized.assign(candidate)
-        return self._meter.improvement(self._predictor.masks()).mean
+    def measure_model(self, model: Any) -> float:
+        """STOI improvement of any Keras model with this study's inputs and outputs, as it is."""
+        return self._meter.improvement(Predictor(model, self._predictor.windows).masks()).mean
 
     def _train(self, course: _Course, formats: Candidate, analysed: Candidate, step: int, seed: int) -> None:
         self.quantized.assign(formats)

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import qkeras
 
+from wordlength.objectives.report import Weights
 from wordlength.space import Candidate, Format, ModelError, Role, Slot, SlotInfo, find_slots
 from wordlength.space.quantizers import FormatQuantizer
 from wordlength.space.slots import KERNELS, has_own_activation
@@ -70,13 +71,15 @@ def quantize(float_model: Any) -> QuantizedModel:
     model.set_weights(float_model.get_weights())
     order = [info.slot for info in slots if info.slot.role is Role.ACTIVATIONS]
     inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
-    return QuantizedModel(model, keras.Model(inputs, [*(taps[slot] for slot in order), *model.outputs]), slots, quantizers)
+    return QuantizedModel(
+        model, keras.Model(inputs, [*(taps[slot] for slot in order), *model.outputs]), slots, quantizers
+    )
 
 
-def frozen(source: QuantizedModel, float_model: Any, candidate: Candidate) -> QuantizedModel:
-    """An independent copy of `source` with the candidate's formats, for saving."""
+def frozen(weights: Weights, float_model: Any, candidate: Candidate) -> QuantizedModel:
+    """A model of its own with these weights and formats, for saving."""
     copy = quantize(float_model)
-    copy.model.set_weights(source.model.get_weights())
+    copy.model.set_weights(list(weights))
     copy.assign(candidate)
     return copy
 

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from wordlength.space import Candidate, Format, Role, Slot, parse_format
+
+
+Weights = tuple[npt.NDArray[np.float32], ...]
+"""A model's float weights, in Keras' order."""
 
 
 class TrialState(StrEnum):
@@ -79,7 +86,11 @@ class LayerAnalysis:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; inverse of `from_dict`."""
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        return plain | {"slot": str(self.slot), "format": str(self.format), "histogram": [list(p) for p in self.histogram]}
+        return plain | {
+            "slot": str(self.slot),
+            "format": str(self.format),
+            "histogram": [list(p) for p in self.histogram],
+        }
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> LayerAnalysis:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import ClassVar
+
+from wordlength.objectives.models import ModelSettings
+from wordlength.strict import STRICT
 
 
 def _require(name: str, value: float, low: float, high: float) -> None:
@@ -15,7 +19,7 @@ def _require(name: str, value: float, low: float, high: float) -> None:
 class TrainingSettings:
     """Float baseline and two-step quantized training (Klein et al. 2021, figure 2)."""
 
-    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}
+    __pydantic_config__: ClassVar = STRICT
 
     baseline_epochs: int = 20
     """Passes of the float baseline over the full training set; its best epoch is kept."""
@@ -41,7 +45,7 @@ class TrainingSettings:
 class AnalysisSettings:
     """The fixed-point analysis after every epoch."""
 
-    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}
+    __pydantic_config__: ClassVar = STRICT
 
     windows: int = 256
     """Training windows, spread over the representative subset, whose activations and gradients are analysed."""
@@ -57,7 +61,7 @@ class AnalysisSettings:
 class GateSettings:
     """Largest shares, of any one layer and tensor, with which a trial goes on from step one to step two."""
 
-    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}
+    __pydantic_config__: ClassVar = STRICT
 
     overflow: float = 0.25
     """Share of values outside the format's range."""
@@ -74,3 +78,13 @@ class GateSettings:
     def limits(self) -> Mapping[str, float]:
         """Figure of the analysis → its limit."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """What all trials of a study share."""
+
+    model: ModelSettings
+    training: TrainingSettings
+    analysis: AnalysisSettings
+    gate: GateSettings

@@ -2,4 +2,24 @@
 
 from wordlength.space.candidate import Candidate
 from wordlength.space.formats import Fixed, Float32, Format, FormatError, PowerOfTwo, parse_format
+from wordlength.space.search_space import Anchors, KindRange, SearchSpace, SlotRange
 from wordlength.space.slots import ModelError, Role, Slot, SlotInfo, find_slots
+
+__all__ = [
+    "Anchors",
+    "Candidate",
+    "Fixed",
+    "Float32",
+    "Format",
+    "FormatError",
+    "KindRange",
+    "ModelError",
+    "PowerOfTwo",
+    "Role",
+    "SearchSpace",
+    "Slot",
+    "SlotInfo",
+    "SlotRange",
+    "find_slots",
+    "parse_format",
+]

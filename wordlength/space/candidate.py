@@ -54,9 +54,7 @@ class Candidate(Mapping[Slot, Format]):
 
     def parameters_only(self) -> Candidate:
         """The candidate of step one: weights and biases as here, activations in float32."""
-        return Candidate(
-            tuple((slot, Float32() if slot.role is Role.ACTIVATIONS else fmt) for slot, fmt in self.pairs)
-        )
+        return Candidate(tuple((slot, Float32() if slot.role is Role.ACTIVATIONS else fmt) for slot, fmt in self.pairs))
 
     @property
     def digest(self) -> str:

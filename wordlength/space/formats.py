@@ -16,11 +16,13 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+
+from wordlength.errors import WordlengthError
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -35,7 +37,7 @@ _SQRT2_FRACTION = 0x3504F3
 """Fraction bits of the largest float32 below the square root of two: where log2 rounding turns."""
 
 
-class FormatError(ValueError):
+class FormatError(WordlengthError, ValueError):
     """A format's numbers or its text break a rule; the message names rule and value."""
 
 
@@ -146,7 +148,7 @@ class Fixed(Format):
     @property
     def highest_code(self) -> int:
         """Integer code of `highest`."""
-        return 2 ** (self.bits - int(self.signed)) - 1
+        return int(2 ** (self.bits - int(self.signed))) - 1
 
     @property
     def lowest(self) -> float:
@@ -169,9 +171,9 @@ class Fixed(Format):
     def round(self, values: npt.ArrayLike) -> FloatArray:
         # Scaling by a power of two is exact, so the only rounding is rint's (half to even).
         with np.errstate(over="ignore"):
-            codes = np.rint(np.ldexp(_checked(values), -self.step_exponent))
+            codes: FloatArray = np.rint(np.ldexp(_checked(values), -self.step_exponent))
         clipped = np.clip(codes, np.float32(self.lowest_code), np.float32(self.highest_code_float32))
-        return np.ldexp(clipped, self.step_exponent).astype(np.float32)
+        return np.asarray(np.ldexp(clipped, self.step_exponent), np.float32)
 
     def __str__(self) -> str:
         return f"{'fixed' if self.signed else 'ufixed'}<{self.bits},{self.integer_bits}>"
@@ -202,7 +204,7 @@ class PowerOfTwo(Format):
     @property
     def min_exponent(self) -> int:
         """Smallest exponent the bits reach."""
-        return max(self.max_exponent - 2 ** (self.bits - 1) + 1, MIN_NORMAL_EXPONENT)
+        return max(self.max_exponent - int(2 ** (self.bits - 1)) + 1, MIN_NORMAL_EXPONENT)
 
     @property
     def lowest(self) -> float:
@@ -222,12 +224,13 @@ class PowerOfTwo(Format):
         magnitude = pattern & np.int32(0x7FFFFFFF)
         exponent = ((magnitude.astype(np.int64) + (0x800000 - 1 - _SQRT2_FRACTION)) >> 23) - 127
         power = np.ldexp(np.float32(1), np.clip(exponent, self.min_exponent, self.max_exponent))
-        return np.where((pattern < 0) & (magnitude != 0), -power, power).astype(np.float32)
+        return np.asarray(np.where((pattern < 0) & (magnitude != 0), -power, power), np.float32)
 
     def __str__(self) -> str:
         return f"po2<{self.bits},{self.max_exponent}>"
 
 
+@lru_cache(4096)
 def parse_format(text: str) -> Format:
     """Read `fixed<16,2>`, `ufixed<8,1>`, `po2<4,-1>` or `float32`; `fixed:16,2` saves quoting in a shell.
 
@@ -257,7 +260,9 @@ _FORMS = ", ".join(form for form, _, _ in _READERS.values())
 def _checked(values: npt.ArrayLike) -> FloatArray:
     array = np.asarray(values, dtype=np.float32)
     if np.isnan(array).any():
-        raise FormatError(f"values to round must be numbers, but got NaN in {int(np.isnan(array).sum())} of {array.size}")
+        raise FormatError(
+            f"values to round must be numbers, but got NaN in {int(np.isnan(array).sum())} of {array.size}"
+        )
     tiny = np.float32(np.finfo(np.float32).tiny)
     return np.where(np.abs(array) < tiny, np.float32(0), array)
 

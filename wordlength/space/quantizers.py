@@ -64,7 +64,7 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
                 self._kind.assign(_PO2)
             case _:
                 raise FormatError(f"formats with a quantizer are float32, fixed and po2, but got {fmt}")
-        self._range.assign(np.float32([fmt.lowest, fmt.highest, fmt.smallest_magnitude]))
+        self._range.assign(np.array([fmt.lowest, fmt.highest, fmt.smallest_magnitude], np.float32))
         self._format = fmt
 
     @property
@@ -94,7 +94,7 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
         return tf.switch_case(tf.convert_to_tensor(self._kind), branches)
 
     def __call__(self, x: Any) -> tf.Tensor:
-        @tf.custom_gradient
+        @tf.custom_gradient  # type: ignore[untyped-decorator]
         def straight_through(x: tf.Tensor) -> tuple[tf.Tensor, Any]:
             def gradient(upstream: tf.Tensor) -> tf.Tensor:
                 if not self.clip_gradient:
@@ -116,7 +116,9 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
         magnitude = tf.bitwise.bitwise_and(pattern, _MAGNITUDE_MASK)
         carried = tf.cast(magnitude, tf.uint32) + (_SMALLEST_NORMAL - 1 - _SQRT2_FRACTION)
         exponent = tf.cast(tf.bitwise.right_shift(carried, tf.constant(_FRACTION_BITS, tf.uint32)), tf.int32)
-        power = tf.bitwise.left_shift(tf.clip_by_value(exponent, self._exponents[0], self._exponents[1]), _FRACTION_BITS)
+        power = tf.bitwise.left_shift(
+            tf.clip_by_value(exponent, self._exponents[0], self._exponents[1]), _FRACTION_BITS
+        )
         # The sign bit goes through except for −0 and denormals, which count as zero and so as positive.
         sign = tf.where(magnitude >= _SMALLEST_NORMAL, tf.bitwise.bitwise_and(pattern, tf.int32.min), 0)
         return tf.bitcast(tf.bitwise.bitwise_or(power, sign), tf.float32)

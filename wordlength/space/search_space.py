@@ -12,11 +12,12 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from wordlength.space.candidate import Candidate
 from wordlength.space.formats import MAX_FIXED_BITS, MAX_PO2_BITS, MAX_POSITION, Fixed, Format, FormatError, PowerOfTwo
 from wordlength.space.slots import Role, Slot
+from wordlength.strict import STRICT
 
 KINDS = ("fixed", "po2")
 _MAX_BITS = {"fixed": MAX_FIXED_BITS, "po2": MAX_PO2_BITS}
@@ -34,7 +35,7 @@ class SuggestsParameters(Protocol):
 class KindRange:
     """Widths and offsets to search for one kind; both ends belong to the range."""
 
-    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}
+    __pydantic_config__: ClassVar = STRICT
 
     bits: tuple[int, int]
     """Smallest and largest width in bits, sign included."""
@@ -57,7 +58,7 @@ class KindRange:
 class SlotRange:
     """The kinds a slot may take, each with its ranges; at least one."""
 
-    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}
+    __pydantic_config__: ClassVar = STRICT
 
     fixed: KindRange | None = None
     """Fixed point."""
@@ -178,5 +179,3 @@ class SearchSpace:
                         f"{group.prefix}.{kind}.offset": offset,
                     }
         return None
-
-

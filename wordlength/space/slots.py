@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from math import prod
 from typing import Any
+
+from wordlength.errors import WordlengthError
 
 
 class Role(StrEnum):
@@ -20,7 +23,7 @@ class Role(StrEnum):
     ACTIVATIONS = "activations"
 
 
-class ModelError(ValueError):
+class ModelError(WordlengthError, ValueError):
     """A Keras model holds something that no format can be given to; the message names the layer."""
 
 
@@ -35,6 +38,7 @@ class Slot:
         return f"{self.layer}.{self.role}"
 
     @classmethod
+    @lru_cache(4096)
     def parse(cls, text: str) -> Slot:
         """Read `layer.role`. Raises ValueError naming the text."""
         layer, _, role = text.rpartition(".")
@@ -115,4 +119,6 @@ def _require_plain_use(layer: Any) -> None:
         uses = len(layer._inbound_nodes)
         raise ModelError(f"a layer with weights must be used once, but {layer.name!r} is used {uses} times")
     if getattr(layer, "groups", 1) != 1:
-        raise ModelError(f"convolutions must have groups=1 (QKeras has no others), but {layer.name!r} has {layer.groups}")
+        raise ModelError(
+            f"convolutions must have groups=1 (QKeras has no others), but {layer.name!r} has {layer.groups}"
+        )

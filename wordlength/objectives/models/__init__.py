@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
+
+from wordlength.strict import STRICT
 
 
 @dataclass(frozen=True)
 class ModelSettings:
     """Which network a study quantizes. The defaults are the case study of Klein et al. 2021."""
 
-    __pydantic_config__ = {"extra": "forbid", "use_attribute_docstrings": True}
+    __pydantic_config__: ClassVar = STRICT
 
     name: str = "irm_cnn"
     """The network; `irm_cnn` estimates an ideal ratio mask from log-Mel frames."""

@@ -1,0 +1,220 @@
+import itertools
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wordlength.search.front import (
+    Baseline,
+    FrontPoint,
+    hypervolume,
+    knee,
+    layer_table,
+    markdown_table,
+    pareto_front,
+    parse_bytes,
+    pick,
+    saved_percent,
+)
+from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, Slot
+
+NOTHING = Candidate.of({})
+
+
+def points(*pairs: tuple[int, float]) -> list[FrontPoint]:
+    """Points by (memory in bytes, improvement), numbered from 0."""
+    return [FrontPoint(n, stoi, memory, NOTHING) for n, (memory, stoi) in enumerate(pairs)]
+
+
+def numbers(found):
+    return [point.number for point in found]
+
+
+# Few distinct values, so that ties and equal points are common.
+clouds = st.lists(st.tuples(st.integers(1, 12), st.integers(-6, 6)), max_size=12).map(lambda pairs: points(*pairs))
+
+
+def dominates(a: FrontPoint, b: FrontPoint) -> bool:
+    at_least = a.stoi_improvement >= b.stoi_improvement and a.memory_bytes <= b.memory_bytes
+    return at_least and (a.stoi_improvement, a.memory_bytes) != (b.stoi_improvement, b.memory_bytes)
+
+
+def test_front_keeps_the_unbeaten_in_order_of_memory():
+    cloud = points((300, 0.03), (100, 0.01), (200, 0.005), (100, 0.008), (250, 0.03))
+    assert numbers(pareto_front(cloud)) == [1, 4]
+
+
+def test_of_equal_points_the_lowest_number_stays():
+    cloud = points((100, 0.01), (100, 0.01), (100, 0.01))
+    assert numbers(pareto_front(reversed(cloud))) == [0]
+
+
+@given(clouds)
+def test_front_is_what_the_definition_says(cloud):
+    front = pareto_front(cloud)
+    unbeaten = [p for p in cloud if not any(dominates(q, p) for q in cloud)]
+    assert {(p.memory_bytes, p.stoi_improvement) for p in front} == {
+        (p.memory_bytes, p.stoi_improvement) for p in unbeaten
+    }
+    for member in front:
+        twins = [
+            p for p in cloud if (p.memory_bytes, p.stoi_improvement) == (member.memory_bytes, member.stoi_improvement)
+        ]
+        assert member.number == min(numbers(twins))
+    for left, right in itertools.pairwise(front):
+        assert left.memory_bytes < right.memory_bytes
+        assert left.stoi_improvement < right.stoi_improvement
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("use", [pareto_front, lambda cloud: hypervolume(cloud, 1000)])
+def test_numbers_that_are_none_are_refused(bad, use):
+    with pytest.raises(ValueError, match=rf"stoi_improvement must be finite, but trial 1 has {bad}"):
+        use(points((100, 0.01), (50, bad)))
+
+
+@given(clouds, st.integers(1, 12), st.integers(-6, 6))
+def test_hypervolume_equals_counted_unit_cells(cloud, memory, stoi):
+    """The objectives are whole numbers here: count the unit squares that some point dominates."""
+    cells = sum(
+        any(p.memory_bytes <= x and p.stoi_improvement >= y + 1 for p in cloud)
+        for x in range(memory)
+        for y in range(stoi, 7)
+    )
+    assert hypervolume(cloud, memory, stoi) == pytest.approx(float(Fraction(cells, memory)), abs=1e-12)
+
+
+@given(clouds, st.integers(1, 12))
+def test_hypervolume_never_shrinks_with_another_point(cloud, memory):
+    for size in range(len(cloud)):
+        assert hypervolume(cloud[: size + 1], memory) >= hypervolume(cloud[:size], memory) - 1e-12
+
+
+def test_hypervolume_of_one_point_by_hand():
+    assert hypervolume(points((250, 0.04)), 1000) == pytest.approx(0.75 * 0.04, abs=1e-15)
+    assert hypervolume([], 1000) == 0.0
+    assert hypervolume(points((1000, 0.04), (10, 0.0)), 1000) == 0.0
+
+
+@pytest.mark.parametrize("reference", [0, -5])
+def test_a_reference_without_memory_is_refused(reference):
+    with pytest.raises(ValueError, match=f"reference memory must be above 0 bytes, but got {reference}"):
+        hypervolume(points((1, 0.1)), reference)
+    with pytest.raises(ValueError, match="reference memory"):
+        saved_percent(10, reference)
+
+
+def test_saved_percent():
+    assert saved_percent(236_506, 1_875_812) == pytest.approx(87.3918, abs=1e-3)
+    assert saved_percent(200, 100) == -100.0
+
+
+def test_knee_is_the_corner():
+    assert knee(points((100, 0.0), (150, 0.027), (200, 0.028), (900, 0.031))).number == 1
+
+
+@pytest.mark.parametrize(
+    ("pairs", "number"),
+    [
+        ([(100, 0.01)], 0),
+        ([(120, 0.001), (200, 0.030)], 1),
+        ([(120, 0.030), (1800, 0.031)], 0),
+        ([(100, -0.2), (200, -0.1)], 1),
+        ([(100, 0.01), (200, 0.02), (300, 0.03)], 0),
+        ([(100, 0.00), (200, 0.001), (300, 0.03)], 2),
+    ],
+    ids=["one", "gain worth its memory", "gain not worth it", "all negative", "straight line", "hollow"],
+)
+def test_knee_without_a_corner_is_the_better_end(pairs, number):
+    assert knee(points(*pairs)).number == number
+
+
+@given(clouds.map(pareto_front).filter(bool), st.integers(1, 50), st.integers(1, 50))
+def test_knee_does_not_depend_on_the_units_where_there_is_a_corner(front, memory, stoi):
+    scaled = [FrontPoint(p.number, p.stoi_improvement * stoi, p.memory_bytes * memory, NOTHING) for p in front]
+    assert knee(front).number == knee(scaled).number
+
+
+FRONT = points((100_000, 0.01), (150_000, 0.027), (900_000, 0.031))
+
+
+@pytest.mark.parametrize(
+    ("rule", "number"),
+    [
+        ("knee", 1),
+        ("best", 2),
+        (" smallest ", 0),
+        ("trial=2", 2),
+        ("trial=7", 7),
+        ("max-bytes=150kB", 1),
+        ("max-bytes=149999", 0),
+        ("max-bytes=1MiB", 2),
+        ("max-bytes=0.9 MB", 2),
+    ],
+)
+def test_pick(rule, number):
+    assert pick(FRONT, rule, [FrontPoint(7, 0.0, 500_000, NOTHING)]).number == number
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ("nicest", r"one of knee, best, smallest, trial=N, max-bytes=SIZE, but got 'nicest'"),
+        ("knee=3", r"one of knee, .*, but got 'knee=3'"),
+        ("trial=", r"but got 'trial='"),
+        ("max-bytes", r"but got 'max-bytes'"),
+        ("trial=x", r"trial= takes a trial number, but got 'x'"),
+        ("trial=9", r"complete trial \(3 known, 0 to 2\), but got 9"),
+        ("max-bytes=99kB", r"at least the smallest front member's 100000 bytes \(trial 0\), but got 99000"),
+        ("max-bytes=12KB", r"B, kB, KiB, MB, MiB .*, but got '12KB'"),
+    ],
+)
+def test_pick_says_what_is_wrong(rule, message):
+    with pytest.raises(ValueError, match=message):
+        pick(FRONT, rule)
+
+
+@pytest.mark.parametrize("rule", ["knee", "best", "smallest", "max-bytes=1MB"])
+def test_an_empty_front_has_nothing_to_pick(rule):
+    with pytest.raises(ValueError, match="at least one complete trial"):
+        pick((), rule)
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("236506", 236_506), ("120kB", 120_000), ("1.001 kB", 1001), ("1.5KiB", 1536), ("2 MB", 2_000_000), ("1B", 1)],
+)
+def test_parse_bytes(text, size):
+    assert parse_bytes(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "1.5", "-3kB", "kB", "1e3", "1 GB", "0x10", "١kB."])
+def test_sizes_that_are_none(text):
+    with pytest.raises(ValueError, match="a size is a number"):
+        parse_bytes(text)
+
+
+def mixed_point() -> FrontPoint:
+    slots = {Slot("conv_1", Role.WEIGHTS): PowerOfTwo(4, -1), Slot("dense_10", Role.WEIGHTS): Fixed(8, -1)}
+    return FrontPoint(3, 0.03, 1000, Candidate.of(slots | {Slot("dense_10", Role.BIASES): Fixed(16, 2)}))
+
+
+def test_layer_table_is_aligned():
+    assert layer_table(mixed_point()) == [
+        "layer     weights      biases       activations",
+        "conv_1    po2<4,-1>    –            –",
+        "dense_10  fixed<8,-1>  fixed<16,2>  –",
+    ]
+
+
+def test_markdown_table_links_and_ends_in_time():
+    front = [FrontPoint(n, n / 1000, 100 + n, NOTHING, "uniform po2<4,-1>" if n == 1 else "") for n in range(200)]
+    text = markdown_table(front, Baseline(0.03, 1000), {0: "#/zero"}, 2000)
+    lines = text.splitlines()
+    assert len(text) <= 2000
+    assert lines[2] == "| [0](#/zero) | searched | 0.0000 | 100 | 90.0 % |"
+    assert lines[3] == "| 1 | `uniform po2<4,-1>` | 0.0010 | 101 | 89.9 % |"
+    shown = sum(line.startswith("| ") for line in lines) - 2
+    assert lines[-1] == f"{200 - shown} more in front.csv."
+    assert shown > 30

@@ -1,0 +1,170 @@
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from wordlength.search.ui import HOST, ServerError, serve_ui
+
+pytestmark = [
+    pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads children from /proc"),
+    # As in test_tracking: a study is recorded through the server here.
+    pytest.mark.filterwarnings(
+        r"ignore:The ``noload`` loader strategy is deprecated and will be removed in a future release"
+    ),
+]
+
+SCRIPT = """
+import signal, sys
+from pathlib import Path
+from wordlength.search.ui import serve_ui
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
+code = serve_ui(sys.argv[1], Path(sys.argv[2]), announce=lambda text: print(text, flush=True))
+assert "mlflow" not in sys.modules
+sys.exit(code)
+"""
+
+
+class Served:
+    """`serve_ui` in a process of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        command = [sys.executable, "-c", SCRIPT, f"sqlite:///{folder / 'mlflow.db'}", str(folder / "artifacts")]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout is not None
+        self.address = self.process.stdout.readline().strip()
+        self.port = int(self.address.rpartition(":")[2])
+
+    def descendants(self) -> set[int]:
+        found, waiting = set(), [self.process.pid]
+        while waiting:
+            pid = waiting.pop()
+            text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+            waiting += [int(child) for child in text.split()]
+            found.add(pid)
+        return found - {self.process.pid}
+
+    def end(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        code = self.process.wait(20)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        return code
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("served")
+
+
+def get(port: int, path: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(HOST, port, timeout=20)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    content = answer.read()
+    connection.close()
+    return answer.status, content
+
+
+def is_running(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+def test_serves_and_leaves_nothing(folder, number):
+    served = Served(folder)
+    assert re.fullmatch(rf"http://{HOST}:\d+", served.address)
+    assert get(served.port, "/health") == (200, b"OK")
+    assert b"<html" in get(served.port, "/")[1]
+    descendants = served.descendants()
+    assert descendants
+    if number is signal.SIGTERM:
+        record_through(served, capture=folder)
+    assert served.end(number) == 0
+    assert not is_open(served.port)
+    deadline = time.monotonic() + 5
+    while any(map(is_running, descendants)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [pid for pid in descendants if is_running(pid)]
+
+
+def record_through(served: Served, capture: Path) -> None:
+    """A study recorded over http, artifacts kept by the server, nothing printed."""
+    code = (
+        "import sys\n"
+        "from wordlength.search.tracking import Tracker\n"
+        "from wordlength.search.front import Baseline, FrontPoint\n"
+        "from wordlength.objectives.report import TrialReport, TrialState\n"
+        "from wordlength.space import Candidate\n"
+        "tracker = Tracker(sys.argv[1], None, 'over http')\n"
+        "tracker.start({'seed': '1'}, {}, {'baseline_memory_bytes': 100.0}, 'x: 1')\n"
+        "for number, memory in enumerate((50, 20)):\n"
+        "    tracker.log_trial(TrialReport(number, Candidate.of({}), TrialState.COMPLETE, memory, 0.01))\n"
+        "    point = FrontPoint(number, 0.01, memory, Candidate.of({}))\n"
+        "    tracker.show_front([point], [point], Baseline(0.03, 100))\n"
+        "again = Tracker(sys.argv[1], None, 'over http')\n"
+        "assert list(again.trials) == [1, 0], list(again.trials)\n"
+        "assert again._front == {1}\n"
+        "again.finish()\n"
+        "open(sys.argv[2], 'w').write(again.run_id)\n"
+    )
+    result = capture / "run_id"
+    done = subprocess.run(
+        [sys.executable, "-c", code, served.address, str(result)], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+    status, content = get(served.port, f"/get-artifact?path=pareto_front.png&run_uuid={result.read_text()}")
+    assert status == 200
+    assert content.startswith(b"\x89PNG")
+    assert list((capture / "artifacts").rglob("pareto_front.html"))
+
+
+def test_a_running_server_is_only_announced():
+    told = []
+    assert serve_ui("http://tracking.example:5000", announce=told.append) == 0
+    assert told == ["http://tracking.example:5000"]
+
+
+def test_a_taken_port_is_refused():
+    with socket.socket() as holder:
+        holder.bind((HOST, 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        with pytest.raises(ValueError, match=f"the port must be free, but {port} cannot be used"):
+            serve_ui("sqlite:///unused.db", port=port)
+
+
+@pytest.mark.parametrize("port", [0, -1, 70_000])
+def test_a_port_is_a_port(port):
+    with pytest.raises(ValueError, match=f"between 1 and 65535, but got {port}"):
+        serve_ui("sqlite:///unused.db", port=port)
+
+
+def test_a_server_that_cannot_start_says_why():
+    waited, before = [], signal.getsignal(signal.SIGTERM)
+    with pytest.raises(ServerError, match=r"ended with code \d+ before answering: .*nosuchdb"):
+        serve_ui("nosuchdb://here", progress=waited.append)
+    assert waited
+    assert waited == sorted(waited)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_importing_is_cheap():
+    code = "import sys, wordlength.search.ui; print({'mlflow', 'numpy', 'plotly'} & set(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
+    )
+    assert done.stdout.strip() == "set()"

@@ -1,0 +1,119 @@
+"""Reads audio files as 16 kHz mono samples, and publishes whole cache folders atomically."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from scipy.signal import resample_poly
+
+from wordlength.errors import WordlengthError
+
+SAMPLE_RATE_HZ = 16000
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".sph", ".aif", ".aiff", ".mp3")
+SILENCE_AMPLITUDE = 1e-5  # of full scale; half a step of 16-bit audio is 1.5e-5
+
+
+class DataError(WordlengthError, ValueError):
+    """Audio data that cannot be used; the one-line message states rule, value and place."""
+
+
+def read_audio(path: Path, sample_rate_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float32]:
+    """Read one file (RIFF, NIST SPHERE, FLAC, Ogg, …) as mono float32 in [-1, 1], shape `(samples,)`.
+
+    Channels are averaged; another sampling rate is resampled by a polyphase filter.
+    Raises DataError for a file that is unreadable, empty or silent, or has NaN or infinite samples.
+    """
+    channels, stored_rate_hz = _decode(path)
+    if channels.shape[0] == 0:
+        raise DataError(f"audio files must not be empty, but got 0 samples ({path})")
+    if not np.isfinite(channels).all():
+        raise DataError(f"audio samples must be finite, but got NaN or infinity ({path})")
+    signal = channels.mean(axis=1, dtype=np.float64)
+    if np.abs(signal).max() < SILENCE_AMPLITUDE:
+        raise DataError(
+            f"audio files must not be silent, but no sample of {signal.size} reaches {SILENCE_AMPLITUDE:g} "
+            f"of full scale ({path})"
+        )
+    if stored_rate_hz != sample_rate_hz:
+        common = math.gcd(stored_rate_hz, sample_rate_hz)
+        signal = resample_poly(signal, sample_rate_hz // common, stored_rate_hz // common)
+    # Float files and the resampling filter can exceed full scale; scaling keeps the waveform, clipping would not.
+    return np.asarray(signal / max(1.0, float(np.abs(signal).max())), np.float32)
+
+
+def _decode(path: Path) -> tuple[NDArray[np.float32], int]:
+    """Samples of shape `(samples, channels)` and the stored sampling rate in Hz."""
+    try:
+        with path.open("rb") as stream:
+            header = stream.read(1024)
+    except OSError as error:
+        raise DataError(f"audio files must be readable, but got {error.strerror or error} ({path})") from error
+    if not header:
+        raise DataError(f"audio files must not be empty, but got 0 bytes ({path})")
+    if header.startswith(b"NIST_1A") and b"shorten" in header:
+        raise DataError(
+            "SPHERE files must not be compressed, but got shorten coding; "
+            f"decompress with `sph2pipe -f wav` or `w_decode -o pcm` ({path})"
+        )
+    try:
+        samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
+        raise DataError(f"audio files must be in a known format, but {path.name} is not readable ({path})") from error
+    return samples, int(rate_hz)
+
+
+def write_wav(path: Path, signal: NDArray[np.floating]) -> None:
+    """Write samples in [-1, 1], shape `(samples,)`, as 16-bit mono WAV at 16 kHz."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Rounded here: the library would cut the fraction off.
+    samples = np.clip(np.rint(signal * 32768.0), -32768, 32767).astype(np.int16)
+    soundfile.write(path, samples, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def publish_folder(final: Path, is_complete: Callable[[Path], bool]) -> Iterator[Path]:
+    """Yield an empty temporary folder that takes the name `final` in one step when the block succeeds.
+
+    A killed process leaves no half-written `final`. Of two processes that race, the first one's folder stays,
+    for it may be in use already; a folder that is there but not `is_complete` is replaced.
+    """
+    final.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{final.name[:24]}-", dir=final.parent))
+    try:
+        yield draft
+        draft.chmod(0o755)  # mkdtemp makes it private, but a cache may be shared
+        _move_into_place(draft, final, is_complete)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _move_into_place(draft: Path, final: Path, is_complete: Callable[[Path], bool]) -> None:
+    for _ in range(10):
+        try:
+            os.replace(draft, final)
+            return
+        except OSError:
+            if is_complete(final):
+                return
+            # A folder cannot replace a folder that has contents: move the old one aside, then try again.
+            aside = Path(tempfile.mkdtemp(prefix=f".{final.name[:24]}-old-", dir=final.parent))
+            with suppress(OSError):  # another process may just have moved it
+                os.replace(final, aside)
+            shutil.rmtree(aside, ignore_errors=True)
+    raise DataError(f"cache folders must be writable, but this one could not be replaced ({final})")

@@ -1,0 +1,1 @@
+"""Who is tried next, where it runs, where it is recorded."""

@@ -1,0 +1,1 @@
+"""Candidate + weights → files that others can use."""

@@ -1,0 +1,101 @@
+"""report.md: what was exported, readable without any tool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from wordlength.objectives.memory import slot_bytes
+from wordlength.objectives.report import LayerAnalysis, TrialReport
+from wordlength.search.front import FrontPoint, saved_percent
+from wordlength.search.trials import StudyView
+from wordlength.space import Candidate, Role, Slot, SlotInfo
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One layer of a candidate; `formats` of weights, biases and activations, "–" where the layer has none."""
+
+    layer: str
+    parameters: int
+    formats: tuple[str, ...]
+    memory_bytes: int
+
+    @property
+    def float_bytes(self) -> int:
+        """Bytes in float32."""
+        return 4 * self.parameters
+
+
+def layer_rows(slots: Iterable[SlotInfo], candidate: Candidate) -> list[LayerRow]:
+    """Every layer with a slot, in model order."""
+    by_layer: dict[str, list[SlotInfo]] = {}
+    for info in slots:
+        by_layer.setdefault(info.slot.layer, []).append(info)
+    return [
+        LayerRow(
+            layer,
+            sum(info.count for info in infos),
+            tuple(_format(candidate, Slot(layer, role)) for role in Role),
+            sum(slot_bytes(info, candidate) for info in infos),
+        )
+        for layer, infos in by_layer.items()
+    ]
+
+
+def report_markdown(
+    view: StudyView, point: FrontPoint, slots: tuple[SlotInfo, ...], report: TrialReport | None
+) -> str:
+    """The exported trial: objectives, formats and bytes per layer, analysis, neighbours on the front."""
+    on_front = any(member.number == point.number for member in view.front)
+    error = "" if point.stoi_standard_error is None else f" ± {point.stoi_standard_error:.4f} (standard error)"
+    kept = point.stoi_improvement / view.baseline.stoi_improvement if view.baseline.stoi_improvement > 0 else None
+    lines = [
+        f"# {view.name}, trial {point.number}" + (f" ({point.label})" if point.label else ""),
+        "",
+        f"- STOI improvement on the validation mixtures: {point.stoi_improvement:+.4f}{error}; "
+        f"float32: {view.baseline.stoi_improvement:+.4f}" + ("" if kept is None else f", of which {kept:.1%} is kept"),
+        f"- Memory of all parameters: {point.memory_bytes:,} bytes; float32: {view.baseline.memory_bytes:,} bytes, "
+        f"{saved_percent(point.memory_bytes, view.baseline.memory_bytes):.1f} % saved",
+        f"- {'On' if on_front else 'Not on'} the Pareto front of {len(view.front)} points "
+        f"after {view.finished} finished trials",
+        "",
+        "## Formats and bytes",
+        "",
+        "| layer | parameters | weights | biases | activations | bytes | float32 bytes |",
+        "| --- | ---: | --- | --- | --- | ---: | ---: |",
+    ]
+    rows = layer_rows(slots, point.candidate)
+    lines += [
+        f"| {row.layer} | {row.parameters:,} | `{'` | `'.join(row.formats)}` | {row.memory_bytes:,} | {row.float_bytes:,} |"
+        for row in rows
+    ]
+    count, size = sum(row.parameters for row in rows), sum(row.memory_bytes for row in rows)
+    lines.append(f"| total | {count:,} | | | | {size:,} | {4 * count:,} |")
+    if report is not None and report.analyses:
+        lines += ["", "## Fixed-point analysis after the last epoch", "", *_analysis_table(report.last_analyses())]
+    lines += ["", "## Front", "", "| trial | STOI improvement | bytes | saved |", "| ---: | ---: | ---: | ---: |"]
+    lines += [
+        f"| {'**' if m.number == point.number else ''}{m.number}{'**' if m.number == point.number else ''} "
+        f"| {m.stoi_improvement:+.4f} | {m.memory_bytes:,} "
+        f"| {saved_percent(m.memory_bytes, view.baseline.memory_bytes):.1f} % |"
+        for m in view.front
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _analysis_table(rows: Iterable[LayerAnalysis]) -> list[str]:
+    head = "| tensor | format | overflow | underflow | precision | zero gradient | largest | SQNR in dB |"
+    return [
+        head,
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+        *(
+            f"| {row.slot} | `{row.format}` | {row.overflow:.2%} | {row.underflow:.2%} | {row.precision:.2%} "
+            f"| {row.zero_gradient:.2%} | {row.max_magnitude:.4g} | {row.sqnr_db:.1f} |"
+            for row in rows
+        ),
+    ]
+
+
+def _format(candidate: Candidate, slot: Slot) -> str:
+    return str(candidate[slot]) if slot in candidate else "–"

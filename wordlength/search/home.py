@@ -1,0 +1,110 @@
+"""Where a project keeps its studies: one folder, `.wordlength` unless WORDLENGTH_HOME says otherwise."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from wordlength.search.space_spec import SpecError
+from wordlength.search.spec import StudySpec, load_spec, parse_spec
+
+HOME_VARIABLE = "WORDLENGTH_HOME"
+STUDY_FILE = "study.yaml"
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths and addresses below the project folder. Nothing is created before it is needed."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> Home:
+        """WORDLENGTH_HOME, or `.wordlength` in the working directory."""
+        return cls(Path(os.environ.get(HOME_VARIABLE, ".wordlength")).expanduser().absolute())
+
+    @property
+    def cache(self) -> Path:
+        """Prepared data, rendered speech and float baselines; may be deleted at any time."""
+        return self.root / "cache"
+
+    @property
+    def artifacts(self) -> Path:
+        """MLflow's artifacts."""
+        return self.root / "artifacts"
+
+    def optuna_address(self, spec: StudySpec) -> str:
+        """SQLAlchemy address of the trials."""
+        return spec.storage.optuna or f"sqlite:///{self.root / 'optuna.db'}"
+
+    def tracking_address(self, spec: StudySpec | None = None) -> str:
+        """MLflow's tracking address."""
+        return (spec and spec.storage.tracking) or f"sqlite:///{self.root / 'mlflow.db'}"
+
+    def study(self, name: str) -> StudyFolder:
+        """The folder of one study."""
+        return StudyFolder(self.root / "studies" / name)
+
+    def names(self) -> list[str]:
+        """Studies launched here."""
+        return sorted(path.parent.name for path in (self.root / "studies").glob(f"*/{STUDY_FILE}"))
+
+    def find(self, study: str) -> StudySpec:
+        """The spec of a launched study, by its name or by a study file. Raises SpecError."""
+        if study in self.names():
+            return self.study(study).spec()
+        if Path(study).suffix in (".yaml", ".yml"):
+            name = load_spec(Path(study)).name
+            if name in self.names():
+                return self.study(name).spec()
+            raise SpecError(f"a study must have been launched, but {name!r} has not; run: wordlength launch {study}")
+        known = ", ".join(self.names()) or "none yet"
+        raise SpecError(f"a study must have been launched, but got {study!r}; launched here: {known} ({self.root})")
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """What is kept of one study beside Optuna's and MLflow's stores."""
+
+    path: Path
+
+    @property
+    def study_file(self) -> Path:
+        """The study file as launched last, corpus paths absolute."""
+        return self.path / STUDY_FILE
+
+    def spec(self) -> StudySpec:
+        """The spec as launched last."""
+        return parse_spec(self.study_file.read_text(encoding="utf-8"), self.study_file)
+
+    def report(self, number: int) -> Path:
+        """JSON report of one trial."""
+        return self.path / "reports" / f"{number:06d}.json"
+
+    def weights(self, number: int) -> Path:
+        """Trained float weights of one front member."""
+        return self.path / "weights" / f"{number:06d}.npz"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One launch at a time. Raises SpecError if another process runs this study."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / "lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise SpecError(f"a study runs once at a time, but {self.path.name!r} is being run already") from None
+            yield
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".tmp", delete=False) as handle:
+        handle.write(content)
+    os.replace(handle.name, path)

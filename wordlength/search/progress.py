@@ -1,0 +1,128 @@
+"""A launch on the terminal: progress bars where there is one, plain lines where there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from wordlength.objectives.audio import PreparedData
+from wordlength.objectives.baseline import Baseline, BaselineProgress
+from wordlength.search.launch import Observer
+from wordlength.search.trials import StudyView
+
+_STAGES = {
+    "render": "speaking sentences",
+    "hash": "reading audio",
+    "train": "training mixtures",
+    "validation": "validation mixtures",
+    "test": "test mixtures",
+}
+
+
+class LaunchDisplay(Observer):
+    """Shows data, baseline and trials; use as a context manager around `launch`."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._bars = Progress(
+            TextColumn("{task.description:<19}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._workers = 1
+        self._said = -1
+
+    def __enter__(self) -> LaunchDisplay:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    @contextmanager
+    def busy(self, what: str) -> Iterator[None]:
+        """A bar without an end while the block runs."""
+        self._line(f"{what} …")
+        self._show(what, 0, None)
+        yield
+        self._show(what, 1, 1)
+
+    def data(self, stage: str, done: int, total: int) -> None:
+        """One bar per stage of the data's preparation."""
+        self._show(_STAGES.get(stage, stage), done, total)
+
+    def prepared(self, data: PreparedData) -> None:
+        """Say what there is to train on, and that workers are starting."""
+        seconds = {name: len(part.windows) * 0.008 for name, part in _parts(data).items()}
+        parts = ", ".join(f"{name} {timedelta(seconds=round(value))}" for name, value in seconds.items())
+        self._say(f"data: {parts} of noisy speech, noisy STOI {data.validation.noisy_stoi.mean():.3f}")
+        self._show("float baseline", 0, None, "starting workers")
+
+    def baseline(self, progress: BaselineProgress | Baseline) -> None:
+        """The float model's epochs, then what it reached."""
+        if isinstance(progress, BaselineProgress):
+            note = f"loss {progress.loss:.4f}  STOI {progress.stoi_improvement:+.4f}"
+            self._show("float baseline", progress.epoch, progress.epochs, note)
+            self._line(f"float baseline: epoch {progress.epoch} of {progress.epochs}, {note}")
+            return
+        epochs = len(progress.losses)
+        self._show("float baseline", epochs, epochs, f"STOI {progress.stoi_improvement:+.4f}")
+        self._say(
+            f"float baseline: STOI improvement {progress.stoi_improvement:+.4f} ± {progress.stoi_standard_error:.4f} "
+            f"with {progress.memory_bytes:,} bytes (epoch {progress.best_epoch} of {epochs})"
+        )
+
+    def study(self, view: StudyView, recovered: int, workers: int) -> None:
+        """Whether the study begins or goes on."""
+        self._workers = workers
+        if view.finished:
+            self._say(f"study {view.name!r} goes on: {view.finished} of {view.wanted} trials are finished")
+        if recovered:
+            self._say(f"{recovered} trials of an earlier launch were cut off; their candidates come first")
+        self.trial(view)
+
+    def trial(self, view: StudyView) -> None:
+        """Trials by state, best so far, time left."""
+        note = _trial_note(view, self._workers)
+        self._show("trials", min(view.finished, view.wanted), view.wanted, note)
+        if view.finished != self._said:
+            self._said = view.finished
+            self._line(f"trials: {view.finished} of {view.wanted}, {note}")
+
+    def _show(self, name: str, done: int, total: int | None, note: str = "") -> None:
+        if name not in self._tasks:
+            self._tasks[name] = self._bars.add_task(name, total=total, note=note)
+        self._bars.update(self._tasks[name], completed=done, total=total, note=note)
+
+    def _say(self, text: str) -> None:
+        self._bars.console.print(text, highlight=False, soft_wrap=True)
+
+    def _line(self, text: str) -> None:
+        """What a bar shows already, for consoles without bars."""
+        if not self._console.is_terminal:
+            self._say(text)
+
+
+def _parts(data: PreparedData) -> dict[str, Any]:
+    return {"training": data.train, "validation": data.validation.frames, "test": data.test.frames}
+
+
+def _trial_note(view: StudyView, workers: int) -> str:
+    counts = view.counts
+    parts = [f"{counts['running']} running", f"{counts['pruned']} pruned", f"{counts['failed']} failed"]
+    if view.front:
+        parts.append(f"best {view.front[-1].stoi_improvement:+.4f}, front {len(view.front)}")
+    if view.mean_seconds is not None and view.finished < view.wanted:
+        left = view.mean_seconds * (view.wanted - view.finished) / workers
+        parts.append(f"about {timedelta(seconds=round(left))} left")
+    return " · ".join(parts)

@@ -1,0 +1,42 @@
+"""TensorFlow in this process: one candidate, its memory, its weights, for commands that need no workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from wordlength.objectives.baseline import Baseline, BaselineProgress
+from wordlength.objectives.quiet import quiet_tensorflow, start_tensorflow
+from wordlength.search.home import Home
+from wordlength.search.launch import Observer, evaluation_settings, prepare_data
+from wordlength.search.spec import StudySpec
+from wordlength.space import SlotInfo
+
+if TYPE_CHECKING:
+    from wordlength.objectives.evaluate import Evaluator
+
+
+def model_slots(spec: StudySpec, verbose: bool = False) -> tuple[SlotInfo, ...]:
+    """The slots of the study's network, without data or training."""
+    with quiet_tensorflow(verbose):
+        from wordlength.objectives.models import build_model
+        from wordlength.space import find_slots
+
+        return find_slots(build_model(spec.model, spec.seed))
+
+
+def open_evaluator(
+    spec: StudySpec, home: Home, observer: Observer | None = None, verbose: bool = False
+) -> tuple[Evaluator, Baseline]:
+    """What a worker of this study is, in this process: same data, baseline, threads and so the same figures."""
+    data = prepare_data(spec, home, observer)
+    start_tensorflow(spec.workers.cpus, verbose)
+    from wordlength.objectives.baseline import prepare_baseline
+    from wordlength.objectives.evaluate import Evaluator
+
+    settings = evaluation_settings(spec)
+    tell: Callable[[BaselineProgress | Baseline], None] = (observer or Observer()).baseline
+    for item in prepare_baseline(data, settings.model, settings.training, spec.seed, home.cache):
+        tell(item)
+    assert isinstance(item, Baseline)
+    return Evaluator(data, item, settings), item

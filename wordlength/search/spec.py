@@ -1,0 +1,260 @@
+"""study.yaml ⇄ StudySpec: every key described, unknown keys refused with their path."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
+
+from wordlength.objectives.audio.settings import DataSettings
+from wordlength.objectives.models import ModelSettings
+from wordlength.objectives.settings import AnalysisSettings, GateSettings, TrainingSettings
+from wordlength.search.space_spec import STRICT, FormatField, SpaceSpec, SpecError
+from wordlength.space import Candidate, Fixed, PowerOfTwo, Slot
+
+DATA_ROOT_VARIABLE = "WORDLENGTH_DATA"
+
+
+class UniformSpec(BaseModel):
+    """One format per role in every layer: a reference point that every study evaluates first."""
+
+    model_config = STRICT
+
+    weights: FormatField
+    """All kernels."""
+    biases: FormatField = Fixed(16, 2)
+    """All biases."""
+    activations: FormatField = Fixed(16, 2)
+    """All layer outputs."""
+
+    @property
+    def label(self) -> str:
+        """How it is called in tables and plots."""
+        return f"uniform {self.weights}"
+
+    def candidate(self, slots: tuple[Slot, ...]) -> Candidate:
+        """The same formats in every layer."""
+        return Candidate.uniform(slots, self.weights, self.biases, self.activations)
+
+
+class SearchSpec(BaseModel):
+    """How the study proposes trials and when it ends."""
+
+    model_config = STRICT
+
+    trials: Annotated[int, Field(ge=1, le=1_000_000)] = 50
+    """Finished trials the study shall have in the end, uniform formats included."""
+    sampler: Literal["tpe", "nsga2", "random"] = "tpe"
+    """Who proposes: tree-structured Parzen estimator, NSGA-II or pure chance."""
+    startup_trials: Annotated[int, Field(ge=1, le=100_000)] = 12
+    """Random trials before TPE starts to model."""
+    uniform: tuple[UniformSpec, ...] = (
+        UniformSpec(weights=Fixed(16, 2)),
+        UniformSpec(weights=Fixed(8, 0), activations=Fixed(8, 3)),
+        UniformSpec(weights=PowerOfTwo(4, -1)),
+        UniformSpec(weights=Fixed(4, -1)),
+    )
+    """Uniform formats evaluated before any proposal; 3.13 and 4-bit power of two are the paper's."""
+
+
+class WorkersSpec(BaseModel):
+    """Where trials run."""
+
+    model_config = STRICT
+
+    count: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """Trials at a time; by default as many as the machine has room for."""
+    cpus: Annotated[int, Field(ge=1, le=1024)] = 1
+    """CPU cores per trial; TensorFlow uses as many threads."""
+
+
+class StorageSpec(BaseModel):
+    """Where results are kept; by default SQLite files in the project's .wordlength folder."""
+
+    model_config = STRICT
+
+    optuna: str | None = None
+    """SQLAlchemy address of the trials, as `sqlite:///trials.db`."""
+    tracking: str | None = None
+    """MLflow tracking address, as `http://host:5000`."""
+
+
+class StudySpec(BaseModel):
+    """One study: data, network, training, what is searched and how."""
+
+    model_config = STRICT
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+    """Name of the study: letters, digits, dot, dash, underscore."""
+    data_root: Path = Path()
+    """Folder that corpus paths start from, itself relative to the study file; WORDLENGTH_DATA overrides it."""
+    data: DataSettings
+    """Speech, noise and how they are mixed and split."""
+    model: ModelSettings = ModelSettings()
+    """The network."""
+    training: TrainingSettings = TrainingSettings()
+    """Float baseline and two-step training."""
+    analysis: AnalysisSettings = AnalysisSettings()
+    """Fixed-point analysis."""
+    gate: GateSettings = GateSettings()
+    """Limits between step one and step two."""
+    space: SpaceSpec = SpaceSpec()
+    """Formats to search."""
+    search: SearchSpec = SearchSpec()
+    """Proposals and budget."""
+    workers: WorkersSpec = WorkersSpec()
+    """Where trials run."""
+    storage: StorageSpec = StorageSpec()
+    """Where results are kept."""
+    seed: Annotated[int, Field(ge=0, le=2**31)] = 0
+    """Fixes initial weights, order of training and proposals."""
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What must stay the same for trials to be comparable: everything but name, budget, workers, storage."""
+        kept = {"data", "model", "training", "analysis", "gate", "space", "seed"}
+        plain: dict[str, Any] = self.model_dump(mode="json", include=kept)
+        for corpus in (*plain["data"]["speech"], *plain["data"]["noise"]):
+            # The data's digest is of contents; where they lie may change.
+            corpus.pop("path", None)
+        return plain
+
+
+def load_spec(path: Path) -> StudySpec:
+    """Read a study file. Raises SpecError: one line per broken rule, with value and place."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SpecError(f"a study file must be readable, but {path} is not: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SpecError(f"a study file must be UTF-8 text, but {path} is not") from None
+    return parse_spec(text, path)
+
+
+def parse_spec(text: str, path: Path) -> StudySpec:
+    """Read a study file's text; relative corpus paths start beside `path`."""
+    try:
+        plain = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f"line {mark.line + 1}" if mark else "unknown line"
+        problem = getattr(error, "problem", None) or "it cannot be read"
+        raise SpecError(f"a study file must be YAML, but {problem} ({path}, {line})") from None
+    if not isinstance(plain, dict):
+        raise SpecError(f"a study file must hold keys and values, but got {_shown(plain)} ({path})")
+    try:
+        spec = StudySpec.model_validate(plain)
+    except ValidationError as error:
+        raise SpecError("\n".join(f"{line} in {path})" for line in _lines(error.errors()))) from None
+    return _with_absolute_paths(spec, path)
+
+
+def with_overrides(spec: StudySpec, trials: int | None = None, count: int | None = None) -> StudySpec:
+    """The spec with a command's own numbers. Raises SpecError as for a study file."""
+    if trials is not None and trials < 1:
+        raise SpecError(f"trials must be at least 1, but got {trials} (--trials)")
+    if count is not None and count < 1:
+        raise SpecError(f"workers must be at least 1, but got {count} (--workers)")
+    search = spec.search if trials is None else spec.search.model_copy(update={"trials": trials})
+    workers = spec.workers if count is None else spec.workers.model_copy(update={"count": count})
+    return spec.model_copy(update={"search": search, "workers": workers})
+
+
+def json_schema() -> dict[str, Any]:
+    """The study file's JSON schema, for editors and `wordlength schema`."""
+    return StudySpec.model_json_schema()
+
+
+def _with_absolute_paths(spec: StudySpec, path: Path) -> StudySpec:
+    override = os.environ.get(DATA_ROOT_VARIABLE)
+    root = Path(override).expanduser() if override else path.parent / spec.data_root.expanduser()
+
+    def absolute(corpora: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(
+            corpus
+            if corpus.path is None
+            else dataclasses.replace(corpus, path=Path(os.path.abspath(root / corpus.path.expanduser())))
+            for corpus in corpora
+        )
+
+    data = dataclasses.replace(spec.data, speech=absolute(spec.data.speech), noise=absolute(spec.data.noise))
+    return spec.model_copy(update={"data": data, "data_root": Path(os.path.abspath(root))})
+
+
+_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
+_MISSING = ("missing", "missing_argument")
+
+
+def _lines(problems: list[Any]) -> list[str]:
+    """One line per broken rule; a misspelt key does not count as a missing one too."""
+    misspelt = {
+        (*parents, near)
+        for *parents, key in (_place(problem["loc"]) for problem in problems if problem["type"] in _UNKNOWN)
+        for near in _near(key, parents)
+    }
+    kept = [p for p in problems if p["type"] not in _MISSING or tuple(_place(p["loc"])) not in misspelt]
+    return list(dict.fromkeys(_line(problem) for problem in kept))
+
+
+def _near(key: Any, parents: list[Any]) -> list[str]:
+    return get_close_matches(str(key), _known_keys(parents), n=1, cutoff=0.5)
+
+
+def _line(problem: Any) -> str:
+    """`rule, but got value (place`: the caller closes the bracket with the file."""
+    place = ".".join(str(part) for part in _place(problem["loc"]))
+    kind, value = problem["type"], _shown(problem["input"])
+    if kind in _UNKNOWN:
+        *parents, key = _place(problem["loc"])
+        near = _near(key, parents)
+        hint = f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(_known_keys(parents))}"
+        return f"keys must be known, but got {key!r}; {hint} ({place}"
+    if kind in _MISSING:
+        return f"this key is required, but it is missing ({place}"
+    if kind == "value_error":
+        return f"{problem['ctx']['error']} ({place}"
+    rule = re.sub(r"^Input should be ", "must be ", problem["msg"])
+    return f"value {rule[0].lower()}{rule[1:]}, but got {value} ({place}"
+
+
+def _place(location: tuple[Any, ...]) -> list[Any]:
+    # Tags of unions are pydantic's, not the user's.
+    return [part for part in location if part not in ("range", "format") and not str(part).startswith("function-")]
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _known_keys(parents: list[Any]) -> list[str]:
+    """Keys allowed at a place, found in the JSON schema."""
+    schema = json_schema()
+    nodes = [schema]
+    for part in parents:
+        nodes = [child for node in _expand(nodes, schema) for child in _children(node, part)]
+    return sorted({key for node in _expand(nodes, schema) for key in node.get("properties", {})})
+
+
+def _expand(nodes: list[Any], schema: dict[str, Any]) -> list[Any]:
+    expanded = []
+    for node in nodes:
+        while "$ref" in node:
+            node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
+        alternatives = node.get("anyOf", node.get("oneOf", []))
+        expanded += _expand(alternatives, schema) if alternatives else [node]
+    return expanded
+
+
+def _children(node: dict[str, Any], part: Any) -> list[Any]:
+    if isinstance(part, int):
+        return [node["items"]] if "items" in node else node.get("prefixItems", [])
+    extra = node.get("additionalProperties")
+    return (
+        [node["properties"][part]] if part in node.get("properties", {}) else [extra] if isinstance(extra, dict) else []
+    )

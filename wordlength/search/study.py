@@ -1,0 +1,223 @@
+"""ask → submit → tell → record; the only file that imports optuna.
+
+Optuna's storage is the truth about a study. Beside each finished trial lie its JSON report and, for
+front members, its weights, written before the trial is told, so that a trial known as complete can
+always be recorded and exported; MLflow is written last and caught up on resume.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import optuna
+from optuna.exceptions import ExperimentalWarning
+from optuna.trial import FrozenTrial, Trial
+from optuna.trial import TrialState as OptunaState
+
+from wordlength.objectives.report import TrialReport, TrialState
+from wordlength.search.front import Baseline
+from wordlength.search.home import Home
+from wordlength.search.space_spec import SpecError
+from wordlength.search.spec import SearchSpec, StudySpec
+from wordlength.search.trials import INTERRUPTED, StudyView, TrialRow
+from wordlength.space import Candidate
+from wordlength.space.search_space import SearchSpace
+
+_DIRECTIONS = ("maximize", "minimize")
+"""STOI improvement up, memory down."""
+_TOLD = {
+    TrialState.COMPLETE: OptunaState.COMPLETE,
+    TrialState.PRUNED: OptunaState.PRUNED,
+    TrialState.FAILED: OptunaState.FAIL,
+}
+
+
+class StudyStore:
+    """One study in Optuna's storage."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+
+    @classmethod
+    def create(cls, spec: StudySpec, address: str) -> StudyStore:
+        """Open the study, or begin it."""
+        return cls(
+            optuna.create_study(
+                storage=_storage(address),
+                sampler=_sampler(spec.search, spec.seed),
+                study_name=spec.name,
+                directions=list(_DIRECTIONS),
+                load_if_exists=True,
+            )
+        )
+
+    @classmethod
+    def open(cls, name: str, address: str) -> StudyStore:
+        """Open an existing study. Raises SpecError if the storage has none of this name."""
+        try:
+            return cls(optuna.load_study(study_name=name, storage=_storage(address)))
+        except KeyError:
+            raise SpecError(f"a study must have trials to show, but {name!r} has none yet ({address})") from None
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """What the study remembers of itself."""
+        return dict(self._study.user_attrs)
+
+    def remember(self, attributes: Mapping[str, Any]) -> None:
+        """Keep JSON-able values with the study."""
+        for name, value in attributes.items():
+            self._study.set_user_attr(name, value)
+
+    def rows(self) -> tuple[TrialRow, ...]:
+        """Every trial that was begun, in order."""
+        trials = self._study.get_trials(deepcopy=False)
+        return tuple(_row(trial) for trial in trials if trial.state != OptunaState.WAITING)
+
+    def view(self) -> StudyView:
+        """The study as it stands."""
+        known = self.attributes
+        if "baseline" not in known:
+            raise SpecError(f"a study must have its float baseline, but {self._study.study_name!r} has none yet")
+        return StudyView(self._study.study_name, self.rows(), Baseline(**known["baseline"]), known["wanted"])
+
+    def recover(self) -> int:
+        """Tell trials that a killed launch left running, and queue their candidates again; how many."""
+        left = self._study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,))
+        for trial in left:
+            self.interrupt(trial.number)
+        return len(left)
+
+    def queue(self, candidate: Candidate, label: str, space: SearchSpace) -> None:
+        """Have `ask` propose this candidate before any other, unless the study knows or queues it already."""
+        known = {t.user_attrs.get("digest") for t in self._study.get_trials(deepcopy=False) if not _interrupted(t)}
+        if candidate.digest not in known:
+            self._queue(candidate, label, dict(space.parameters(candidate) or {}))
+
+    def ask(self, space: SearchSpace) -> tuple[int, Candidate, str]:
+        """Begin a trial: its number, candidate and label."""
+        trial = self._study.ask()
+        label = trial.user_attrs.get("label", "")
+        if "candidate" in trial.user_attrs:
+            candidate = Candidate.from_dict(trial.user_attrs["candidate"])
+            if space.contains(candidate):
+                space.suggest(trial)  # Registers the queued parameters, so that the sampler learns from them.
+        else:
+            candidate = space.suggest(trial)
+            trial.set_user_attr("candidate", candidate.to_dict())
+            trial.set_user_attr("digest", candidate.digest)
+        return trial.number, candidate, label
+
+    def tell(self, report: TrialReport, reused_from: int | None = None) -> None:
+        """End a trial with what its report says."""
+        trial = self._trial(report.number)
+        attributes = {
+            "reason": report.reason,
+            "memory_bytes": report.memory_bytes,
+            "stoi_standard_error": report.stoi_standard_error,
+            "reused_from": reused_from,
+            "seconds": sum(report.seconds.values()),
+        }
+        for name, value in attributes.items():
+            trial.set_user_attr(name, value)
+        for gate, excess in report.constraints.items():
+            trial.set_constraint(gate, excess)
+        complete = report.state is TrialState.COMPLETE
+        values = [report.stoi_improvement, float(report.memory_bytes)] if complete else None
+        self._study.tell(report.number, values, state=_TOLD[report.state])
+
+    def interrupt(self, number: int) -> None:
+        """End a running trial as interrupted and queue its candidate again."""
+        trial = self._trial(number)
+        trial.set_user_attr("reason", INTERRUPTED)
+        known, parameters = trial.user_attrs, trial.params
+        self._study.tell(number, state=OptunaState.FAIL)
+        if "candidate" in known:
+            self._queue(Candidate.from_dict(known["candidate"]), known.get("label", ""), parameters)
+
+    def _queue(self, candidate: Candidate, label: str, parameters: dict[str, Any]) -> None:
+        attributes = {"candidate": candidate.to_dict(), "digest": candidate.digest, "label": label}
+        self._study.enqueue_trial(parameters, user_attrs=attributes)
+
+    def _trial(self, number: int) -> Trial:
+        frozen = self._study.get_trials(deepcopy=False)[number]
+        return Trial(self._study, frozen._trial_id)
+
+
+def check_unchanged(store: StudyStore, spec: StudySpec, data_digest: str) -> None:
+    """Raise SpecError if the study was begun with other data or settings: its trials would not compare."""
+    known = store.attributes
+    began, now = known.get("fingerprint"), json.loads(json.dumps(spec.fingerprint()))
+    if began is None:
+        return
+    for place, old, new in _differences(began, now):
+        raise SpecError(
+            f"a study keeps its settings, but {place} was {old!r} and is now {new!r}; "
+            f"change it back or give the study another name (study {spec.name!r})"
+        )
+    if known["data_digest"] != data_digest:
+        raise SpecError(
+            f"a study keeps its data, but the audio of {spec.name!r} has changed since it began "
+            f"(was {known['data_digest'][:12]}, is {data_digest[:12]}); give the study another name"
+        )
+
+
+def load_view(study: str, home: Home | None = None) -> StudyView:
+    """A launched study, by name or study file: rows, front, hypervolume. Raises SpecError."""
+    home = home or Home.default()
+    spec = home.find(study)
+    return StudyStore.open(spec.name, home.optuna_address(spec)).view()
+
+
+def _differences(old: Any, new: Any, place: str = "") -> list[tuple[str, Any, Any]]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = dict.fromkeys((*old, *new))
+        return [d for key in keys for d in _differences(old.get(key), new.get(key), f"{place}.{key}".lstrip("."))]
+    return [] if old == new else [(place, old, new)]
+
+
+def _storage(address: str) -> optuna.storages.RDBStorage:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    patient = {"connect_args": {"timeout": 60}} if address.startswith("sqlite") else {}
+    return optuna.storages.RDBStorage(address, engine_kwargs=patient)
+
+
+def _sampler(search: SearchSpec, seed: int) -> optuna.samplers.BaseSampler:
+    match search.sampler:
+        case "random":
+            return optuna.samplers.RandomSampler(seed=seed)
+        case "nsga2":
+            return optuna.samplers.NSGAIISampler(seed=seed)
+    with warnings.catch_warnings():
+        # `multivariate` and `group` are marked experimental; without them kinds and widths are drawn as if unrelated.
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        return optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=search.startup_trials, multivariate=True, group=True, constant_liar=True
+        )
+
+
+def _interrupted(trial: FrozenTrial) -> bool:
+    return bool(trial.user_attrs.get("reason") == INTERRUPTED)
+
+
+def _row(trial: FrozenTrial) -> TrialRow:
+    known = trial.user_attrs
+    states = {OptunaState.COMPLETE: "complete", OptunaState.PRUNED: "pruned", OptunaState.RUNNING: "running"}
+    state = INTERRUPTED if _interrupted(trial) else states.get(trial.state, "failed")
+    complete = trial.state == OptunaState.COMPLETE
+    return TrialRow(
+        number=trial.number,
+        state=state,
+        candidate=Candidate.from_dict(known["candidate"]) if "candidate" in known else None,
+        label=known.get("label", ""),
+        reason=known.get("reason", ""),
+        stoi_improvement=trial.values[0] if complete else None,
+        stoi_standard_error=known.get("stoi_standard_error"),
+        memory_bytes=known.get("memory_bytes"),
+        seconds=known.get("seconds"),
+        started=trial.datetime_start,
+        reused_from=known.get("reused_from"),
+    )

@@ -1,0 +1,94 @@
+"""What a study knows of its trials, as values: rows, counts, front. Knows no storage."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from wordlength.search.front import Baseline, FrontPoint, hypervolume, pareto_front
+from wordlength.space import Candidate
+
+INTERRUPTED = "interrupted"
+STATES = ("complete", "pruned", "failed", "running", INTERRUPTED)
+
+
+@dataclass(frozen=True)
+class TrialRow:
+    """One trial; objectives are None unless complete (memory also where pruned)."""
+
+    number: int
+    state: str
+    candidate: Candidate | None
+    label: str = ""
+    reason: str = ""
+    stoi_improvement: float | None = None
+    stoi_standard_error: float | None = None
+    memory_bytes: int | None = None
+    seconds: float | None = None
+    started: datetime | None = None
+    reused_from: int | None = None
+
+    @property
+    def point(self) -> FrontPoint | None:
+        """The trial in the objective plane, if complete."""
+        if self.state != "complete" or self.candidate is None:
+            return None
+        assert self.stoi_improvement is not None
+        assert self.memory_bytes is not None
+        return FrontPoint(
+            self.number,
+            self.stoi_improvement,
+            self.memory_bytes,
+            self.candidate,
+            self.label,
+            self.stoi_standard_error,
+        )
+
+
+@dataclass(frozen=True)
+class StudyView:
+    """A study as it stands: `wanted` finished trials, the rows so far and the float baseline."""
+
+    name: str
+    rows: tuple[TrialRow, ...]
+    baseline: Baseline
+    wanted: int
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """State → number of trials, every state of STATES."""
+        return dict.fromkeys(STATES, 0) | Counter(row.state for row in self.rows)
+
+    @property
+    def finished(self) -> int:
+        """Complete, pruned and failed trials: those that count towards `wanted`."""
+        return finished_count(self.rows)
+
+    @cached_property
+    def points(self) -> tuple[FrontPoint, ...]:
+        """Complete trials."""
+        return tuple(point for row in self.rows if (point := row.point) is not None)
+
+    @cached_property
+    def front(self) -> tuple[FrontPoint, ...]:
+        """The Pareto front, ascending in memory."""
+        return pareto_front(self.points)
+
+    @property
+    def hypervolume(self) -> float:
+        """Against the float model's memory and no improvement."""
+        return hypervolume(self.points, self.baseline.memory_bytes)
+
+    @property
+    def mean_seconds(self) -> float | None:
+        """Mean duration of the trials that were really trained."""
+        known = [row.seconds for row in self.rows if row.seconds is not None and row.reused_from is None]
+        return sum(known) / len(known) if known else None
+
+
+def finished_count(rows: Iterable[TrialRow]) -> int:
+    """Rows that count towards a study's budget."""
+    return sum(row.state in ("complete", "pruned", "failed") for row in rows)

@@ -1,0 +1,177 @@
+"""MLflow's own UI on a study's store: started on this machine only, and gone when the command ends.
+
+The server is a child process with a process group of its own; this file does not import mlflow, so it costs nothing.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+HOST = "127.0.0.1"
+
+LEAN = {
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_ENABLE_AI_GATEWAY": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+"""Server settings that a user's environment may override: 2 processes and 0.35 GB instead of 10 and 1.7 GB."""
+
+START_SECONDS = 120.0
+"""How long a server may take to answer: the first use of a store on a slow disk runs all migrations."""
+_POLL_SECONDS = 0.1
+_STOP_SECONDS = 5.0
+
+
+class ServerError(RuntimeError):
+    """The server ended or did not answer in time; the message ends with its last words."""
+
+
+def serve_ui(
+    tracking_uri: str,
+    artifact_root: Path | None = None,
+    port: int | None = None,
+    open_browser: bool = False,
+    announce: Callable[[str], None] = print,
+    progress: Callable[[float], None] | None = None,
+) -> int:
+    """Serve the UI until Ctrl-C or SIGTERM and return an exit code: 0, or the server's own if it ended by itself.
+
+    `port`: None for a free one; `announce` is told the address once it answers; `progress` is told the seconds waited
+    so far, about ten times a second. With an http(s) `tracking_uri` a server runs already: only its address is
+    announced. Raises ValueError for a port that is taken or out of range, ServerError if the server does not start.
+    """
+    if tracking_uri.startswith(("http://", "https://")):
+        _show(tracking_uri, open_browser, announce)
+        return 0
+    chosen = _free_port() if port is None else _require_free(port)
+    try:
+        with _stop_signals(), _server(_command(tracking_uri, artifact_root, chosen)) as (process, log):
+            _wait_until_ready(process, log, chosen, progress)
+            _show(f"http://{HOST}:{chosen}", open_browser, announce)
+            return process.wait()
+    except KeyboardInterrupt:
+        return 0
+
+
+def _show(address: str, open_browser: bool, announce: Callable[[str], None]) -> None:
+    announce(address)
+    if open_browser:
+        webbrowser.open(address)
+
+
+def _command(tracking_uri: str, artifact_root: Path | None, port: int) -> list[str]:
+    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", tracking_uri, "--uvicorn-opts", "--log-level warning"]
+    return command + (["--artifacts-destination", artifact_root.resolve().as_uri()] if artifact_root else [])
+
+
+@contextmanager
+def _server(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """The running server and what it writes; on leaving, it and its workers have ended."""
+    with tempfile.TemporaryFile() as log:
+        # Its own session: Ctrl-C reaches us alone, and one signal to the group ends server and workers in order.
+        process = subprocess.Popen(
+            command, env=LEAN | os.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            yield process, log
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    try:
+        _signal_group(process, signal.SIGTERM)
+        process.wait(_STOP_SECONDS)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        pass
+    finally:
+        # Workers that outlived the server, or a server that would not end.
+        _signal_group(process, signal.SIGKILL)
+        process.wait()
+
+
+def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # the whole group has ended
+        os.killpg(process.pid, number)
+
+
+def _wait_until_ready(
+    process: subprocess.Popen[bytes], log: IO[bytes], port: int, progress: Callable[[float], None] | None
+) -> None:
+    started = time.monotonic()
+    while not _answers(port):
+        waited = time.monotonic() - started
+        if process.poll() is not None:
+            raise ServerError(f"the MLflow server ended with code {process.returncode} before answering: {_tail(log)}")
+        if waited > START_SECONDS:
+            raise ServerError(f"the MLflow server must answer within {START_SECONDS:.0f} s, but did not: {_tail(log)}")
+        if progress is not None:
+            progress(waited)
+        time.sleep(_POLL_SECONDS)
+
+
+def _answers(port: int) -> bool:
+    # Not urllib: it would send even a loopback address through a configured proxy.
+    connection = http.client.HTTPConnection(HOST, port, timeout=2.0)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
+def _tail(log: IO[bytes]) -> str:
+    """The last lines that say something, in one line."""
+    # pread: the child writes through the same file position, which seek() would move.
+    size = os.fstat(log.fileno()).st_size
+    text = os.pread(log.fileno(), 4000, max(0, size - 4000)).decode(errors="replace")
+    return " | ".join([line.strip() for line in text.splitlines() if line.strip()][-5:]) or "it wrote nothing"
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _require_free(port: int) -> int:
+    if not 1 <= port <= 65535:
+        raise ValueError(f"a port must be between 1 and 65535, but got {port}")
+    with socket.socket() as probe:
+        # As the server does: connections of a server that just ended do not count as taken.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise ValueError(f"the port must be free, but {port} cannot be used: {error.strerror}") from error
+    return port
+
+
+@contextmanager
+def _stop_signals() -> Iterator[None]:
+    """SIGTERM stops us like Ctrl-C, so that the server never outlives this command."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers; whoever runs us elsewhere minds the signals
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,212 @@
+"""Ray actors that keep TensorFlow, data and graphs warm; the only file that imports ray."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayError
+
+from wordlength.errors import WordlengthError
+from wordlength.objectives.audio import PreparedData
+from wordlength.objectives.baseline import Baseline, BaselineProgress
+from wordlength.objectives.quiet import start_tensorflow
+from wordlength.objectives.report import TrialJob, TrialReport, Weights
+from wordlength.objectives.settings import EvaluationSettings
+from wordlength.space import SlotInfo
+
+
+class WorkerError(WordlengthError):
+    """Ray cannot give what the study asks for."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A job that ended: a report and weights, or, if the worker died, the reason."""
+
+    job: TrialJob
+    report: TrialReport | None
+    weights: Weights | None
+    reason: str = ""
+
+
+class _BaselineWorker:
+    """Knows the network before there are weights; trains the float baseline, or finds it in the cache."""
+
+    def __init__(self, threads: int, verbose: bool) -> None:
+        start_tensorflow(threads, verbose)
+
+    def slots(self, settings: EvaluationSettings) -> tuple[SlotInfo, ...]:
+        from wordlength.objectives.models import build_model
+        from wordlength.space import find_slots
+
+        return find_slots(build_model(settings.model, seed=0))
+
+    def run(
+        self, data: PreparedData, settings: EvaluationSettings, seed: int, cache: Path
+    ) -> Iterator[BaselineProgress | Baseline]:
+        from wordlength.objectives.baseline import prepare_baseline
+
+        yield from prepare_baseline(data, settings.model, settings.training, seed, cache)
+
+
+class _TrialWorker:
+    """Evaluates one candidate after another."""
+
+    def __init__(
+        self, data: PreparedData, baseline: Baseline, settings: EvaluationSettings, threads: int, verbose: bool
+    ) -> None:
+        start_tensorflow(threads, verbose)
+        from wordlength.objectives.evaluate import Evaluator
+
+        self._evaluator = Evaluator(data, baseline, settings)
+
+    def evaluate(self, job: TrialJob) -> tuple[TrialReport, Weights]:
+        return self._evaluator.evaluate(job)
+
+    def traces(self) -> dict[str, int]:
+        return self._evaluator.traces
+
+
+def _actor(kind: type, cpus: int) -> Any:
+    """The class as a Ray actor that holds so many cores."""
+    return ray.remote(kind).options(num_cpus=cpus)
+
+
+class WorkerPool:
+    """A fixed number of warm workers on local Ray or on a cluster; use as a context manager.
+
+    `address`: a Ray cluster's, or None for this machine. `count`: workers, None for as many as there is
+    room for. `cpus`: cores and TensorFlow threads of each. Raises WorkerError if that does not fit.
+    """
+
+    def __init__(self, address: str | None, count: int | None, cpus: int, verbose: bool = False) -> None:
+        self._verbose = verbose
+        self._cpus = cpus
+        self._baseline_worker: Any = None
+        self._idle: list[Any] = []
+        self._running: dict[Any, tuple[TrialJob, Any]] = {}
+        self._make: Callable[[], Any]
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        level = "INFO" if verbose else "ERROR"
+        try:
+            ray.init(
+                address,
+                include_dashboard=False if address is None else None,
+                log_to_driver=verbose,
+                logging_level=level,
+            )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise WorkerError(
+                f"Ray must be reachable, but {address or 'local Ray'} is not: {_first_line(error)}"
+            ) from None
+        room = int(ray.cluster_resources().get("CPU", 0)) // cpus
+        if (count or 1) > room:
+            ray.shutdown()
+            raise WorkerError(
+                f"workers must fit the machine's cores, but got {count or 1} x {cpus} CPUs with room for {room} "
+                "(workers.count, workers.cpus)"
+            )
+        self.count = count or room
+
+    def __enter__(self) -> WorkerPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def share(self, data: PreparedData) -> Any:
+        """Put the data into Ray's object store, once per node and without copies for the workers."""
+        return ray.put(data)
+
+    def slots(self, settings: EvaluationSettings) -> tuple[SlotInfo, ...]:
+        """The network's slots, before anything is trained."""
+        cpus = self.count * self._cpus if self.count * self._cpus <= _cores_per_node() else self._cpus
+        self._baseline_worker = _actor(_BaselineWorker, cpus).remote(cpus, self._verbose)
+        try:
+            return tuple(ray.get(self._baseline_worker.slots.remote(settings)))
+        except RayError as error:
+            raise WorkerError(f"the network must build, but it failed: {reason_of(error)}") from None
+
+    def baseline(
+        self, data: Any, settings: EvaluationSettings, seed: int, cache: Path
+    ) -> Iterator[BaselineProgress | Baseline]:
+        """The float baseline on all the cores that the trials will have; last item the Baseline. After `slots`."""
+        try:
+            for item in self._baseline_worker.run.options(num_returns="streaming").remote(data, settings, seed, cache):
+                yield ray.get(item)
+        except RayError as error:
+            raise WorkerError(f"the float baseline must train, but its worker failed: {reason_of(error)}") from None
+        finally:
+            ray.kill(self._baseline_worker)
+            self._baseline_worker = None
+
+    def start(self, data: Any, baseline: Baseline, settings: EvaluationSettings) -> None:
+        """Start the workers; they get ready while the first jobs wait for them."""
+        shared = ray.put(baseline)
+        self._make = lambda: _actor(_TrialWorker, self._cpus).remote(
+            data, shared, settings, self._cpus, self._verbose
+        )
+        self._idle = [self._make() for _ in range(self.count)]
+
+    @property
+    def free(self) -> int:
+        """Workers without a job."""
+        return len(self._idle)
+
+    @property
+    def running(self) -> list[TrialJob]:
+        """Jobs under way."""
+        return [job for job, _ in self._running.values()]
+
+    def submit(self, job: TrialJob) -> None:
+        """Give a job to a free worker."""
+        worker = self._idle.pop()
+        self._running[worker.evaluate.remote(job)] = (job, worker)
+
+    def wait(self, timeout_seconds: float) -> list[Finished]:
+        """Jobs that ended meanwhile; a dead worker is replaced and its job comes back with a reason."""
+        ready, _ = ray.wait(list(self._running), num_returns=1, timeout=timeout_seconds)
+        return [self._collect(reference) for reference in ready]
+
+    def traces(self) -> list[dict[str, int]]:
+        """Graph traces of every idle worker."""
+        return list(ray.get([worker.traces.remote() for worker in self._idle]))
+
+    def close(self) -> None:
+        """Stop the workers; local Ray ends with them."""
+        for worker in (*self._idle, *(worker for _, worker in self._running.values())):
+            ray.kill(worker)
+        self._idle, self._running = [], {}
+        ray.shutdown()
+
+    def _collect(self, reference: Any) -> Finished:
+        job, worker = self._running.pop(reference)
+        try:
+            report, weights = ray.get(reference)
+        except RayActorError as error:
+            self._idle.append(self._make())
+            return Finished(job, None, None, f"worker died: {reason_of(error)}")
+        except RayError as error:
+            self._idle.append(worker)
+            return Finished(job, None, None, reason_of(error))
+        self._idle.append(worker)
+        return Finished(job, report, weights)
+
+
+def _cores_per_node() -> int:
+    return max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes())
+
+
+def reason_of(error: BaseException) -> str:
+    """The exception that a worker raised, in one line."""
+    cause = getattr(error, "cause", None) or error
+    return f"{type(cause).__name__}: {_first_line(cause)}"
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
