@@ -120,7 +120,7 @@ def png_size(content: bytes) -> tuple[int, int]:
 def test_png_has_its_size_and_is_the_same_each_time():
     points = cloud()
     first = pareto_png(points, pareto_front(points), BASELINE, "cost $1 of $2", 46)
-    assert png_size(first) == (960, 528)
+    assert png_size(first) == (816, 480)
     assert first == pareto_png(points, pareto_front(points), BASELINE, "cost $1 of $2", 46)
 
 
@@ -166,7 +166,7 @@ def test_small_studies_are_drawn_too(points):
     import plotly.graph_objects as go
 
     go.Figure(figure_of(points))
-    assert png_size(pareto_png(points, pareto_front(points), BASELINE, "small")) == (960, 528)
+    assert png_size(pareto_png(points, pareto_front(points), BASELINE, "small")) == (816, 480)
 
 
 def test_csv_has_a_column_per_slot():

@@ -63,7 +63,7 @@ class GateSettings:
 
     __pydantic_config__: ClassVar = STRICT
 
-    overflow: float = 0.25
+    overflow: float = 0.5
     """Share of values outside the format's range."""
     underflow: float = 0.95
     """Share of non-zero values too small to be represented."""

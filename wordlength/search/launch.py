@@ -170,6 +170,8 @@ class _Loop:
         slots = self.space.order
         for uniform in self.spec.search.uniform:
             self.store.queue(uniform.candidate(slots), uniform.label, self.space)
+        for candidate in self.space.sweep() if self.spec.search.sweep else ():
+            self.store.queue(candidate, "", self.space)
         self._catch_up()
         self.observer.study(self.store.view(), recovered, self.pool.count)
         try:

@@ -101,13 +101,13 @@ def pareto_html(points: Points, front: Front, baseline: Baseline, study: str, tr
 
 
 def pareto_png(points: Points, front: Front, baseline: Baseline, study: str, trial_count: int | None = None) -> bytes:
-    """The same figure as a PNG, 960 × 528 pixels, which MLflow shows without scaling; arguments as `pareto_html`."""
+    """The same figure as a PNG, 816 × 480 pixels, as MLflow shows it without scaling; arguments as `pareto_html`."""
     # plotly writes a PNG only through a Chrome that a fresh machine lacks; matplotlib needs nothing. A bare Figure
     # on an Agg canvas leaves pyplot, its figure list and the chosen backend alone.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 5.5), dpi=96, layout="constrained", facecolor="white")
+    figure = Figure(figsize=(8.5, 5), dpi=96, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     _draw(figure.add_subplot(), _view(points, front, baseline, study, trial_count))
     figure.legend(loc="outside right upper", frameon=False, fontsize=9, labelcolor=_TEXT_COLOUR)
@@ -290,4 +290,4 @@ def _draw_axes(axes: Any, view: _View) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color("#888888")
     axes.tick_params(colors=_TEXT_COLOUR)
-    axes.set_title(view.hidden, loc="right", fontsize=9, color="#777777")
+    axes.set_title(view.hidden, loc="right", color="#777777", fontsize=9, pad=12)

@@ -61,6 +61,8 @@ class SearchSpec(BaseModel):
         UniformSpec(weights=Fixed(4, -1)),
     )
     """Uniform formats evaluated before any proposal; 3.13 and 4-bit power of two are the paper's."""
+    sweep: bool = True
+    """Next, one trial per kind and width of the weights, in all layers, at the float model's proposals."""
 
 
 class WorkersSpec(BaseModel):

@@ -49,9 +49,19 @@ class KindRange:
         if self.bits[0] < 1:
             raise FormatError(f"bits must be at least 1, but got {self.bits[0]}")
 
+    @property
+    def widths(self) -> range:
+        """Every width in bits."""
+        return range(self.bits[0], self.bits[1] + 1)
+
+    @property
+    def offsets(self) -> range:
+        """Every offset."""
+        return range(self.offset[0], self.offset[1] + 1)
+
     def pairs(self) -> Iterator[tuple[int, int]]:
         """Every (bits, offset)."""
-        return itertools.product(range(self.bits[0], self.bits[1] + 1), range(self.offset[0], self.offset[1] + 1))
+        return itertools.product(self.widths, self.offsets)
 
 
 @dataclass(frozen=True)
@@ -122,7 +132,7 @@ class SearchSpace:
             for group in self.groups
             if isinstance(group.choice, SlotRange)
             for kind, limits in group.choice.kinds.items()
-            for bits in range(limits.bits[0], limits.bits[1] + 1)
+            for bits in limits.widths
             for slot in group.slots
         )
 
@@ -140,6 +150,22 @@ class SearchSpace:
             offset = trial.suggest_int(f"{name}.{kind}.offset", *kinds[kind].offset)
             formats |= {slot: self.anchors.format(slot, kind, bits, offset) for slot in group.slots}
         return Candidate.of((slot, formats[slot]) for slot in self.order)
+
+    def sweep(self) -> Iterator[Candidate]:
+        """One candidate per kind and width of the weights, in all layers, exactly at the proposals.
+
+        Other searched slots take their widest format at the offset nearest to the proposal; a layer whose
+        weights do not allow the kind or width takes its nearest width.
+        """
+        weights = [group for group in self.groups if group.slots[0].role is Role.WEIGHTS]
+        ranges = [group.choice.kinds for group in weights if isinstance(group.choice, SlotRange)]
+        choices = {(kind, bits) for kinds in ranges for kind, limits in kinds.items() for bits in limits.widths}
+        for kind, bits in sorted(choices):
+            formats: dict[Slot, Format] = {}
+            for group in self.groups:
+                wanted = (kind, bits) if group in weights else (None, MAX_FIXED_BITS)
+                formats |= self._nearest(group, *wanted)
+            yield Candidate.of((slot, formats[slot]) for slot in self.order)
 
     def parameters(self, candidate: Candidate) -> dict[str, int | str] | None:
         """The parameters with which `suggest` returns `candidate`; None if it lies outside the space."""
@@ -164,6 +190,16 @@ class SearchSpace:
             for group in self.groups
             if isinstance(group.choice, SlotRange)
         )
+
+    def _nearest(self, group: Group, kind: str | None, bits: int) -> dict[Slot, Format]:
+        """The group's formats with kind and width as near to the wanted ones as its ranges allow."""
+        if isinstance(group.choice, Format):
+            return dict.fromkeys(group.slots, group.choice)
+        kinds = group.choice.kinds
+        chosen = kind if kind in kinds else next(iter(kinds))
+        width = min(kinds[chosen].widths, key=lambda width: abs(width - bits))
+        offset = min(kinds[chosen].offsets, key=abs)
+        return {slot: self.anchors.format(slot, chosen, width, offset) for slot in group.slots}
 
     def _group_parameters(self, group: Group, candidate: Candidate) -> dict[str, int | str] | None:
         wanted = [candidate[slot] for slot in group.slots]

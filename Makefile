@@ -1,0 +1,35 @@
+# `make demo` and `make test` are all a fresh machine needs: Python 3.11, git, make.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check format install clean
+
+demo: $(VENV)/.installed
+	$(BIN)/wordlength launch examples/demo.yaml
+	$(BIN)/wordlength export demo --pick knee --to build/demo --force
+	@echo "The study in MLflow's UI: $(BIN)/wordlength ui"
+
+test: check
+	$(BIN)/pytest
+
+check: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+install: $(VENV)/.installed
+
+# Everything is pinned to what was tested together; the editable install follows the sources.
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build .wordlength .mypy_cache .ruff_cache .pytest_cache
