@@ -6,6 +6,7 @@
     ├── DataError          a corpus or an audio file                        (ValueError)
     ├── SpecError          a study file, a study's name, a command's option (ValueError)
     ├── WorkerError        Ray cannot give what the study asks for
+    ├── ServerError        MLflow's server does not start             (RuntimeError)
     └── TrainingDiverged   a loss or weight is no longer finite
 
 Every message is one line that names the rule, the value and the place.

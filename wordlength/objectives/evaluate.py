@@ -49,7 +49,8 @@ class Evaluator:
         self.quantized: QuantizedModel = quantize(self.float_model)
         train = Windows.of(data.train)
         self._subset = data.subset_windows
-        self._trainer = Trainer(self.quantized.model, train, settings.training)
+        training = settings.training
+        self._trainer = Trainer(self.quantized.model, train, training.batch_size, training.quantized_learning_rate)
         self._predictor = Predictor(self.quantized.model, Windows.of(data.validation.frames))
         analysed = spread(data.subset_windows, settings.analysis.windows)
         self._analyser = Analyser(self.quantized, train, analysed, settings.analysis)

@@ -23,22 +23,25 @@ class TrainingSettings:
 
     baseline_epochs: int = 20
     """Passes of the float baseline over the full training set; its best epoch is kept."""
-    step_one_epochs: int = 2
+    step_one_epochs: int = 1
     """Passes over the representative subset with weights and biases quantized."""
-    step_two_epochs: int = 2
+    step_two_epochs: int = 1
     """Passes over the representative subset with activations quantized too."""
     batch_size: int = 128
     """Windows per training step."""
     learning_rate: float = 1e-3
-    """Adam's step size at the start of each training; it falls along a half cosine to a tenth."""
+    """Adam's step size at the start of the float baseline; it falls along a half cosine to a tenth."""
+    quantized_learning_rate: float = 3e-4
+    """The same for each of the two quantized steps, which start from trained weights."""
 
     def __post_init__(self) -> None:
         _require("baseline_epochs", self.baseline_epochs, 1, 10_000)
         _require("step_one_epochs", self.step_one_epochs, 1, 10_000)
         _require("step_two_epochs", self.step_two_epochs, 1, 10_000)
         _require("batch_size", self.batch_size, 1, 65_536)
-        if not 0 < self.learning_rate <= 1:
-            raise ValueError(f"learning_rate must be above 0 and at most 1, but got {self.learning_rate:g}")
+        for name in ("learning_rate", "quantized_learning_rate"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be above 0 and at most 1, but got {getattr(self, name):g}")
 
 
 @dataclass(frozen=True)

@@ -55,12 +55,13 @@ class Windows:
 class Trainer:
     """Adam on one model and one set of windows; `reset` before each training makes runs independent."""
 
-    def __init__(self, model: Any, windows: Windows, settings: TrainingSettings) -> None:
+    def __init__(self, model: Any, windows: Windows, batch_size: int, learning_rate: float) -> None:
         self.model = model
         self.windows = windows
-        self.settings = settings
+        self._batch_size = batch_size
+        self._learning_rate = learning_rate
         self.traces = 0
-        self._optimizer = keras.optimizers.Adam(settings.learning_rate)
+        self._optimizer = keras.optimizers.Adam(learning_rate)
         self._optimizer.build(model.trainable_variables)
         # No XLA: on the CPU it made a step ten times slower.
         self._step = tf.function(self._trace_step, jit_compile=False)
@@ -79,7 +80,7 @@ class Trainer:
         """
         self.reset()
         current = self.windows.current if current is None else current
-        batch = min(self.settings.batch_size, len(current))
+        batch = min(self._batch_size, len(current))
         per_epoch = len(current) // batch
         generator = np.random.default_rng(seed)
         for epoch in range(epochs):
@@ -94,7 +95,7 @@ class Trainer:
             yield self._mean(losses, epoch + 1)
 
     def _rate(self, progress: float) -> float:
-        return self.settings.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * progress)))
+        return self._learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * progress)))
 
     def _mean(self, losses: list[tf.Tensor], epoch: int) -> float:
         loss = float(tf.reduce_mean(tf.stack(losses)))
@@ -165,7 +166,8 @@ def train_baseline(
     losses: list[float] = []
     scores: list[float] = []
     best: tuple[Any, ...] = ()
-    for loss in Trainer(model, train, settings).train(settings.baseline_epochs, seed):
+    trainer = Trainer(model, train, settings.batch_size, settings.learning_rate)
+    for loss in trainer.train(settings.baseline_epochs, seed):
         losses.append(loss)
         scores.append(score())
         if scores[-1] == max(scores):

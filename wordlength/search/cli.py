@@ -133,7 +133,11 @@ def ui(
     place = _home(home)
     if not place.names():
         _refuse(f"there must be a launched study to show, but {place.root} has none; run: wordlength launch STUDY_FILE")
-    raise typer.Exit(serve_ui(place.tracking_address(), place.artifacts, port, browser))
+    try:
+        status = serve_ui(place.tracking_address(), place.artifacts, port, browser)
+    except ValueError as error:
+        _refuse(f"{error} (--port)")
+    raise typer.Exit(status)
 
 
 @app.command()

@@ -20,6 +20,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from wordlength.errors import WordlengthError
+
 HOST = "127.0.0.1"
 
 LEAN = {
@@ -36,7 +38,7 @@ _POLL_SECONDS = 0.1
 _STOP_SECONDS = 5.0
 
 
-class ServerError(RuntimeError):
+class ServerError(WordlengthError, RuntimeError):
     """The server ended or did not answer in time; the message ends with its last words."""
 
 
