@@ -1,1 +1,120 @@
-"""wordlength: hyperparameter search for quantization formats."""
+"""wordlength: hyperparameter search for quantization formats.
+
+Launch a study, look at its front, export the best config:
+
+    from wordlength import export, launch, load_spec, load_study
+
+    launch(load_spec(Path("examples/demo.yaml")))
+    print(load_study("demo").front)
+    export("demo", "knee", Path("best"))
+
+Names are imported when first used, so that `import wordlength` stays quick.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wordlength.errors import WordlengthError
+    from wordlength.objectives.audio import CorpusSettings, DataError, DataSettings, PreparedData, prepare
+    from wordlength.objectives.evaluate import Evaluator
+    from wordlength.objectives.memory import memory_bytes
+    from wordlength.objectives.models import ModelSettings
+    from wordlength.objectives.quantized_model import QuantizedModel, quantize
+    from wordlength.objectives.report import LayerAnalysis, TrialJob, TrialReport, TrialState
+    from wordlength.objectives.settings import AnalysisSettings, EvaluationSettings, GateSettings, TrainingSettings
+    from wordlength.search.export.bundle import Exported, export
+    from wordlength.search.front import FrontPoint, hypervolume, knee, pareto_front
+    from wordlength.search.home import Home
+    from wordlength.search.launch import Observer, launch
+    from wordlength.search.space_spec import SpecError
+    from wordlength.search.spec import StudySpec, load_spec
+    from wordlength.search.study import load_study
+    from wordlength.search.trials import StudyView, TrialRow
+    from wordlength.space.candidate import Candidate
+    from wordlength.space.formats import Fixed, Float32, Format, FormatError, PowerOfTwo, parse_format
+    from wordlength.space.quantizers import FormatQuantizer
+    from wordlength.space.search_space import SearchSpace
+    from wordlength.space.slots import ModelError, Role, Slot, SlotInfo, find_slots
+
+_HOMES = {
+    "wordlength.errors": ["WordlengthError"],
+    "wordlength.objectives.audio": ["CorpusSettings", "DataError", "DataSettings", "PreparedData", "prepare"],
+    "wordlength.objectives.evaluate": ["Evaluator"],
+    "wordlength.objectives.memory": ["memory_bytes"],
+    "wordlength.objectives.models": ["ModelSettings"],
+    "wordlength.objectives.quantized_model": ["QuantizedModel", "quantize"],
+    "wordlength.objectives.report": ["LayerAnalysis", "TrialJob", "TrialReport", "TrialState"],
+    "wordlength.objectives.settings": ["AnalysisSettings", "EvaluationSettings", "GateSettings", "TrainingSettings"],
+    "wordlength.search.export.bundle": ["Exported", "export"],
+    "wordlength.search.front": ["FrontPoint", "hypervolume", "knee", "pareto_front"],
+    "wordlength.search.home": ["Home"],
+    "wordlength.search.launch": ["Observer", "launch"],
+    "wordlength.search.space_spec": ["SpecError"],
+    "wordlength.search.spec": ["StudySpec", "load_spec"],
+    "wordlength.search.study": ["load_study"],
+    "wordlength.search.trials": ["StudyView", "TrialRow"],
+    "wordlength.space.candidate": ["Candidate"],
+    "wordlength.space.formats": ["Fixed", "Float32", "Format", "FormatError", "PowerOfTwo", "parse_format"],
+    "wordlength.space.quantizers": ["FormatQuantizer"],
+    "wordlength.space.search_space": ["SearchSpace"],
+    "wordlength.space.slots": ["ModelError", "Role", "Slot", "SlotInfo", "find_slots"],
+}
+_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "AnalysisSettings",
+    "Candidate",
+    "CorpusSettings",
+    "DataError",
+    "DataSettings",
+    "EvaluationSettings",
+    "Evaluator",
+    "Exported",
+    "Fixed",
+    "Float32",
+    "Format",
+    "FormatError",
+    "FormatQuantizer",
+    "FrontPoint",
+    "GateSettings",
+    "Home",
+    "LayerAnalysis",
+    "ModelError",
+    "ModelSettings",
+    "Observer",
+    "PowerOfTwo",
+    "PreparedData",
+    "QuantizedModel",
+    "Role",
+    "SearchSpace",
+    "Slot",
+    "SlotInfo",
+    "SpecError",
+    "StudySpec",
+    "StudyView",
+    "TrainingSettings",
+    "TrialJob",
+    "TrialReport",
+    "TrialRow",
+    "TrialState",
+    "WordlengthError",
+    "export",
+    "find_slots",
+    "hypervolume",
+    "knee",
+    "launch",
+    "load_spec",
+    "load_study",
+    "memory_bytes",
+    "pareto_front",
+    "parse_format",
+    "prepare",
+    "quantize",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'wordlength' has no attribute {name!r}")
+    return getattr(import_module(_MODULE_OF[name]), name)

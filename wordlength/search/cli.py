@@ -92,10 +92,10 @@ def status(study: Study, home: HomeOption = None) -> None:
 
         wordlength status klein
     """
-    from wordlength.search.study import load_view
+    from wordlength.search.study import load_study
     from wordlength.search.tables import status_table
 
-    console.print(status_table(load_view(study, _home(home))))
+    console.print(status_table(load_study(study, _home(home))))
 
 
 @app.command()
@@ -106,10 +106,10 @@ def front(study: Study, home: HomeOption = None) -> None:
 
         wordlength front klein
     """
-    from wordlength.search.study import load_view
+    from wordlength.search.study import load_study
     from wordlength.search.tables import front_table, verdict
 
-    view = load_view(study, _home(home))
+    view = load_study(study, _home(home))
     console.print(front_table(view))
     console.print(verdict(view), highlight=False)
 

@@ -111,16 +111,19 @@ class StudySpec(BaseModel):
     search: SearchSpec = SearchSpec()
     """Proposals and budget."""
     workers: WorkersSpec = WorkersSpec()
-    """Where trials run."""
+    """Trials at a time, and the cores of each."""
     storage: StorageSpec = StorageSpec()
     """Where results are kept."""
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
     """Fixes initial weights, order of training and proposals."""
 
     def fingerprint(self) -> dict[str, Any]:
-        """What must stay the same for trials to be comparable: everything but name, budget, workers, storage."""
+        """What must stay the same for trials to be comparable: everything but name, budget, places.
+
+        The threads of a trial count too: with other sums, the same candidate would not give the same figures.
+        """
         kept = {"data", "model", "training", "analysis", "gate", "space", "seed"}
-        plain: dict[str, Any] = self.model_dump(mode="json", include=kept)
+        plain: dict[str, Any] = self.model_dump(mode="json", include=kept) | {"threads": self.workers.cpus}
         for corpus in (*plain["data"]["speech"], *plain["data"]["noise"]):
             # The data's digest is of contents; where they lie may change.
             corpus.pop("path", None)

@@ -165,7 +165,7 @@ def check_unchanged(store: StudyStore, spec: StudySpec, data_digest: str) -> Non
         )
 
 
-def load_view(study: str, home: Home | None = None) -> StudyView:
+def load_study(study: str, home: Home | None = None) -> StudyView:
     """A launched study, by name or study file: rows, front, hypervolume. Raises SpecError."""
     home = home or Home.default()
     spec = home.find(study)

@@ -91,22 +91,13 @@ class WorkerPool:
         self._idle: list[Any] = []
         self._running: dict[Any, tuple[TrialJob, Any]] = {}
         self._make: Callable[[], Any]
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        level = "INFO" if verbose else "ERROR"
-        try:
-            ray.init(
-                address,
-                include_dashboard=False if address is None else None,
-                log_to_driver=verbose,
-                logging_level=level,
-            )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise WorkerError(
-                f"Ray must be reachable, but {address or 'local Ray'} is not: {_first_line(error)}"
-            ) from None
+        # A session that the caller began is used as it is, and is the caller's to end.
+        self._owns_ray = not ray.is_initialized()
+        if self._owns_ray:
+            _connect(address, verbose)
         room = int(ray.cluster_resources().get("CPU", 0)) // cpus
         if (count or 1) > room:
-            ray.shutdown()
+            self.close()
             raise WorkerError(
                 f"workers must fit the machine's cores, but got {count or 1} x {cpus} CPUs with room for {room} "
                 "(workers.count, workers.cpus)"
@@ -125,8 +116,9 @@ class WorkerPool:
 
     def slots(self, settings: EvaluationSettings) -> tuple[SlotInfo, ...]:
         """The network's slots, before anything is trained."""
-        cpus = self.count * self._cpus if self.count * self._cpus <= _cores_per_node() else self._cpus
-        self._baseline_worker = _actor(_BaselineWorker, cpus).remote(cpus, self._verbose)
+        # As many threads as a trial has, whatever the number of workers: sums over other threads round differently,
+        # and with two the baseline was only a quarter faster.
+        self._baseline_worker = _actor(_BaselineWorker, self._cpus).remote(self._cpus, self._verbose)
         try:
             return tuple(ray.get(self._baseline_worker.slots.remote(settings)))
         except RayError as error:
@@ -135,7 +127,7 @@ class WorkerPool:
     def baseline(
         self, data: Any, settings: EvaluationSettings, seed: int, cache: Path
     ) -> Iterator[BaselineProgress | Baseline]:
-        """The float baseline on all the cores that the trials will have; last item the Baseline. After `slots`."""
+        """The float baseline, epoch by epoch; last item the Baseline. After `slots`."""
         try:
             for item in self._baseline_worker.run.options(num_returns="streaming").remote(data, settings, seed, cache):
                 yield ray.get(item)
@@ -182,7 +174,8 @@ class WorkerPool:
         for worker in (*self._idle, *(worker for _, worker in self._running.values())):
             ray.kill(worker)
         self._idle, self._running = [], {}
-        ray.shutdown()
+        if self._owns_ray:
+            ray.shutdown()
 
     def _collect(self, reference: Any) -> Finished:
         job, worker = self._running.pop(reference)
@@ -198,8 +191,14 @@ class WorkerPool:
         return Finished(job, report, weights)
 
 
-def _cores_per_node() -> int:
-    return max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes())
+def _connect(address: str | None, verbose: bool) -> None:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    level = "INFO" if verbose else "ERROR"
+    dashboard = None if address else False
+    try:
+        ray.init(address, include_dashboard=dashboard, log_to_driver=verbose, logging_level=level)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise WorkerError(f"Ray must be reachable, but {address or 'local Ray'} is not: {_first_line(error)}") from None
 
 
 def reason_of(error: BaseException) -> str:

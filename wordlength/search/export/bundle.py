@@ -18,7 +18,7 @@ from wordlength.search.home import Home
 from wordlength.search.launch import Observer, load_weights
 from wordlength.search.session import open_evaluator
 from wordlength.search.space_spec import SpecError
-from wordlength.search.study import load_view
+from wordlength.search.study import load_study
 from wordlength.search.trials import StudyView
 
 CONFIG, MODEL, REPORT = "config.json", "qkeras_model.keras", "report.md"
@@ -56,7 +56,7 @@ def export(
     home = home or Home.default()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not force:
         raise SpecError(f"the export folder must be new or empty, but {folder} is not (--force replaces it)")
-    view = load_view(study, home)
+    view = load_study(study, home)
     try:
         point = pick(view.front, rule, view.points)
     except ValueError as error:

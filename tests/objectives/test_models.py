@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from wordlength.objectives.memory import float_bytes
+from wordlength.objectives.models import ModelSettings, build_model
+from wordlength.space import Role, find_slots
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
+TABLE_1 = {
+    "conv_1": 80,
+    "conv_2": 216,
+    "conv_3": 416,
+    "conv_4": 688,
+    "conv_5": 2400,
+    "conv_6": 4736,
+    "dense_1": 131_584,
+    "dense_2": 262_656,
+    "dense_3": 66_177,
+}
+"""Parameters per layer, Klein et al. 2021."""
+
+
+@pytest.fixture(scope="module")
+def case_study():
+    return build_model(ModelSettings(), seed=0)
+
+
+def test_parameters_per_layer_are_those_of_the_paper(case_study) -> None:
+    counts = {layer.name: layer.count_params() for layer in case_study.layers if layer.weights}
+    assert counts == TABLE_1
+    assert case_study.count_params() == sum(TABLE_1.values()) == 468_953
+
+
+def test_slots_are_weights_biases_and_activations_of_every_layer(case_study) -> None:
+    slots = find_slots(case_study)
+    assert [(info.slot.layer, info.slot.role) for info in slots] == [(name, role) for name in TABLE_1 for role in Role]
+    assert sum(info.count for info in slots) == 468_953
+    assert float_bytes(slots) == 1_875_812
+
+
+def test_shapes(case_study) -> None:
+    assert case_study.input_shape == (None, 16, 64)
+    assert case_study.output_shape == (None, 129)
+    shapes = {layer.name: layer.output.shape[1:] for layer in case_study.layers}
+    assert shapes["conv_3"] == (16, 64, 16)
+    assert shapes["pool_3"] == (16, 32, 16)
+    assert shapes["pool_4"] == (16, 16, 32)
+    assert shapes["conv_5"] == (8, 8, 64)
+    assert shapes["pool_6"] == (2, 2, 64)
+
+
+def test_activations_are_relu_and_last_a_sigmoid(case_study) -> None:
+    names = [layer.activation.__name__ for layer in case_study.layers if layer.weights]
+    assert names == ["relu"] * 8 + ["sigmoid"]
+
+
+def test_same_seed_same_weights_another_seed_others(tiny_model_settings) -> None:
+    one, same, other = (build_model(tiny_model_settings, seed).get_weights() for seed in (1, 1, 2))
+    assert len(one) == len(same) == len(other) > 0
+    for a, b in zip(one, same, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert all((a != b).any() for a, b in zip(one, other, strict=True) if a.any())
+
+
+def test_a_smaller_network_has_the_same_layers(case_study, tiny_model_settings) -> None:
+    tiny = build_model(tiny_model_settings, seed=0)
+    assert [layer.name for layer in tiny.layers] == [layer.name for layer in case_study.layers]
+    assert tiny.count_params() < 2000
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "lstm"}, "model name must be one of irm_cnn, but got 'lstm'"),
+        ({"filters": (8, 16, 16, 0, 64, 64)}, "filters and dense units must be between 1 and 4096, but got 0"),
+        ({"dense": (512, 5000)}, "filters and dense units must be between 1 and 4096, but got 5000"),
+    ],
+)
+def test_bad_settings_are_refused(changes, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        ModelSettings(**changes)

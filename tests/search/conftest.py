@@ -1,0 +1,96 @@
+"""A study file over the tiny corpora, a shared Ray session, and the command line in this process."""
+
+import dataclasses
+import shutil
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from wordlength import Home, StudyView
+
+MLFLOW_NOISE = "The ``noload`` loader strategy is deprecated"
+"""SQLAlchemy's warning about MLflow's own store."""
+
+TINY_STUDY = """
+name: {name}
+data_root: {root}
+data:
+  speech: [{{kind: folder, path: speech}}]
+  noise: [{{kind: folder, path: noise}}]
+  subset_fraction: 0.5
+model: {{filters: [2, 2, 2, 2, 2, 2], dense: [8, 8]}}
+training: {{baseline_epochs: 1, batch_size: 64, learning_rate: 0.01}}
+analysis: {{windows: 32}}
+gate: {{overflow: {overflow}, underflow: 1, precision: 1}}
+space:
+  weights: {{fixed: {{bits: [3, 6], offset: [0, 1]}}, po2: {{bits: [3, 4]}}}}
+  activations: fixed<16,4>
+search: {{trials: 6, sweep: false, startup_trials: 2}}
+"""
+
+
+@pytest.fixture(scope="session")
+def ray_session():
+    """Local Ray with two cores; `WorkerPool` joins it and leaves it running."""
+    import ray
+
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def write_study(tmp_path_factory: pytest.TempPathFactory, tiny_corpora: Path) -> Callable[..., Path]:
+    """Writes a tiny study file into a folder of its own, with text replaced as asked for, and returns its path."""
+
+    def write(*replacements: tuple[str, str], name: str = "tiny", overflow: float = 1.0) -> Path:
+        text = TINY_STUDY.format(name=name, root=tiny_corpora, overflow=overflow)
+        for old, new in replacements:
+            assert old in text, f"{old!r} is not in the study file"
+            text = text.replace(old, new)
+        path = tmp_path_factory.mktemp("study") / "study.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tiny_study(write_study, ray_session) -> tuple[Path, "Home", "StudyView"]:
+    """A launched study of 6 trials: its file, home and view. Tests that go on with it copy the home."""
+    from wordlength import Home, launch, load_spec
+
+    path = write_study()
+    home = Home(path.parent / "home")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", MLFLOW_NOISE)
+        return path, home, launch(load_spec(path), home)
+
+
+@pytest.fixture
+def copied_study(tiny_study, tmp_path: Path) -> tuple[Path, "Home"]:
+    """The launched study in a home of its own, free to be changed."""
+    path, home, _ = tiny_study
+    shutil.copytree(home.root, tmp_path / "home")
+    return path, dataclasses.replace(home, root=tmp_path / "home")
+
+
+@pytest.fixture
+def run_cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs `wordlength ARGUMENTS` in this process: exit status, standard output, standard error."""
+    from wordlength.search.cli import main
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["wordlength", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "200")
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        out, err = capsys.readouterr()
+        return int(stopped.value.code or 0), out, err
+
+    return run

@@ -1,0 +1,137 @@
+"""The study in Optuna's storage: ask, tell, queue, recover."""
+
+from pathlib import Path
+
+import pytest
+
+from wordlength.objectives.report import TrialReport, TrialState
+from wordlength.search.space_spec import SpecError
+from wordlength.search.spec import StudySpec, parse_spec
+from wordlength.search.study import StudyStore, check_unchanged
+from wordlength.search.trials import INTERRUPTED
+from wordlength.space import Anchors, Candidate, Fixed, KindRange, PowerOfTwo, Role, SearchSpace, Slot, SlotRange
+from wordlength.space.search_space import Group
+
+SLOTS = tuple(Slot(f"dense_{number}", Role.WEIGHTS) for number in (1, 2))
+RANGE = SlotRange(fixed=KindRange((2, 5), (-1, 1)), po2=KindRange((2, 4)))
+ANCHORS = Anchors({(slot, kind, bits): -1 for slot in SLOTS for kind in ("fixed", "po2") for bits in range(2, 6)})
+SPACE = SearchSpace(tuple(Group(slot.layer, (slot,), RANGE) for slot in SLOTS), SLOTS, ANCHORS)
+MINIMAL = """
+name: s
+data: {speech: [{kind: builtin}], noise: [{kind: builtin}]}
+search: {startup_trials: 3, sampler: tpe}"""
+    "name: s\ndata: {speech: [{kind: builtin}], noise: [{kind: builtin}]}\nsearch: {startup_trials: 3, sampler: tpe}"
+)
+
+
+def spec_of(sampler: str = "tpe") -> StudySpec:
+    return parse_spec(MINIMAL.replace("tpe", sampler), Path("s.yaml"))
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'optuna.db'}"
+
+
+@pytest.fixture
+def store(address: str) -> StudyStore:
+    store = StudyStore.create(spec_of(), address)
+    store.remember({"baseline": {"stoi_improvement": 0.04, "memory_bytes": 1000}, "wanted": 5})
+    return store
+
+
+def complete(number: int, candidate: Candidate, stoi: float, size: int) -> TrialReport:
+    gates = {"overflow": -0.4}
+    return TrialReport(number, candidate, TrialState.COMPLETE, size, stoi, 0.001, "", gates, seconds={"stoi": 2.0})
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
+def test_every_sampler_proposes_inside_the_space_and_is_told(sampler: str, address: str) -> None:
+    store = StudyStore.create(spec_of(sampler), address)
+    for step in range(12):
+        number, candidate, label = store.ask(SPACE)
+        assert (number, label) == (step, "")
+        assert SPACE.contains(candidate)
+        if step % 4 == 3:
+            broken = {"overflow": 0.1}
+            store.tell(TrialReport(number, candidate, TrialState.PRUNED, 9, reason="too much", constraints=broken))
+        else:
+            store.tell(complete(number, candidate, 0.01 * step, 100 - step))
+    assert [row.state for row in store.rows()].count("complete") == 9
+    assert len({row.candidate for row in store.rows()}) > 1
+
+
+def test_a_told_trial_is_read_back_as_it_was(store: StudyStore, address: str) -> None:
+    number, candidate, _ = store.ask(SPACE)
+    store.tell(complete(number, candidate, 0.03, 500))
+    number, other, _ = store.ask(SPACE)
+    store.tell(TrialReport(number, other, TrialState.PRUNED, 77, reason="overflow of …", constraints={"overflow": 0.2}))
+    number, third, _ = store.ask(SPACE)
+    store.tell(TrialReport(number, third, TrialState.FAILED, 77, reason="loss is nan"))
+    view = StudyStore.open("s", address).view()
+    assert [row.state for row in view.rows] == ["complete", "pruned", "failed"]
+    assert view.rows[0].candidate == candidate
+    assert (view.rows[0].stoi_improvement, view.rows[0].memory_bytes, view.rows[0].seconds) == (0.03, 500, 2.0)
+    assert [row.reason for row in view.rows[1:]] == ["overflow of …", "loss is nan"]
+    assert [point.number for point in view.front] == [0]
+    assert view.hypervolume == pytest.approx(0.03 * 0.5, rel=1e-12)
+    assert view.counts == {"complete": 1, "pruned": 1, "failed": 1, "running": 0, INTERRUPTED: 0}
+    assert view.finished == 3
+
+
+def test_queued_candidates_come_first_even_from_outside_the_space(store: StudyStore) -> None:
+    inside = SPACE.suggest(_Lowest())
+    outside = Candidate.of((slot, Fixed(16, 2)) for slot in SLOTS)
+    assert not SPACE.contains(outside)
+    for _ in range(2):  # Queued twice, proposed once.
+        store.queue(outside, "uniform fixed<16,2>", SPACE)
+        store.queue(inside, "", SPACE)
+    assert store.ask(SPACE) == (0, outside, "uniform fixed<16,2>")
+    assert store.ask(SPACE) == (1, inside, "")
+    number, candidate, _ = store.ask(SPACE)
+    assert number == 2
+    assert SPACE.contains(candidate)
+
+
+def test_interrupted_trials_are_queued_again_and_count_as_nothing(store: StudyStore, address: str) -> None:
+    uniform = Candidate.of((slot, PowerOfTwo(4, -1)) for slot in SLOTS)
+    store.queue(uniform, "uniform po2<4,-1>", SPACE)
+    store.ask(SPACE)
+    _, searched, _ = store.ask(SPACE)
+    again = StudyStore.create(spec_of(), address)
+    assert again.recover() == 2
+    assert again.recover() == 0
+    assert [row.state for row in again.rows()] == [INTERRUPTED, INTERRUPTED]
+    assert again.view().finished == 0
+    assert again.ask(SPACE) == (2, uniform, "uniform po2<4,-1>")
+    assert again.ask(SPACE)[1] == searched
+
+
+def test_a_study_keeps_its_settings_and_data(store: StudyStore) -> None:
+    spec = spec_of()
+    check_unchanged(store, spec, "abc")  # Nothing is known yet.
+    store.remember({"fingerprint": spec.fingerprint(), "data_digest": "abc"})
+    check_unchanged(store, spec, "abc")
+    changed = parse_spec(MINIMAL + "\ntraining: {baseline_epochs: 3}", Path("s.yaml"))
+    with pytest.raises(SpecError, match=r"training\.baseline_epochs was 20 and is now 3; change it back or .*'s'"):
+        check_unchanged(store, changed, "abc")
+    with pytest.raises(SpecError, match="the audio of 's' has changed"):
+        check_unchanged(store, spec, "xyz")
+
+
+def test_unknown_and_empty_studies_are_refused(address: str, store: StudyStore) -> None:
+    with pytest.raises(SpecError, match="'nobody' has none yet"):
+        StudyStore.open("nobody", address)
+    other = parse_spec(MINIMAL.replace("name: s", "name: t"), Path("t.yaml"))
+    with pytest.raises(SpecError, match="'t' has none yet"):
+        StudyStore.create(other, address).view()
+
+
+class _Lowest:
+    """Chooses the first of everything."""
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        return low
+
+    def suggest_categorical(self, name: str, choices: tuple[str, ...]) -> str:
+        return choices[0]
