@@ -101,8 +101,15 @@ def tiny_model_settings() -> ModelSettings:
 
 @pytest.fixture(scope="session")
 def tiny_training_settings() -> TrainingSettings:
-    """One epoch of everything, with a step size at which one epoch learns something."""
-    return TrainingSettings(baseline_epochs=1, step_one_epochs=1, step_two_epochs=1, batch_size=64, learning_rate=1e-2)
+    """One epoch of everything, with step sizes at which one epoch learns something."""
+    return TrainingSettings(
+        baseline_epochs=1,
+        step_one_epochs=1,
+        step_two_epochs=1,
+        batch_size=64,
+        learning_rate=1e-2,
+        quantized_learning_rate=1e-2,
+    )
 
 
 @pytest.fixture(scope="session")

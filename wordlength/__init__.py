@@ -11,12 +11,21 @@ Launch a study, look at its front, export the best config:
 Names are imported when first used, so that `import wordlength` stays quick.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from wordlength.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from wordlength.errors import WordlengthError
-    from wordlength.objectives.audio import CorpusSettings, DataError, DataSettings, PreparedData, prepare
+    from wordlength.errors import (
+        DataError,
+        FormatError,
+        ModelError,
+        SpecError,
+        TrainingDiverged,
+        WordlengthError,
+        WorkerError,
+    )
+    from wordlength.objectives.audio import CorpusSettings, DataSettings, PreparedData, prepare
     from wordlength.objectives.evaluate import Evaluator
     from wordlength.objectives.memory import memory_bytes
     from wordlength.objectives.models import ModelSettings
@@ -27,19 +36,26 @@ if TYPE_CHECKING:
     from wordlength.search.front import FrontPoint, hypervolume, knee, pareto_front
     from wordlength.search.home import Home
     from wordlength.search.launch import Observer, launch
-    from wordlength.search.space_spec import SpecError
     from wordlength.search.spec import StudySpec, load_spec
     from wordlength.search.study import load_study
     from wordlength.search.trials import StudyView, TrialRow
     from wordlength.space.candidate import Candidate
-    from wordlength.space.formats import Fixed, Float32, Format, FormatError, PowerOfTwo, parse_format
+    from wordlength.space.formats import Fixed, Float32, Format, PowerOfTwo, parse_format
     from wordlength.space.quantizers import FormatQuantizer
     from wordlength.space.search_space import SearchSpace
-    from wordlength.space.slots import ModelError, Role, Slot, SlotInfo, find_slots
+    from wordlength.space.slots import Role, Slot, SlotInfo, find_slots
 
 _HOMES = {
-    "wordlength.errors": ["WordlengthError"],
-    "wordlength.objectives.audio": ["CorpusSettings", "DataError", "DataSettings", "PreparedData", "prepare"],
+    "wordlength.errors": [
+        "DataError",
+        "FormatError",
+        "ModelError",
+        "SpecError",
+        "TrainingDiverged",
+        "WordlengthError",
+        "WorkerError",
+    ],
+    "wordlength.objectives.audio": ["CorpusSettings", "DataSettings", "PreparedData", "prepare"],
     "wordlength.objectives.evaluate": ["Evaluator"],
     "wordlength.objectives.memory": ["memory_bytes"],
     "wordlength.objectives.models": ["ModelSettings"],
@@ -50,18 +66,15 @@ _HOMES = {
     "wordlength.search.front": ["FrontPoint", "hypervolume", "knee", "pareto_front"],
     "wordlength.search.home": ["Home"],
     "wordlength.search.launch": ["Observer", "launch"],
-    "wordlength.search.space_spec": ["SpecError"],
     "wordlength.search.spec": ["StudySpec", "load_spec"],
     "wordlength.search.study": ["load_study"],
     "wordlength.search.trials": ["StudyView", "TrialRow"],
     "wordlength.space.candidate": ["Candidate"],
-    "wordlength.space.formats": ["Fixed", "Float32", "Format", "FormatError", "PowerOfTwo", "parse_format"],
+    "wordlength.space.formats": ["Fixed", "Float32", "Format", "PowerOfTwo", "parse_format"],
     "wordlength.space.quantizers": ["FormatQuantizer"],
     "wordlength.space.search_space": ["SearchSpace"],
-    "wordlength.space.slots": ["ModelError", "Role", "Slot", "SlotInfo", "find_slots"],
+    "wordlength.space.slots": ["Role", "Slot", "SlotInfo", "find_slots"],
 }
-_MODULE_OF = {name: module for module, names in _HOMES.items() for name in names}
-
 __all__ = [
     "AnalysisSettings",
     "Candidate",
@@ -93,12 +106,14 @@ __all__ = [
     "SpecError",
     "StudySpec",
     "StudyView",
+    "TrainingDiverged",
     "TrainingSettings",
     "TrialJob",
     "TrialReport",
     "TrialRow",
     "TrialState",
     "WordlengthError",
+    "WorkerError",
     "export",
     "find_slots",
     "hypervolume",
@@ -114,7 +129,4 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module 'wordlength' has no attribute {name!r}")
-    return getattr(import_module(_MODULE_OF[name]), name)
+__getattr__ = lazy_names("wordlength", _HOMES)

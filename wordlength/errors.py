@@ -6,7 +6,7 @@
     ├── DataError          a corpus or an audio file                        (ValueError)
     ├── SpecError          a study file, a study's name, a command's option (ValueError)
     ├── WorkerError        Ray cannot give what the study asks for
-    ├── ServerError        MLflow's server does not start             (RuntimeError)
+    ├── ServerError        MLflow's server does not start
     └── TrainingDiverged   a loss or weight is no longer finite
 
 Every message is one line that names the rule, the value and the place.
@@ -15,3 +15,31 @@ Every message is one line that names the rule, the value and the place.
 
 class WordlengthError(Exception):
     """Anything that wordlength refuses or cannot do, told in one line."""
+
+
+class FormatError(WordlengthError, ValueError):
+    """A format's numbers or its text break a rule; the message names rule and value."""
+
+
+class ModelError(WordlengthError, ValueError):
+    """A Keras model holds something that no format can be given to; the message names the layer."""
+
+
+class DataError(WordlengthError, ValueError):
+    """A corpus, an audio file or a data setting breaks a rule; the message names rule, value and place."""
+
+
+class SpecError(WordlengthError, ValueError):
+    """A study file, a study's name or a command's option breaks a rule; the message names rule, value and place."""
+
+
+class WorkerError(WordlengthError):
+    """Ray cannot give what the study asks for."""
+
+
+class ServerError(WordlengthError):
+    """MLflow's server ended or did not answer in time; the message ends with its last words."""
+
+
+class TrainingDiverged(WordlengthError):
+    """A loss, a weight or an output stopped being a finite number; the message says where."""

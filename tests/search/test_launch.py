@@ -20,7 +20,6 @@ from wordlength.search.spec import with_overrides
 
 pytestmark = [
     pytest.mark.usefixtures("ray_session"),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated"),
 ]
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from wordlength.search.space_spec import LayerSpace, SpaceSpec, SpecError, build_space
+from wordlength.errors import SpecError
+from wordlength.search.space_spec import LayerSpace, SpaceSpec, build_space
 from wordlength.space import Fixed, PowerOfTwo, Role, Slot
 from wordlength.space.search_space import KindRange, SlotRange
 

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
-from wordlength.search.space_spec import SpecError
+from wordlength.errors import SpecError
 from wordlength.search.spec import json_schema, load_spec, parse_spec, with_overrides
 from wordlength.space import Fixed, PowerOfTwo
 from wordlength.space.search_space import SlotRange

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport, TrialState
-from wordlength.search.space_spec import SpecError
 from wordlength.search.spec import StudySpec, parse_spec
 from wordlength.search.study import StudyStore, check_unchanged
 from wordlength.search.trials import INTERRUPTED
@@ -20,8 +20,6 @@ MINIMAL = """
 name: s
 data: {speech: [{kind: builtin}], noise: [{kind: builtin}]}
 search: {startup_trials: 3, sampler: tpe}"""
-    "name: s\ndata: {speech: [{kind: builtin}], noise: [{kind: builtin}]}\nsearch: {startup_trials: 3, sampler: tpe}"
-)
 
 
 def spec_of(sampler: str = "tpe") -> StudySpec:

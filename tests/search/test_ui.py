@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from wordlength.search.ui import HOST, ServerError, serve_ui
+from wordlength.errors import ServerError
+from wordlength.search.ui import HOST, serve_ui
 
 pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads children from /proc"),

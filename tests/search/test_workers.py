@@ -3,7 +3,8 @@
 import pytest
 
 from wordlength import Candidate, Fixed, TrialJob
-from wordlength.search.workers import WorkerError, WorkerPool
+from wordlength.errors import WorkerError
+from wordlength.search.workers import WorkerPool
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 

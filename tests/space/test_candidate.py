@@ -6,7 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from wordlength.space import Candidate, Fixed, Float32, FormatError, PowerOfTwo, Role, Slot
+from wordlength.errors import FormatError
+from wordlength.space import Candidate, Fixed, Float32, PowerOfTwo, Role, Slot
 
 FORMATS = [Float32(), Fixed(8, 2), Fixed(8, 2, signed=False), Fixed(8, -1), Fixed(4, -1), PowerOfTwo(4, -1)]
 SLOTS = [Slot(layer, role) for layer in ("conv_1", "dense.2", "dénse") for role in Role]

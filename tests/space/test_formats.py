@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from wordlength.space import Fixed, Float32, Format, FormatError, PowerOfTwo, parse_format
+from wordlength.errors import FormatError
+from wordlength.space import Fixed, Float32, Format, PowerOfTwo, parse_format
 from wordlength.space.formats import MAX_FIXED_BITS, MAX_PO2_BITS, MAX_POSITION
 
 TINY = Fraction(2) ** -126

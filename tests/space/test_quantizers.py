@@ -8,7 +8,8 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordlength.space import Fixed, Float32, Format, FormatError, PowerOfTwo
+from wordlength.errors import FormatError
+from wordlength.space import Fixed, Float32, Format, PowerOfTwo
 from wordlength.space.quantizers import FormatQuantizer
 
 pytestmark = pytest.mark.usefixtures("tensorflow")

@@ -8,18 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordlength.space import (
-    Anchors,
-    Candidate,
-    Fixed,
-    FormatError,
-    KindRange,
-    PowerOfTwo,
-    Role,
-    SearchSpace,
-    Slot,
-    SlotRange,
-)
+from wordlength.errors import FormatError
+from wordlength.space import Anchors, Candidate, Fixed, KindRange, PowerOfTwo, Role, SearchSpace, Slot, SlotRange
 from wordlength.space.search_space import Group
 
 A, B, C, D = (Slot(name, Role.WEIGHTS) for name in "abcd")

@@ -4,7 +4,8 @@ import keras
 import pytest
 from keras import layers
 
-from wordlength.space import ModelError, Role, Slot, find_slots
+from wordlength.errors import ModelError
+from wordlength.space import Role, Slot, find_slots
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 

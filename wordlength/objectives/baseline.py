@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wordlength.atomic import write_atomically
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.models import ModelSettings
 from wordlength.objectives.settings import TrainingSettings
@@ -137,7 +137,6 @@ def _samples(
 
 def save_baseline(baseline: Baseline, path: Path) -> None:
     """Write atomically: a killed process leaves the old file or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     plain = {
         name: getattr(baseline, name)
         for name in (
@@ -155,9 +154,9 @@ def save_baseline(baseline: Baseline, path: Path) -> None:
     ]
     arrays = {f"weight_{number}": weight for number, weight in enumerate(baseline.weights)}
     arrays |= {f"sample_{slot}": values for slot, values in baseline.samples.items()}
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".tmp", delete=False) as handle:
-        np.savez(handle, meta=np.array(json.dumps(plain)), allow_pickle=False, **arrays)
-    os.replace(handle.name, path)
+    buffer = io.BytesIO()
+    np.savez(buffer, meta=np.array(json.dumps(plain)), allow_pickle=False, **arrays)
+    write_atomically(path, buffer.getvalue())
 
 
 def load_baseline(path: Path) -> Baseline | None:

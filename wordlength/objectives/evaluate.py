@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from wordlength.errors import TrainingDiverged
 from wordlength.objectives.analysis import Analyser, gate_constraints, gate_reason
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, spread
@@ -19,7 +20,7 @@ from wordlength.objectives.quantized_model import QuantizedModel, quantize
 from wordlength.objectives.report import LayerAnalysis, TrialJob, TrialReport, TrialState, Weights
 from wordlength.objectives.settings import EvaluationSettings
 from wordlength.objectives.stoi import StoiMeter
-from wordlength.objectives.training import Predictor, Trainer, TrainingDiverged, Windows
+from wordlength.objectives.training import Predictor, Trainer, Windows
 from wordlength.space import Candidate
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import keras
 import qkeras
 
+from wordlength.errors import ModelError
 from wordlength.objectives.report import Weights
-from wordlength.space import Candidate, Format, ModelError, Role, Slot, SlotInfo, find_slots
+from wordlength.space import Candidate, Format, Role, Slot, SlotInfo, find_slots
 from wordlength.space.quantizers import FormatQuantizer
 from wordlength.space.slots import KERNELS, has_own_activation
 

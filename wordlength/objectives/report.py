@@ -14,7 +14,6 @@ import numpy.typing as npt
 
 from wordlength.space import Candidate, Format, Role, Slot, parse_format
 
-
 Weights = tuple[npt.NDArray[np.float32], ...]
 """A model's float weights, in Keras' order."""
 

@@ -16,16 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from wordlength.errors import WordlengthError
+from wordlength.errors import TrainingDiverged
 from wordlength.objectives.audio import FrameSet
 from wordlength.objectives.audio.features import HISTORY_FRAMES
 from wordlength.objectives.settings import TrainingSettings
 
 PREDICTION_BATCH = 512
-
-
-class TrainingDiverged(WordlengthError):
-    """A loss or a weight stopped being a finite number; the message says where."""
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,9 @@ StudyFile = Annotated[Path, typer.Argument(help="Study file (YAML); `wordlength 
 Study = Annotated[str, typer.Argument(help="Name of a launched study, or its study file.")]
 HomeOption = Annotated[
     Path | None,
-    typer.Option("--home", help="Project folder for studies and caches.", envvar="WORDLENGTH_HOME", show_default=".wordlength"),
+    typer.Option(
+        "--home", help="Project folder for studies and caches.", envvar="WORDLENGTH_HOME", show_default=".wordlength"
+    ),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what TensorFlow and Ray print.")]
 Weights = Annotated[str, typer.Option("--weights", help="Format of all kernels, as po2:4,-1 or 'po2<4,-1>'.")]
@@ -54,7 +56,9 @@ errors = Console(stderr=True)
 @app.command()
 def launch(
     study_file: StudyFile,
-    trials: Annotated[int | None, typer.Option("--trials", help="Finished trials the study shall have in the end.")] = None,
+    trials: Annotated[
+        int | None, typer.Option("--trials", help="Finished trials the study shall have in the end.")
+    ] = None,
     workers: Annotated[int | None, typer.Option("--workers", help="Trials at a time.")] = None,
     ray_address: Annotated[str | None, typer.Option("--ray-address", help="Join this Ray cluster.")] = None,
     home: HomeOption = None,
@@ -71,7 +75,7 @@ def launch(
     spec, place = _spec(study_file, {"trials": trials, "count": workers}), _home(home)
     from wordlength.search.launch import launch as run
     from wordlength.search.progress import LaunchDisplay
-    from wordlength.search.tables import front_table, verdict
+    from wordlength.search.tables import front_tables, verdict
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -80,8 +84,7 @@ def launch(
     except KeyboardInterrupt:
         errors.print(f"stopped; go on with: wordlength launch {study_file}", highlight=False)
         raise typer.Exit(130) from None
-    console.print(front_table(view))
-    console.print(verdict(view), highlight=False)
+    console.print(*front_tables(view, console.width), verdict(view), sep="\n", highlight=False)
 
 
 @app.command()
@@ -107,11 +110,10 @@ def front(study: Study, home: HomeOption = None) -> None:
         wordlength front klein
     """
     from wordlength.search.study import load_study
-    from wordlength.search.tables import front_table, verdict
+    from wordlength.search.tables import front_tables, verdict
 
     view = load_study(study, _home(home))
-    console.print(front_table(view))
-    console.print(verdict(view), highlight=False)
+    console.print(*front_tables(view, console.width), verdict(view), sep="\n", highlight=False)
 
 
 @app.command()
@@ -290,5 +292,9 @@ def _refuse(text: str) -> NoReturn:
 
 def _print_error(text: str) -> None:
     for line in text.splitlines():
-        errors.print(f"[bold red]error:[/] {line}" if errors.is_terminal else f"error: {line}", markup=errors.is_terminal,
-                     highlight=False, soft_wrap=True)
+        errors.print(
+            f"[bold red]error:[/] {line}" if errors.is_terminal else f"error: {line}",
+            markup=errors.is_terminal,
+            highlight=False,
+            soft_wrap=True,
+        )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from wordlength.search.space_spec import SpecError
+from wordlength.errors import SpecError
 from wordlength.search.spec import StudySpec, load_spec, parse_spec
 
 HOME_VARIABLE = "WORDLENGTH_HOME"
@@ -100,11 +99,3 @@ class StudyFolder:
             except OSError:
                 raise SpecError(f"a study runs once at a time, but {self.path.name!r} is being run already") from None
             yield
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".tmp", delete=False) as handle:
-        handle.write(content)
-    os.replace(handle.name, path)

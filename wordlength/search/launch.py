@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import yaml
 
+from wordlength.atomic import write_atomically
+from wordlength.errors import WorkerError
 from wordlength.objectives.audio import PreparedData, prepare
 from wordlength.objectives.baseline import Baseline, BaselineProgress
 from wordlength.objectives.memory import memory_bytes
@@ -20,13 +22,13 @@ from wordlength.objectives.proposals import anchors
 from wordlength.objectives.report import TrialJob, TrialReport, TrialState, Weights
 from wordlength.objectives.settings import EvaluationSettings
 from wordlength.search import front as fronts
-from wordlength.search.home import Home, StudyFolder, write_atomically
+from wordlength.search.home import Home, StudyFolder
 from wordlength.search.space_spec import build_space
 from wordlength.search.spec import StudySpec
 from wordlength.search.study import StudyStore, check_unchanged
 from wordlength.search.tracking import Tracker
 from wordlength.search.trials import StudyView
-from wordlength.search.workers import Finished, WorkerError, WorkerPool
+from wordlength.search.workers import Finished, WorkerPool
 from wordlength.space.search_space import SearchSpace
 
 MOST_FAILURES_IN_A_ROW = 8
@@ -132,7 +134,12 @@ def _reference(baseline: Baseline) -> fronts.Baseline:
 def _tracker(spec: StudySpec, home: Home, data: PreparedData, baseline: Baseline) -> Tracker:
     artifacts = None if spec.storage.tracking else home.artifacts
     tracker = Tracker(home.tracking_address(spec), artifacts, spec.name)
-    parts: dict[str, Any] = {"model": spec.model, "training": spec.training, "analysis": spec.analysis, "gate": spec.gate}
+    parts: dict[str, Any] = {
+        "model": spec.model,
+        "training": spec.training,
+        "analysis": spec.analysis,
+        "gate": spec.gate,
+    }
     params = {
         f"{part}.{name}": str(value) for part, s in parts.items() for name, value in dataclasses.asdict(s).items()
     }

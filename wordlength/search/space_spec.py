@@ -9,15 +9,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PlainSerializer, Tag, WithJsonSchema
 
-from wordlength.errors import WordlengthError
+from wordlength.errors import SpecError
 from wordlength.space import Format, Role, Slot, parse_format
 from wordlength.space.search_space import Anchors, Group, KindRange, SearchSpace, SlotRange
 
 STRICT = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class SpecError(WordlengthError, ValueError):
-    """A study file breaks a rule; the message names rule, value and place."""
 
 
 def _to_format(value: Any) -> Any:

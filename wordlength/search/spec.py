@@ -12,10 +12,11 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
+from wordlength.errors import SpecError
 from wordlength.objectives.audio.settings import DataSettings
 from wordlength.objectives.models import ModelSettings
 from wordlength.objectives.settings import AnalysisSettings, GateSettings, TrainingSettings
-from wordlength.search.space_spec import STRICT, FormatField, SpaceSpec, SpecError
+from wordlength.search.space_spec import STRICT, FormatField, SpaceSpec
 from wordlength.space import Candidate, Fixed, PowerOfTwo, Slot
 
 DATA_ROOT_VARIABLE = "WORDLENGTH_DATA"

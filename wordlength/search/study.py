@@ -17,10 +17,10 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, Trial
 from optuna.trial import TrialState as OptunaState
 
+from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport, TrialState
 from wordlength.search.front import Baseline
 from wordlength.search.home import Home
-from wordlength.search.space_spec import SpecError
 from wordlength.search.spec import SearchSpec, StudySpec
 from wordlength.search.trials import INTERRUPTED, StudyView, TrialRow
 from wordlength.space import Candidate

@@ -2,50 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import groupby
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from wordlength.objectives.baseline import Baseline
 from wordlength.objectives.report import TrialReport
 from wordlength.search.export.report import layer_rows
-from wordlength.search.front import knee, saved_percent
+from wordlength.search.front import FrontPoint, knee, saved_percent
 from wordlength.search.trials import StudyView
-from wordlength.space import Candidate, Role, Slot, SlotInfo
+from wordlength.space import Candidate, Role, SlotInfo
+
+if TYPE_CHECKING:
+    from wordlength.objectives.baseline import Baseline
 
 
-def front_table(view: StudyView) -> Table:
-    """The front, ascending in memory."""
+def front_tables(view: StudyView, width: int) -> Iterator[Table | str]:
+    """The front, ascending in memory, then its formats: a row per slot, a column per trial, as wide as fits."""
     table = Table(title=f"Pareto front of {view.name!r}, {view.finished} of {view.wanted} trials finished")
-    for name in ("trial", "STOI improvement", "bytes", "saved"):
+    for name in ("trial", "STOI improvement", "kept", "bytes", "saved"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("weights / biases / activations, per layer")
+    table.add_column("", no_wrap=True)
     bend = knee(view.front).number if view.front else None
     for point in view.front:
         error = f" ± {point.stoi_standard_error:.4f}" if point.stoi_standard_error is not None else ""
-        note = point.label + (" · knee" if point.number == bend else "")
+        notes = [point.label] if point.label else []
         table.add_row(
             str(point.number),
             f"{point.stoi_improvement:+.4f}{error}",
+            _kept(point.stoi_improvement, view),
             f"{point.memory_bytes:,}",
             f"{saved_percent(point.memory_bytes, view.baseline.memory_bytes):.1f} %",
-            (f"{note.removeprefix(' · ')}\n" if note else "") + layer_formats(point.candidate),
-            end_section=True,
+            ", ".join(notes + (["knee"] if point.number == bend else [])),
         )
-    return table
+    yield table
+    if view.front:
+        yield from _format_tables(view.front, width)
 
 
-def layer_formats(candidate: Candidate) -> str:
-    """One line per run of layers with the same formats: `conv_2 – conv_4: po2<4,-1> / fixed<16,2> / …`."""
-    layers = list(dict.fromkeys(slot.layer for slot in candidate))
+def _kept(stoi_improvement: float, view: StudyView) -> str:
+    base = view.baseline.stoi_improvement
+    return f"{stoi_improvement / base:.0%}" if base > 0 else ""
 
-    def formats(layer: str) -> str:
-        return " / ".join(str(candidate[s]) if (s := Slot(layer, role)) in candidate else "–" for role in Role)
 
-    runs = [(text, list(names)) for text, names in groupby(layers, key=formats)]
-    return "\n".join(f"{names[0] if len(names) == 1 else f'{names[0]} – {names[-1]}'}: {text}" for text, names in runs)
+def _format_tables(front: Sequence[FrontPoint], width: int) -> Iterator[Table | str]:
+    slots = tuple(front[0].candidate)
+    pinned = {
+        role: next(iter(formats))
+        for role in Role
+        if len(formats := {point.candidate[slot] for point in front for slot in slots if slot.role is role}) == 1
+    }
+    for role, fmt in pinned.items():
+        yield f"all {role}: {fmt}"
+    shown = [slot for slot in slots if slot.role not in pinned]
+    names = max((len(str(slot)) for slot in shown), default=0) + 4
+    columns = max(1, (width - names) // (max((len(str(p.candidate[s])) for p in front for s in shown), default=1) + 3))
+    for first in range(0, len(front) if shown else 0, columns):
+        table = Table(title="formats by trial")
+        table.add_column("", no_wrap=True)
+        members = front[first : first + columns]
+        for point in members:
+            table.add_column(str(point.number), no_wrap=True)
+        for slot in sorted(shown, key=lambda slot: (tuple(Role).index(slot.role), slots.index(slot))):
+            last = slot == [other for other in shown if other.role is slot.role][-1]
+            table.add_row(str(slot), *(str(point.candidate[slot]) for point in members), end_section=last)
+        yield table
 
 
 def verdict(view: StudyView) -> str:
@@ -69,7 +91,9 @@ def status_table(view: StudyView) -> Table:
     table.add_row("hypervolume", f"{view.hypervolume:.5f} (STOI improvement x share of memory saved)")
     mean = view.mean_seconds
     table.add_row("time per trial", "unknown yet" if mean is None else f"{mean:.1f} s")
-    table.add_row("float32", f"STOI improvement {view.baseline.stoi_improvement:+.4f}, {view.baseline.memory_bytes:,} bytes")
+    table.add_row(
+        "float32", f"STOI improvement {view.baseline.stoi_improvement:+.4f}, {view.baseline.memory_bytes:,} bytes"
+    )
     for row in view.rows:
         if row.state == "running":
             since = timedelta(seconds=round((datetime.now() - row.started).total_seconds())) if row.started else "?"
@@ -81,21 +105,21 @@ def status_table(view: StudyView) -> Table:
 
 def memory_table(slots: Iterable[SlotInfo], candidate: Candidate) -> Table:
     """Bytes per layer and in total."""
-    table = Table(title="memory of all parameters")
-    table.add_column("layer")
-    for name in ("parameters", "weights", "biases", "activations", "bytes", "float32 bytes", "saved"):
-        table.add_column(name, justify="right")
     rows = layer_rows(slots, candidate)
+    count, size = sum(row.parameters for row in rows), sum(row.memory_bytes for row in rows)
+    table = Table(title=f"memory of all parameters: {size:,} bytes, in float32 {4 * count:,}")
+    table.add_column("layer", no_wrap=True)
+    for name in ("params", "weights", "biases", "activations", "bytes", "saved"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(row.layer, f"{row.parameters:,}", *row.formats, *_sizes(row.memory_bytes, row.float_bytes))
-    count, size = sum(row.parameters for row in rows), sum(row.memory_bytes for row in rows)
     table.add_section()
     table.add_row("total", f"{count:,}", "", "", "", *_sizes(size, 4 * count))
     return table
 
 
-def _sizes(size: int, full: int) -> tuple[str, str, str]:
-    return f"{size:,}", f"{full:,}", f"{saved_percent(size, full):.1f} %" if full else ""
+def _sizes(size: int, full: int) -> tuple[str, str]:
+    return f"{size:,}", f"{saved_percent(size, full):.1f} %" if full else ""
 
 
 def analysis_table(report: TrialReport) -> Table:
@@ -105,7 +129,7 @@ def analysis_table(report: TrialReport) -> Table:
     table = Table(title=f"fixed-point analysis ({when})")
     table.add_column("tensor")
     table.add_column("format")
-    for name in ("overflow", "underflow", "precision", "zero gradient", "largest", "needs integer bits", "SQNR dB"):
+    for name in ("overflow", "under-\nflow", "preci-\nsion", "zero\ngradient", "largest", "integer\nbits", "SQNR\ndB"):
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(

@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from wordlength.errors import WordlengthError
+from wordlength.errors import ServerError
 
 HOST = "127.0.0.1"
 
@@ -36,10 +36,6 @@ START_SECONDS = 120.0
 """How long a server may take to answer: the first use of a store on a slow disk runs all migrations."""
 _POLL_SECONDS = 0.1
 _STOP_SECONDS = 5.0
-
-
-class ServerError(WordlengthError, RuntimeError):
-    """The server ended or did not answer in time; the message ends with its last words."""
 
 
 def serve_ui(

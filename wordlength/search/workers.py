@@ -11,17 +11,13 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayError
 
-from wordlength.errors import WordlengthError
+from wordlength.errors import WorkerError
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, BaselineProgress
 from wordlength.objectives.quiet import start_tensorflow
 from wordlength.objectives.report import TrialJob, TrialReport, Weights
 from wordlength.objectives.settings import EvaluationSettings
 from wordlength.space import SlotInfo
-
-
-class WorkerError(WordlengthError):
-    """Ray cannot give what the study asks for."""
 
 
 @dataclass(frozen=True)
@@ -140,9 +136,7 @@ class WorkerPool:
     def start(self, data: Any, baseline: Baseline, settings: EvaluationSettings) -> None:
         """Start the workers; they get ready while the first jobs wait for them."""
         shared = ray.put(baseline)
-        self._make = lambda: _actor(_TrialWorker, self._cpus).remote(
-            data, shared, settings, self._cpus, self._verbose
-        )
+        self._make = lambda: _actor(_TrialWorker, self._cpus).remote(data, shared, settings, self._cpus, self._verbose)
         self._idle = [self._make() for _ in range(self.count)]
 
     @property

@@ -1,9 +1,9 @@
 """Which formats exist, and which a study may choose from."""
 
 from wordlength.space.candidate import Candidate
-from wordlength.space.formats import Fixed, Float32, Format, FormatError, PowerOfTwo, parse_format
+from wordlength.space.formats import Fixed, Float32, Format, PowerOfTwo, parse_format
 from wordlength.space.search_space import Anchors, KindRange, SearchSpace, SlotRange
-from wordlength.space.slots import ModelError, Role, Slot, SlotInfo, find_slots
+from wordlength.space.slots import Role, Slot, SlotInfo, find_slots
 
 __all__ = [
     "Anchors",
@@ -11,9 +11,7 @@ __all__ = [
     "Fixed",
     "Float32",
     "Format",
-    "FormatError",
     "KindRange",
-    "ModelError",
     "PowerOfTwo",
     "Role",
     "SearchSpace",

@@ -22,7 +22,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from wordlength.errors import WordlengthError
+from wordlength.errors import FormatError
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -35,10 +35,6 @@ MIN_NORMAL_EXPONENT = -126
 
 _SQRT2_FRACTION = 0x3504F3
 """Fraction bits of the largest float32 below the square root of two: where log2 rounding turns."""
-
-
-class FormatError(WordlengthError, ValueError):
-    """A format's numbers or its text break a rule; the message names rule and value."""
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 from qkeras.base_quantizer import BaseQuantizer
 
-from wordlength.space.formats import _SQRT2_FRACTION, Fixed, Float32, Format, FormatError, PowerOfTwo, parse_format
+from wordlength.errors import FormatError
+from wordlength.space.formats import _SQRT2_FRACTION, Fixed, Float32, Format, PowerOfTwo, parse_format
 
 _FLOAT32, _FIXED, _PO2 = 0, 1, 2
 _BIAS = 127
@@ -94,6 +95,8 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
         return tf.switch_case(tf.convert_to_tensor(self._kind), branches)
 
     def __call__(self, x: Any) -> tf.Tensor:
+        """The rounding, with the class's straight-through gradient."""
+
         @tf.custom_gradient  # type: ignore[untyped-decorator]
         def straight_through(x: tf.Tensor) -> tuple[tf.Tensor, Any]:
             def gradient(upstream: tf.Tensor) -> tf.Tensor:

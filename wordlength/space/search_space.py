@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import ClassVar, Protocol
 
+from wordlength.errors import FormatError
 from wordlength.space.candidate import Candidate
-from wordlength.space.formats import MAX_FIXED_BITS, MAX_PO2_BITS, MAX_POSITION, Fixed, Format, FormatError, PowerOfTwo
+from wordlength.space.formats import MAX_FIXED_BITS, MAX_PO2_BITS, MAX_POSITION, Fixed, Format, PowerOfTwo
 from wordlength.space.slots import Role, Slot
 from wordlength.strict import STRICT
 
@@ -26,9 +27,11 @@ _MAX_BITS = {"fixed": MAX_FIXED_BITS, "po2": MAX_PO2_BITS}
 class SuggestsParameters(Protocol):
     """The part of `optuna.Trial` that the search space uses."""
 
-    def suggest_int(self, name: str, low: int, high: int) -> int: ...
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        """A whole number from low to high, both included."""
 
-    def suggest_categorical(self, name: str, choices: Sequence[str]) -> str: ...
+    def suggest_categorical(self, name: str, choices: Sequence[str]) -> str:
+        """One of the choices."""
 
 
 @dataclass(frozen=True)

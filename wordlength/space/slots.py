@@ -12,7 +12,7 @@ from functools import lru_cache
 from math import prod
 from typing import Any
 
-from wordlength.errors import WordlengthError
+from wordlength.errors import ModelError
 
 
 class Role(StrEnum):
@@ -21,10 +21,6 @@ class Role(StrEnum):
     WEIGHTS = "weights"
     BIASES = "biases"
     ACTIVATIONS = "activations"
-
-
-class ModelError(WordlengthError, ValueError):
-    """A Keras model holds something that no format can be given to; the message names the layer."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

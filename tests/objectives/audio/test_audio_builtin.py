@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wordlength.errors import DataError
 from wordlength.objectives.audio import builtin, noises
 from wordlength.objectives.audio.corpora import CorpusSettings, read_noise, read_speech
-from wordlength.objectives.audio.files import DataError, file_sha256, read_audio
+from wordlength.objectives.audio.files import file_sha256, read_audio
 from wordlength.objectives.audio.sentences import SENTENCES
 
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from wordlength.errors import DataError
 from wordlength.objectives.audio.corpora import CORPUS_KINDS, Clip, CorpusSettings, read_noise, read_speech
-from wordlength.objectives.audio.files import DataError, read_audio
+from wordlength.objectives.audio.files import read_audio
 
 Touch = Callable[..., Path]
 

@@ -11,15 +11,8 @@ import pytest
 import soundfile
 from pystoi import stoi
 
-from wordlength.objectives.audio import (
-    CorpusSettings,
-    DataError,
-    DataSettings,
-    PreparedData,
-    assemble,
-    dataset,
-    prepare,
-)
+from wordlength.errors import DataError
+from wordlength.objectives.audio import CorpusSettings, DataSettings, PreparedData, assemble, dataset, prepare
 from wordlength.objectives.audio.features import ideal_ratio_mask, istft, log_mel, stft
 
 RATE_HZ = 16000

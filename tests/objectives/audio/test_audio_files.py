@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from wordlength.objectives.audio.files import DataError, file_sha256, publish_folder, read_audio, write_wav
+from wordlength.errors import DataError
+from wordlength.objectives.audio.files import file_sha256, publish_folder, read_audio, write_wav
 
 RATE_HZ = 16000
 

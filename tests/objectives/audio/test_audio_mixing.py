@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wordlength.errors import DataError
 from wordlength.objectives.audio import splits
 from wordlength.objectives.audio.corpora import Clip
-from wordlength.objectives.audio.files import DataError
 from wordlength.objectives.audio.mixing import (
     Mixture,
     Split,

@@ -1,14 +1,26 @@
 """Speech in noise: corpora, mixtures at a given signal-to-noise ratio, features and ideal ratio masks."""
 
-from wordlength.objectives.audio.corpora import CORPUS_KINDS, CorpusSettings
-from wordlength.objectives.audio.dataset import DataSettings, FrameSet, MixtureSet, PreparedData, prepare
-from wordlength.objectives.audio.files import SAMPLE_RATE_HZ, DataError, read_audio
+from typing import TYPE_CHECKING
+
+from wordlength.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from wordlength.objectives.audio.dataset import prepare
+    from wordlength.objectives.audio.files import SAMPLE_RATE_HZ, read_audio
+    from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData
+    from wordlength.objectives.audio.settings import CORPUS_KINDS, CorpusSettings, DataSettings
+
+_HOMES = {
+    "wordlength.objectives.audio.dataset": ["prepare"],
+    "wordlength.objectives.audio.files": ["SAMPLE_RATE_HZ", "read_audio"],
+    "wordlength.objectives.audio.prepared": ["FrameSet", "MixtureSet", "PreparedData"],
+    "wordlength.objectives.audio.settings": ["CORPUS_KINDS", "CorpusSettings", "DataSettings"],
+}
 
 __all__ = [
     "CORPUS_KINDS",
     "SAMPLE_RATE_HZ",
     "CorpusSettings",
-    "DataError",
     "DataSettings",
     "FrameSet",
     "MixtureSet",
@@ -16,3 +28,5 @@ __all__ = [
     "prepare",
     "read_audio",
 ]
+
+__getattr__ = lazy_names("wordlength.objectives.audio", _HOMES)

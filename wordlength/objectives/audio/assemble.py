@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pystoi import stoi
 
+from wordlength.errors import DataError
 from wordlength.objectives.audio.features import ideal_ratio_mask, log_mel, stft
-from wordlength.objectives.audio.files import SAMPLE_RATE_HZ, DataError, read_audio
+from wordlength.objectives.audio.files import SAMPLE_RATE_HZ, read_audio
 from wordlength.objectives.audio.mixing import Mixture, mix
 from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, join_frames
 

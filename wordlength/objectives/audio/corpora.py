@@ -3,46 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
-from typing import ClassVar
 
+from wordlength.errors import DataError
 from wordlength.objectives.audio import builtin, layouts
-from wordlength.objectives.audio.files import DataError
 from wordlength.objectives.audio.layouts import Clip
-from wordlength.strict import STRICT
+from wordlength.objectives.audio.settings import NOISE_KINDS, SPEECH_KINDS, CorpusSettings
 
-__all__ = ["CORPUS_KINDS", "NOISE_KINDS", "SPEECH_KINDS", "Clip", "CorpusSettings", "read_noise", "read_speech"]
-
-CORPUS_KINDS = ("timit", "urbansound8k", "esc", "folder", "builtin")
-SPEECH_KINDS = ("timit", "folder", "builtin")
-NOISE_KINDS = ("urbansound8k", "esc", "folder", "builtin")
-
-
-@dataclass(frozen=True, slots=True)
-class CorpusSettings:
-    """Which corpus to read, and from where. Raises DataError for fields that do not fit each other."""
-
-    __pydantic_config__: ClassVar = STRICT
-
-    kind: str
-    """Layout: timit, urbansound8k, esc, folder (any tree of audio files) or builtin (made by espeak-ng)."""
-    path: Path | None = None
-    """The corpus folder; none for builtin."""
-    limit: int | None = None
-    """Only the first so many speakers, in turn from both sexes, or recordings of each noise class."""
-
-    def __post_init__(self) -> None:
-        """Check the fields against each other."""
-        if self.kind not in CORPUS_KINDS:
-            raise DataError(f"corpus kind must be one of {', '.join(CORPUS_KINDS)}, but got {self.kind!r}")
-        if self.kind == "builtin" and self.path is not None:
-            raise DataError(f"the builtin corpus takes no path, but got {self.path}")
-        if self.kind != "builtin" and self.path is None:
-            raise DataError(f"corpus kind {self.kind!r} needs a path, but got none")
-        if self.limit is not None and self.limit < 1:
-            raise DataError(f"limit must be at least 1, but got {self.limit} (corpus {self.kind})")
+__all__ = ["Clip", "read_noise", "read_speech"]
 
 
 def read_speech(

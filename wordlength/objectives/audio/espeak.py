@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from wordlength.objectives.audio.files import DataError
+from wordlength.errors import DataError
 
 _OUTPUT_SYNCHRONOUS = 2  # samples go to the callback, on the calling thread
 _DO_NOT_EXIT = 0x8000  # report a bad data path instead of ending the process

@@ -16,15 +16,11 @@ import soundfile
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
-from wordlength.errors import WordlengthError
+from wordlength.errors import DataError
 
 SAMPLE_RATE_HZ = 16000
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".sph", ".aif", ".aiff", ".mp3")
 SILENCE_AMPLITUDE = 1e-5  # of full scale; half a step of 16-bit audio is 1.5e-5
-
-
-class DataError(WordlengthError, ValueError):
-    """Audio data that cannot be used; the one-line message states rule, value and place."""
 
 
 def read_audio(path: Path, sample_rate_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float32]:

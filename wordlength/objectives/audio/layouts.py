@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from wordlength.objectives.audio.files import AUDIO_SUFFIXES, DataError
+from wordlength.errors import DataError
+from wordlength.objectives.audio.files import AUDIO_SUFFIXES
 
 _DIALECT_FOLDER = re.compile(r"dr[1-8]", re.IGNORECASE)
 _SPEAKER_FOLDER = re.compile(r"(?P<sex>[fm])[a-z]{2,3}\d", re.IGNORECASE)

@@ -5,11 +5,40 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
-from wordlength.objectives.audio.corpora import NOISE_KINDS, SPEECH_KINDS, CorpusSettings
-from wordlength.objectives.audio.files import DataError
+from wordlength.errors import DataError
 from wordlength.strict import STRICT
+
+CORPUS_KINDS = ("timit", "urbansound8k", "esc", "folder", "builtin")
+SPEECH_KINDS = ("timit", "folder", "builtin")
+NOISE_KINDS = ("urbansound8k", "esc", "folder", "builtin")
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusSettings:
+    """Which corpus to read, and from where. Raises DataError for fields that do not fit each other."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    kind: str
+    """Layout: timit, urbansound8k, esc, folder (any tree of audio files) or builtin (made by espeak-ng)."""
+    path: Path | None = None
+    """The corpus folder; none for builtin."""
+    limit: int | None = None
+    """Only the first so many speakers, in turn from both sexes, or recordings of each noise class."""
+
+    def __post_init__(self) -> None:
+        """Check the fields against each other."""
+        if self.kind not in CORPUS_KINDS:
+            raise DataError(f"corpus kind must be one of {', '.join(CORPUS_KINDS)}, but got {self.kind!r}")
+        if self.kind == "builtin" and self.path is not None:
+            raise DataError(f"the builtin corpus takes no path, but got {self.path}")
+        if self.kind != "builtin" and self.path is None:
+            raise DataError(f"corpus kind {self.kind!r} needs a path, but got none")
+        if self.limit is not None and self.limit < 1:
+            raise DataError(f"limit must be at least 1, but got {self.limit} (corpus {self.kind})")
 
 
 @dataclass(frozen=True, slots=True)

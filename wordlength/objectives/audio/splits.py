@@ -11,7 +11,7 @@ from typing import Literal, assert_never
 
 import numpy as np
 
-from wordlength.objectives.audio.files import DataError
+from wordlength.errors import DataError
 from wordlength.objectives.audio.layouts import Clip
 
 SplitUnit = Literal["speaker", "recording"]

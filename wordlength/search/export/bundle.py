@@ -11,13 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialJob, TrialReport, TrialState, Weights
 from wordlength.search.export.report import report_markdown
 from wordlength.search.front import FrontPoint, pick
 from wordlength.search.home import Home
 from wordlength.search.launch import Observer, load_weights
 from wordlength.search.session import open_evaluator
-from wordlength.search.space_spec import SpecError
 from wordlength.search.study import load_study
 from wordlength.search.trials import StudyView
 

@@ -43,9 +43,7 @@ def layer_rows(slots: Iterable[SlotInfo], candidate: Candidate) -> list[LayerRow
     ]
 
 
-def report_markdown(
-    view: StudyView, point: FrontPoint, slots: tuple[SlotInfo, ...], report: TrialReport | None
-) -> str:
+def report_markdown(view: StudyView, point: FrontPoint, slots: tuple[SlotInfo, ...], report: TrialReport | None) -> str:
     """The exported trial: objectives, formats and bytes per layer, analysis, neighbours on the front."""
     on_front = any(member.number == point.number for member in view.front)
     error = "" if point.stoi_standard_error is None else f" ± {point.stoi_standard_error:.4f} (standard error)"
@@ -67,7 +65,8 @@ def report_markdown(
     ]
     rows = layer_rows(slots, point.candidate)
     lines += [
-        f"| {row.layer} | {row.parameters:,} | `{'` | `'.join(row.formats)}` | {row.memory_bytes:,} | {row.float_bytes:,} |"
+        f"| {row.layer} | {row.parameters:,} | {' | '.join(f'`{fmt}`' for fmt in row.formats)} "
+        f"| {row.memory_bytes:,} | {row.float_bytes:,} |"
         for row in rows
     ]
     count, size = sum(row.parameters for row in rows), sum(row.memory_bytes for row in rows)

@@ -1,0 +1,199 @@
+"""The command line as its user meets it: tables, one-line errors, exit status, quiet start-up."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+pytestmark = [
+    pytest.mark.usefixtures("ray_session"),
+]
+
+COMMANDS = ["launch", "status", "front", "ui", "export", "analyze", "memory", "schema"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command_has_an_example(run_cli, command: str) -> None:
+    status, out, _ = run_cli(command, "--help")
+    assert status == 0
+    assert "Example" in out
+    assert f"wordlength {command}" in out
+
+
+def test_help_names_every_command(run_cli) -> None:
+    status, out, _ = run_cli("--help")
+    assert status == 0
+    assert all(command in out for command in COMMANDS)
+
+
+def test_light_commands_import_nothing_heavy(tiny_study) -> None:
+    _, home, _ = tiny_study
+    heavy = "{'tensorflow', 'keras', 'ray', 'mlflow', 'matplotlib', 'plotly'}"
+    for arguments, extra in ((["--help"], "| {'optuna', 'numpy'}"), (["front", "tiny"], ""), (["status", "tiny"], "")):
+        code = (
+            "import sys, atexit\n"
+            f"atexit.register(lambda: print('HEAVY', sorted(({heavy} {extra}) & set(sys.modules))))\n"
+            f"sys.argv = ['wordlength', *{arguments!r}]\n"
+            "from wordlength.search.cli import main; main()"
+        )
+        environment = os.environ | {"WORDLENGTH_HOME": str(home.root)}
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert "HEAVY []" in done.stdout
+        assert done.stderr == ""
+
+
+def test_memory_of_the_case_study_is_exact_and_quiet() -> None:
+    example = Path(__file__).parents[2] / "examples" / "klein.yaml"
+    code = "from wordlength.search.cli import main; main()"
+    command = [sys.executable, "-c", code, "memory", str(example), "--weights", "po2:4,-1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "236,506" in done.stdout
+    assert "1,875,812" in done.stdout
+    assert "87.4 %" in done.stdout
+
+
+def test_status_and_front_tell_the_study(run_cli, tiny_study, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, home, view = tiny_study
+    monkeypatch.setenv("WORDLENGTH_HOME", str(home.root))
+    status, out, _ = run_cli("status", "tiny")
+    assert status == 0
+    assert "6 of 6" in out
+    assert "6 complete, 0 pruned, 0 failed, 0 running" in out
+    assert f"{view.hypervolume:.5f}" in out
+    status, out, _ = run_cli("front", path)
+    assert status == 0
+    for point in view.front:
+        assert f"{point.memory_bytes:,}" in out
+        assert f"{point.stoi_improvement:+.4f}" in out
+    assert "knee" in out
+
+
+def test_analyze_prints_every_slot(run_cli, write_study, tmp_path: Path, tensorflow) -> None:
+    formats = ["--weights", "po2:4,-1", "--biases", "fixed<16,2>", "--activations", "fixed:16,4"]
+    status, out, err = run_cli("analyze", write_study(), *formats, "--home", tmp_path / "home")
+    assert status == 0, err
+    for layer in [f"conv_{n}" for n in range(1, 7)] + [f"dense_{n}" for n in range(1, 4)]:
+        for role in ("weights", "biases", "activations"):
+            assert f"{layer}.{role}" in out
+    assert "po2<4,-1>" in out
+    assert "STOI improvement" in out
+    assert not (tmp_path / "home" / "optuna.db").exists()
+
+
+def test_schema_is_json(run_cli) -> None:
+    status, out, _ = run_cli("schema")
+    assert status == 0
+    assert json.loads(out)["properties"]["search"]
+
+
+def _refused(run_cli, *arguments: object) -> str:
+    """The error of a command that must be refused: one line, exit status 2, no traceback."""
+    status, _, err = run_cli(*arguments)
+    lines = err.strip().splitlines()
+    assert status == 2, err
+    assert len(lines) == 1, err
+    assert lines[0].startswith("error: ")
+    assert "Traceback" not in err
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("trials: 6", "trails: 6", "got 'trails'; did you mean 'trials'? (search.trails in "),
+        ("trials: 6", "trials: -6", "greater than or equal to 1, but got -6 (search.trials in "),
+        ("fixed<16,4>", "fixed<16", "format must be one of float32, fixed<bits,integer_bits>"),
+        ("path: speech", "path: speach", "speach"),
+        ("path: noise", "path: noize", "noize"),
+        ("kind: folder, path: speech", "kind: timit, path: speech", "speech"),
+        ("kind: folder, path: noise", "kind: urbansound8k, path: noise", "noise"),
+    ],
+)
+def test_broken_study_files_leave_nothing_behind(
+    run_cli, write_study, tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    home = tmp_path / "home"
+    assert message in _refused(run_cli, "launch", write_study((old, new)), "--home", home)
+    assert not home.exists()
+
+
+def _speech(folder: Path, speakers: int = 3) -> Path:
+    rng = np.random.default_rng(0)
+    for speaker in range(speakers):
+        time = np.arange(24_000) / 16_000
+        buzz = sum(np.sin(2 * np.pi * k * (100 + 20 * speaker) * time) / k for k in range(1, 20))
+        voice = 0.1 * buzz * (0.2 + np.sin(4 * np.pi * time) ** 2) + 0.001 * rng.standard_normal(24_000)
+        (folder / f"s{speaker}").mkdir(parents=True)
+        soundfile.write(folder / f"s{speaker}" / "a.wav", voice.clip(-1, 1), 16_000)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda file: file.write_text("this is no audio"), "a.wav"),
+        (lambda file: file.write_bytes(b""), "a.wav"),
+        (lambda file: soundfile.write(file, np.zeros(24_000), 16_000), "a.wav"),
+        (lambda file: soundfile.write(file, np.full(24_000, np.nan), 16_000, subtype="FLOAT"), "a.wav"),
+        (lambda file: file.unlink(), "3 speakers"),
+    ],
+    ids=["text", "empty", "silent", "nan", "missing"],
+)
+def test_broken_audio_is_named(run_cli, write_study, tmp_path: Path, spoil, message: str) -> None:
+    speech = _speech(tmp_path / "speech")
+    spoil(speech / "s0" / "a.wav")
+    study = write_study(("path: speech", f"path: {speech}"))
+    assert message in _refused(run_cli, "launch", study, "--home", tmp_path / "home")
+    assert not (tmp_path / "home" / "optuna.db").exists()
+    assert not (tmp_path / "home" / "studies").exists()
+
+
+def test_an_empty_corpus_is_named(run_cli, write_study, tmp_path: Path) -> None:
+    (tmp_path / "nothing").mkdir()
+    study = write_study(("path: speech", f"path: {tmp_path / 'nothing'}"))
+    assert "nothing" in _refused(run_cli, "launch", study, "--home", tmp_path / "home")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("front", "nobody"), "a study must have been launched, but got 'nobody'"),
+        (("status", "nobody"), "a study must have been launched, but got 'nobody'"),
+        (("export", "nobody", "--to", "x"), "a study must have been launched, but got 'nobody'"),
+        (("ui",), "there must be a launched study to show"),
+        (("launch", "missing.yaml"), "a study file must be readable, but missing.yaml is not"),
+    ],
+)
+def test_commands_on_nothing_are_refused(run_cli, tmp_path: Path, arguments, message: str) -> None:
+    assert message in _refused(run_cli, *arguments, "--home", tmp_path / "home")
+    assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "message"),
+    [
+        ("--weights", "fixed<8>", "fixed must be written fixed<bits,integer_bits> with whole numbers"),
+        ("--weights", "po2:40,1", "po2 bits must be a whole number between 1 and 16, but got 40"),
+        ("--biases", "fixed:0,2", "fixed bits must be a whole number between 1 and 32, but got 0"),
+        ("--activations", "float16", "format must be one of"),
+    ],
+)
+def test_bad_formats_are_refused_before_anything_is_loaded(run_cli, write_study, option, text, message) -> None:
+    given = ["--weights", "fixed:8,0"] if option != "--weights" else []
+    assert message in _refused(run_cli, "memory", write_study(), *given, option, text)
+
+
+def test_too_many_workers_are_refused(run_cli, write_study, tmp_path: Path) -> None:
+    message = _refused(run_cli, "launch", write_study(), "--workers", 99, "--home", tmp_path / "home")
+    assert "workers must fit the machine's cores, but got 99 x 1 CPUs with room for 2" in message
+    assert not (tmp_path / "home" / "optuna.db").exists()
