@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -162,15 +163,20 @@ def save_baseline(baseline: Baseline, path: Path) -> None:
 def load_baseline(path: Path) -> Baseline | None:
     """Inverse of `save_baseline`; None if the file is missing or damaged, so that it is made again."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            plain = json.loads(str(stored["meta"]))
-            weights = tuple(stored[f"weight_{n}"] for n in range(sum(name.startswith("weight_") for name in stored)))
-            samples = {Slot.parse(n.removeprefix("sample_")): stored[n] for n in stored if n.startswith("sample_")}
-    except (OSError, ValueError, KeyError):
+        # Opened here, because np.load leaves a damaged file open.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
+            return _read_baseline(stored)
+    except (OSError, EOFError, zipfile.BadZipFile, KeyError, TypeError, ValueError):
         return None
-    slots = tuple(
+
+
+def _read_baseline(stored: Any) -> Baseline:
+    plain = json.loads(str(stored["meta"]))
+    plain["slots"] = tuple(
         SlotInfo(Slot.parse(slot), tuple((name, tuple(shape)) for name, shape in tensors))
-        for slot, tensors in plain.pop("slots")
+        for slot, tensors in plain["slots"]
     )
     plain |= {"losses": tuple(plain["losses"]), "scores": tuple(plain["scores"])}
-    return Baseline(weights=weights, samples=samples, slots=slots, **plain)
+    weights = tuple(stored[f"weight_{n}"] for n in range(sum(name.startswith("weight_") for name in stored)))
+    samples = {Slot.parse(n.removeprefix("sample_")): stored[n] for n in stored if n.startswith("sample_")}
+    return Baseline(weights=weights, samples=samples, **plain)

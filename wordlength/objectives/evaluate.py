@@ -35,8 +35,10 @@ class _Course:
     @contextmanager
     def timed(self, phase: str) -> Iterator[None]:
         started = time.perf_counter()
-        yield
-        self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - started
+        try:
+            yield
+        finally:
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - started
 
 
 class Evaluator:

@@ -33,7 +33,7 @@ def propose(values: npt.NDArray[np.float32], kind: str, bits: int) -> int:
     largest = float(np.max(np.abs(values), initial=0.0))
     if largest == 0:
         return 0
-    top = min(int(np.frexp(largest)[1]) + 1, MAX_POSITION)
+    top = max(-MAX_POSITION, min(int(np.frexp(largest)[1]) + 1, MAX_POSITION))
     bottom = max(top - _POSITIONS_BELOW_TOP, -MAX_POSITION)
     return max(range(bottom, top + 1), key=lambda position: (-_squared_error(values, kind, bits, position), position))
 

@@ -42,7 +42,10 @@ class QuantizedModel:
     def parameters(self, slot: Slot) -> list[Any]:
         """The slot's weight variables (float, not rounded); empty for activations."""
         info = next(info for info in self.slots if info.slot == slot)
-        return [getattr(self.model.get_layer(slot.layer), name) for name, _ in info.tensors]
+        layer = self.model.get_layer(slot.layer)
+        kind = type(layer).__name__.removeprefix("Q")
+        stems = {name: _STEMS.get((kind, name)) for name, _ in info.tensors}
+        return [getattr(layer, f"{stem}_kernel" if stem else name) for name, stem in stems.items()]
 
 
 def quantize(float_model: Any) -> QuantizedModel:

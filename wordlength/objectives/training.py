@@ -166,7 +166,7 @@ def train_baseline(
     for loss in trainer.train(settings.baseline_epochs, seed):
         losses.append(loss)
         scores.append(score())
-        if scores[-1] == max(scores):
+        if int(np.argmax(scores)) == len(scores) - 1:
             best = tuple(model.get_weights())
         yield FloatTraining(best, tuple(losses), tuple(scores), 1 + int(np.argmax(scores)))
     model.set_weights(list(best))

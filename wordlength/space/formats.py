@@ -98,7 +98,8 @@ class Float32(Format):
         return float(np.finfo(np.float32).tiny)
 
     def round(self, values: npt.ArrayLike) -> FloatArray:
-        return _checked(values)
+        _checked(values)
+        return np.array(values, dtype=np.float32)
 
     def __str__(self) -> str:
         return "float32"
@@ -160,7 +161,7 @@ class Fixed(Format):
 
     @cached_property
     def highest_code_float32(self) -> float:
-        """Largest code that float32 holds: equals `highest_code` up to 25 bits."""
+        """Largest code that float32 holds: equals `highest_code` up to 25 bits (24 unsigned)."""
         code = np.float32(self.highest_code)
         return float(code if int(code) <= self.highest_code else np.nextafter(code, np.float32(0)))
 
@@ -260,7 +261,7 @@ def _checked(values: npt.ArrayLike) -> FloatArray:
             f"values to round must be numbers, but got NaN in {int(np.isnan(array).sum())} of {array.size}"
         )
     tiny = np.float32(np.finfo(np.float32).tiny)
-    return np.where(np.abs(array) < tiny, np.float32(0), array)
+    return np.where(np.abs(array) < tiny, np.copysign(np.float32(0), array), array)
 
 
 def _require_int(name: str, value: int, low: int, high: int, owner: object) -> None:

@@ -1,7 +1,8 @@
 """The formats as QKeras quantizers whose kind and numbers are variables.
 
 One traced TensorFlow graph then serves every candidate and both training steps: `assign` changes a
-format without retracing. The values equal `Format.round` bit for bit.
+format without retracing. The values equal `Format.round` exactly; only the sign of a zero, which no
+format stores, may differ.
 """
 
 from __future__ import annotations

@@ -91,6 +91,7 @@ def find_slots(model: Any) -> tuple[SlotInfo, ...]:
             if has_own_activation(layer) or not _feeds_activation_layer(layer):
                 found.append(SlotInfo(Slot(layer.name, Role.ACTIVATIONS), ()))
         elif kind in ACTIVATION_LAYERS:
+            _require_plain_use(layer)
             found.append(SlotInfo(Slot(layer.name, Role.ACTIVATIONS), ()))
         elif layer.weights:
             known = ", ".join(sorted(KERNELS))
@@ -113,7 +114,9 @@ def _feeds_activation_layer(layer: Any) -> bool:
 def _require_plain_use(layer: Any) -> None:
     if len(layer._inbound_nodes) > 1:
         uses = len(layer._inbound_nodes)
-        raise ModelError(f"a layer with weights must be used once, but {layer.name!r} is used {uses} times")
+        raise ModelError(f"a layer with a format must be used once, but {layer.name!r} is used {uses} times")
+    if getattr(layer, "padding", "") == "causal":
+        raise ModelError(f"convolutions must not have causal padding (QKeras fails on it), but {layer.name!r} has")
     if getattr(layer, "groups", 1) != 1:
         raise ModelError(
             f"convolutions must have groups=1 (QKeras has no others), but {layer.name!r} has {layer.groups}"

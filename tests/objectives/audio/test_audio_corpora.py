@@ -6,8 +6,9 @@ import pytest
 import soundfile
 
 from wordlength.errors import DataError
-from wordlength.objectives.audio.corpora import CORPUS_KINDS, Clip, CorpusSettings, read_noise, read_speech
+from wordlength.objectives.audio.corpora import Clip, read_noise, read_speech
 from wordlength.objectives.audio.files import read_audio
+from wordlength.objectives.audio.settings import CORPUS_KINDS, CorpusSettings
 
 Touch = Callable[..., Path]
 
