@@ -89,6 +89,8 @@ def launch(
     """
     home, observer = home or Home.default(), observer or Observer()
     data = prepare_data(spec, home, observer)
+    if spec.name in home.names():
+        check_unchanged(StudyStore.open(spec.name, home.optuna_address(spec)), spec, data.digest)
     with WorkerPool(ray_address, spec.workers.count, spec.workers.cpus, verbose) as pool:
         shared, settings = pool.share(data), evaluation_settings(spec)
         build_space(spec.space, (info.slot for info in pool.slots(settings)))  # Refuses bad patterns before training.
@@ -283,11 +285,7 @@ class _Loop:
             )
 
     def _stop(self, error: BaseException) -> None:
-        for number in (
-            *(job.number for job in self.pool.running),
-            *(n for twins in self.twins.values() for n in twins),
-        ):
-            self.store.interrupt(number)
+        self.store.recover()  # Whatever runs is this launch's: it holds the study's lock.
         self.tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         self.observer.trial(self.store.view())
 

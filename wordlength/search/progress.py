@@ -85,7 +85,9 @@ class LaunchDisplay(Observer):
     def study(self, view: StudyView, recovered: int, workers: int) -> None:
         """Whether the study begins or goes on."""
         self._workers = workers
-        if view.finished:
+        if view.finished >= view.wanted:
+            self._say(f"study {view.name!r} has its {view.wanted} trials; go on with --trials N")
+        elif view.finished:
             self._say(f"study {view.name!r} goes on: {view.finished} of {view.wanted} trials are finished")
         if recovered:
             self._say(f"{recovered} trials of an earlier launch were cut off; their candidates come first")

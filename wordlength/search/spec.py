@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, field_validator
 
 from wordlength.errors import SpecError
 from wordlength.objectives.audio.settings import DataSettings
@@ -86,6 +86,13 @@ class StorageSpec(BaseModel):
     """SQLAlchemy address of the trials, as `sqlite:///trials.db`."""
     tracking: str | None = None
     """MLflow tracking address, as `http://host:5000`."""
+
+    @field_validator("optuna", "tracking")
+    @classmethod
+    def _is_address(cls, value: str | None) -> str | None:
+        if value is not None and "://" not in value:
+            raise ValueError(f"an address has the form scheme://…, as sqlite:///trials.db, but got {value!r}")
+        return value
 
 
 class StudySpec(BaseModel):

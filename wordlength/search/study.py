@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.trial import FrozenTrial, Trial
 from optuna.trial import TrialState as OptunaState
+from sqlalchemy.exc import SQLAlchemyError
 
 from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport, TrialState
@@ -182,7 +183,12 @@ def _differences(old: Any, new: Any, place: str = "") -> list[tuple[str, Any, An
 def _storage(address: str) -> optuna.storages.RDBStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     patient = {"connect_args": {"timeout": 60}} if address.startswith("sqlite") else {}
-    return optuna.storages.RDBStorage(address, engine_kwargs=patient)
+    try:
+        return optuna.storages.RDBStorage(address, engine_kwargs=patient)
+    except (SQLAlchemyError, ImportError, StorageInternalError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        # Without the address: it may hold a password.
+        raise SpecError(f"the trials' storage must open, but it does not: {reason} (storage.optuna)") from None
 
 
 def _sampler(search: SearchSpec, seed: int) -> optuna.samplers.BaseSampler:

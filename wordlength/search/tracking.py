@@ -25,6 +25,7 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 from mlflow import MlflowClient, MlflowException
 from mlflow.entities import Metric, Param, Run, RunTag
 
+from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport, TrialState
 from wordlength.search.front import Baseline, FrontPoint, hypervolume, markdown_table, saved_percent
 from wordlength.search.plots import FRONT_COLOUR, OTHER_COLOUR, front_csv, pareto_html, pareto_png
@@ -53,9 +54,13 @@ class Tracker:
 
     def __init__(self, tracking_uri: str, artifact_root: Path | None, study: str) -> None:
         self.study = study
-        with _quiet_migrations():
-            self._client = MlflowClient(tracking_uri=tracking_uri)
-            self.experiment_id = self._open_experiment(artifact_root)
+        try:
+            with _quiet_migrations():
+                self._client = MlflowClient(tracking_uri=tracking_uri)
+                self.experiment_id = self._open_experiment(artifact_root)
+        except MlflowException as error:
+            reason = str(error).splitlines()[0]
+            raise SpecError(f"MLflow's store must open, but it does not: {reason} (storage.tracking)") from None
         self.run_id = self._open_parent()
         self._baseline_bytes: int | None = None
         self._runs: dict[int, str] = {}
@@ -142,7 +147,7 @@ class Tracker:
             return str(self._client.create_experiment(self.study, artifact_location=location))
         if found.lifecycle_stage != "active":
             command = f"mlflow experiments restore --experiment-id {found.experiment_id}"
-            raise ValueError(f"a study's experiment must be active, but {self.study!r} was deleted (undo: {command})")
+            raise SpecError(f"a study's experiment must be active, but {self.study!r} was deleted (undo: {command})")
         return str(found.experiment_id)
 
     def _open_parent(self) -> str:
