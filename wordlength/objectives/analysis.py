@@ -54,7 +54,7 @@ class Analyser:
         self._precision_limit = settings.precision_limit
         # Formats of their own: in step one the model's activations are still float.
         self._formats = {info.slot: FormatQuantizer() for info in quantized.slots}
-        self._graph = tf.function(self._trace, jit_compile=False)
+        self._graph = tf.function(self._trace, jit_compile=False, autograph=False)
 
     def analyse(self, candidate: Candidate, step: int, epoch: int) -> tuple[LayerAnalysis, ...]:
         """One LayerAnalysis per slot, for the model's present weights and formats."""

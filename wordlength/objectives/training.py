@@ -59,8 +59,9 @@ class Trainer:
         self.traces = 0
         self._optimizer = keras.optimizers.Adam(learning_rate)
         self._optimizer.build(model.trainable_variables)
-        # No XLA: on the CPU it made a step ten times slower.
-        self._step = tf.function(self._trace_step, jit_compile=False)
+        # No XLA: on the CPU it made a step ten times slower. No autograph: there is no control flow to convert, and a
+        # worker that is killed would leave the converted sources behind.
+        self._step = tf.function(self._trace_step, jit_compile=False, autograph=False)
 
     def reset(self) -> None:
         """Forget the optimiser's state, without building it again."""
@@ -118,7 +119,7 @@ class Predictor:
         self.windows = windows
         self.traces = 0
         self._model = model
-        self._batch = tf.function(self._trace_batch, jit_compile=False)
+        self._batch = tf.function(self._trace_batch, jit_compile=False, autograph=False)
 
     def masks(self, current: npt.NDArray[np.int32] | None = None) -> npt.NDArray[np.float32]:
         """(windows,) → (windows, 129) masks."""
