@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from wordlength.search.export.bundle import Exported, export
     from wordlength.search.front import FrontPoint, hypervolume, knee, pareto_front
     from wordlength.search.home import Home
-    from wordlength.search.launch import Observer, launch
+    from wordlength.search.launch import launch
+    from wordlength.search.observer import Observer
     from wordlength.search.spec import StudySpec, load_spec
     from wordlength.search.study import load_study
     from wordlength.search.trials import StudyView, TrialRow
@@ -65,7 +66,8 @@ _HOMES = {
     "wordlength.search.export.bundle": ["Exported", "export"],
     "wordlength.search.front": ["FrontPoint", "hypervolume", "knee", "pareto_front"],
     "wordlength.search.home": ["Home"],
-    "wordlength.search.launch": ["Observer", "launch"],
+    "wordlength.search.launch": ["launch"],
+    "wordlength.search.observer": ["Observer"],
     "wordlength.search.spec": ["StudySpec", "load_spec"],
     "wordlength.search.study": ["load_study"],
     "wordlength.search.trials": ["StudyView", "TrialRow"],

@@ -197,3 +197,28 @@ def test_too_many_workers_are_refused(run_cli, write_study, tmp_path: Path) -> N
     message = _refused(run_cli, "launch", write_study(), "--workers", 99, "--home", tmp_path / "home")
     assert "workers must fit the machine's cores, but got 99 x 1 CPUs with room for 2" in message
     assert not (tmp_path / "home" / "optuna.db").exists()
+
+
+def test_square_brackets_in_errors_are_no_markup_on_a_terminal(run_cli, write_study, monkeypatch) -> None:
+    from rich.console import Console
+
+    from wordlength.search import cli
+
+    monkeypatch.setattr(cli, "errors", Console(stderr=True, force_terminal=True, no_color=True))
+    _, _, err = run_cli("launch", write_study(("bits: [3, 6]", "bits: [6, 3]")))
+    assert "bits must be [low, high] with low <= high, but got [6, 3]" in err
+
+
+def test_folders_that_cannot_be_written_give_one_line(run_cli, write_study) -> None:
+    assert "/proc/nowhere" in _refused(run_cli, "launch", write_study(), "--home", "/proc/nowhere")
+
+
+def test_stereo_and_other_rates_are_taken(run_cli, write_study, tmp_path: Path) -> None:
+    speech = _speech(tmp_path / "speech", speakers=4)
+    samples, rate = soundfile.read(speech / "s0" / "a.wav")
+    soundfile.write(speech / "s0" / "a.wav", np.stack([samples, samples], 1), rate)
+    soundfile.write(speech / "s1" / "a.wav", samples[::2], 8000)
+    study = write_study(("path: speech", f"path: {speech}"))
+    status, out, err = run_cli("analyze", study, "--weights", "fixed:8,0", "--home", tmp_path / "home")
+    assert status == 0, err
+    assert "STOI improvement" in out

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wordlength import Candidate, SpecError, WordlengthError, export, load_study, prepare
-from wordlength.search.launch import load_weights
+from wordlength.search.loop import load_weights
 
 pytestmark = [
     pytest.mark.usefixtures("ray_session", "tensorflow"),
@@ -34,7 +34,8 @@ def test_the_model_loads_elsewhere_with_the_outputs_of_the_evaluated_one(
     windows = np.random.default_rng(0).standard_normal((5, 16, 64)).astype(np.float32)
     np.save(tmp_path / "windows.npy", windows)
     code = (
-        "import sys, numpy, keras, wordlength.space.quantizers\n"
+        "import sys, numpy, keras\n"
+        "from wordlength import FormatQuantizer\n"
         "model = keras.models.load_model(sys.argv[1])\n"
         "numpy.save(sys.argv[3], model(numpy.load(sys.argv[2])))"
     )
@@ -80,16 +81,23 @@ def test_a_trial_off_the_front_is_trained_again_to_the_same_figures(tiny_study, 
     assert any("training it again" in line for line in said)
 
 
-def test_an_existing_folder_is_kept_unless_forced(exported, tiny_study, tmp_path: Path) -> None:
+def test_only_an_earlier_export_is_ever_replaced(tiny_study, tmp_path: Path) -> None:
     _, home, _ = tiny_study
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep me", encoding="utf-8")
-    with pytest.raises(SpecError, match=r"must be new or empty, but .*mine is not \(--force replaces it\)"):
-        export("tiny", "best", tmp_path / "mine", home)
+    for force in (False, True):
+        with pytest.raises(SpecError, match=r"must be new or empty, but .*mine holds other files \(--to\)"):
+            export("tiny", "best", tmp_path / "mine", home, force=force)
+    with pytest.raises(SpecError, match=r"goes into a folder, but .*notes\.txt is a file \(--to\)"):
+        export("tiny", "best", tmp_path / "mine" / "notes.txt", home, force=True)
     assert (tmp_path / "mine" / "notes.txt").read_text(encoding="utf-8") == "keep me"
-    export("tiny", "best", tmp_path / "mine", home, force=True, verify=False)
-    assert not (tmp_path / "mine" / "notes.txt").exists()
-    assert (tmp_path / "mine" / "config.json").exists()
+    export("tiny", "best", tmp_path / "best", home, verify=False)
+    with pytest.raises(SpecError, match=r"best holds an export \(--force replaces it\)"):
+        export("tiny", "best", tmp_path / "best", home)
+    (tmp_path / "best" / "report.md").write_text("old", encoding="utf-8")
+    export("tiny", "best", tmp_path / "best", home, force=True, verify=False)
+    assert (tmp_path / "best" / "report.md").read_text(encoding="utf-8") != "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "mine"]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +14,10 @@ import pytest
 from mlflow import MlflowClient
 
 from wordlength import Home, SpecError, StudyView, TrialReport, launch, load_spec, load_study
-from wordlength.objectives.baseline import Baseline, BaselineProgress
+from wordlength.objectives.baseline import Baseline, BaselineProgress, load_baseline, save_baseline
 from wordlength.search.home import StudyFolder
-from wordlength.search.launch import Observer, load_weights
+from wordlength.search.loop import MOST_REPEATS_IN_A_ROW, load_weights
+from wordlength.search.observer import Observer
 from wordlength.search.spec import with_overrides
 
 pytestmark = [
@@ -121,8 +123,8 @@ def test_more_trials_go_on_without_repeating_a_candidate(copied_study) -> None:
     view = launch(with_overrides(load_spec(path), trials=8), home)
     assert view.finished == view.wanted == 8
     assert view.rows[:6] == before.rows
-    trained = [row.candidate for row in view.rows if row.reused_from is None]
-    assert len(set(trained)) == len(trained)
+    assert all(row.reused_from is None for row in view.rows)
+    assert len({row.candidate for row in view.rows}) == len(view.rows) == 8
     _, _, trials = children(home)
     assert set(trials) == set(range(8))
 
@@ -152,7 +154,7 @@ def test_changed_settings_are_refused_and_leave_the_study_as_it_was(copied_study
 
 
 def test_repeated_proposals_reuse_the_finished_result(write_study, tmp_path: Path) -> None:
-    # Two candidates in all, besides no uniform ones: 5 trials must repeat.
+    # Two candidates in all and no uniform ones: a third trial does not exist, and the study ends all the same.
     path = write_study(
         ("fixed: {bits: [3, 6], offset: [0, 1]}, po2: {bits: [3, 4]}", "fixed: {bits: [4, 5]}"),
         ("sweep: false", "uniform: [], sweep: false"),
@@ -161,14 +163,13 @@ def test_repeated_proposals_reuse_the_finished_result(write_study, tmp_path: Pat
         name="twins",
     )
     view = launch(load_spec(path), Home(tmp_path / "home"))
-    assert view.finished == 5
-    trained = [row for row in view.rows if row.reused_from is None]
-    assert 1 <= len(trained) <= 2
-    for row in view.rows:
-        if row.reused_from is not None:
-            first = view.rows[row.reused_from]
-            assert (row.candidate, row.stoi_improvement) == (first.candidate, first.stoi_improvement)
-    assert set(children(Home(tmp_path / "home"), "twins")[2]) == set(range(5))
+    assert view.finished == 2
+    repeated = [row for row in view.rows if row.reused_from is not None]
+    assert len(repeated) == len(view.rows) - 2 >= MOST_REPEATS_IN_A_ROW
+    for row in repeated:
+        first = view.rows[row.reused_from]
+        assert (row.candidate, row.stoi_improvement) == (first.candidate, first.stoi_improvement)
+    assert set(children(Home(tmp_path / "home"), "twins")[2]) == {row.number for row in view.rows}
 
 
 def test_the_gate_prunes_with_its_reason(write_study, tmp_path: Path) -> None:
@@ -194,7 +195,8 @@ def test_a_pattern_without_a_layer_is_refused_before_anything_is_trained(write_s
     assert not (tmp_path / "home" / "studies").exists()
 
 
-def test_ctrl_c_tells_every_running_trial_and_the_same_command_resumes(write_study, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "sigterm"])
+def test_a_stop_tells_every_running_trial_and_the_same_command_resumes(write_study, tmp_path: Path, how) -> None:
     path, home = write_study(("trials: 6", "trials: 40")), Home(tmp_path / "home")
     environment = os.environ | {"WORDLENGTH_HOME": str(home.root)}
     command = [sys.executable, "-c", "from wordlength.search.cli import main; main()", "launch", str(path)]
@@ -207,7 +209,7 @@ def test_ctrl_c_tells_every_running_trial_and_the_same_command_resumes(write_stu
         if line.startswith("trials: 2 of 40"):
             break
         assert time.monotonic() < deadline
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
     assert "go on with: wordlength launch" in output
@@ -220,3 +222,48 @@ def test_ctrl_c_tells_every_running_trial_and_the_same_command_resumes(write_stu
     cut = next(row for row in stopped.rows if row.state == "interrupted")
     assert [row.state for row in view.rows if row.candidate == cut.candidate] == ["interrupted", "complete"]
     assert view.counts["running"] == 0
+
+
+def test_a_study_whose_trials_are_gone_is_refused_with_what_to_do(copied_study) -> None:
+    path, home = copied_study
+    (home.root / "optuna.db").unlink()
+    with pytest.raises(
+        SpecError, match=r"'tiny' has no trials there; bring the storage back, or remove .*tiny to begin"
+    ):
+        launch(load_spec(path), home)
+    assert home.study("tiny").report(0).exists()
+
+
+def test_an_experiment_of_another_study_of_that_name_is_refused(copied_study) -> None:
+    path, home = copied_study
+    (home.root / "optuna.db").unlink()
+    home.study("tiny").study_file.unlink()
+    with pytest.raises(SpecError, match="'tiny' holds the trials of another of that name"):
+        launch(load_spec(path), home)
+
+
+def test_another_float_baseline_is_refused(copied_study) -> None:
+    path, home = copied_study
+    (cached,) = (home.cache / "baselines").glob("*.npz")
+    baseline = load_baseline(cached)
+    assert baseline is not None
+    save_baseline(replace(baseline, weights=tuple(weight + 1e-3 for weight in baseline.weights)), cached)
+    with pytest.raises(SpecError, match="that of 'tiny' was trained again with another result"):
+        launch(load_spec(path), home)
+
+
+def test_one_launch_at_a_time(copied_study) -> None:
+    path, home = copied_study
+    assert not home.study("tiny").is_live()
+    with home.study("tiny").locked():
+        assert home.study("tiny").is_live()
+        with pytest.raises(SpecError, match="'tiny' is being run already"):
+            launch(load_spec(path), home)
+    assert not home.study("tiny").is_live()
+
+
+def test_a_tracking_server_that_does_not_answer_is_refused_at_once(write_study, tmp_path: Path) -> None:
+    path = write_study(("search: {", "storage: {tracking: 'http://127.0.0.1:9'}\nsearch: {"), name="away")
+    with pytest.raises(SpecError, match=r"tracking server must answer, but it does not: .* \(storage\.tracking\)"):
+        launch(load_spec(path), Home(tmp_path / "home"))
+    assert not (tmp_path / "home" / "studies").exists()

@@ -46,6 +46,7 @@ def complete(number: int, candidate: Candidate, stoi: float, size: int) -> Trial
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
 def test_every_sampler_proposes_inside_the_space_and_is_told(sampler: str, address: str) -> None:
     store = StudyStore.create(spec_of(sampler), address)
+    store.sample_with(spec_of(sampler).search, 0)
     for step in range(12):
         number, candidate, label = store.ask(SPACE)
         assert (number, label) == (step, "")
@@ -118,10 +119,10 @@ def test_a_study_keeps_its_settings_and_data(store: StudyStore) -> None:
 
 
 def test_unknown_and_empty_studies_are_refused(address: str, store: StudyStore) -> None:
-    with pytest.raises(SpecError, match="'nobody' has none yet"):
+    with pytest.raises(SpecError, match="'nobody' has no trials there"):
         StudyStore.open("nobody", address)
     other = parse_spec(MINIMAL.replace("name: s", "name: t"), Path("t.yaml"))
-    with pytest.raises(SpecError, match="'t' has none yet"):
+    with pytest.raises(SpecError, match="must have its float baseline, but 't' has none yet"):
         StudyStore.create(other, address).view()
 
 
@@ -133,3 +134,50 @@ class _Lowest:
 
     def suggest_categorical(self, name: str, choices: tuple[str, ...]) -> str:
         return choices[0]
+
+
+def _draws(address: str, sampler: str, count: int) -> list[str]:
+    """Candidates of one launch: a new store and sampler, every trial told."""
+    store = StudyStore.create(spec_of(sampler), address)
+    store.sample_with(spec_of(sampler).search, 0)
+    drawn = []
+    for _ in range(count):
+        number, candidate, _ = store.ask(SPACE)
+        store.tell(complete(number, candidate, 0.01, 100))
+        drawn.append(candidate.digest)
+    return drawn
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "random", "nsga2"])
+def test_a_resumed_study_does_not_draw_the_first_launch_again(sampler: str, tmp_path: Path) -> None:
+    first, second = (_draws(f"sqlite:///{tmp_path}/a.db", sampler, 4) for _ in range(2))
+    assert first != second
+    assert _draws(f"sqlite:///{tmp_path}/b.db", sampler, 4) == first  # A study of its own repeats exactly.
+
+
+def test_queued_trials_do_not_count_as_the_random_start(store: StudyStore) -> None:
+    for bits in (3, 4, 5):
+        store.queue(Candidate.of((slot, Fixed(bits, -1)) for slot in SLOTS), "", SPACE)
+    store.sample_with(spec_of().search, 0)
+    assert store._study.sampler._n_startup_trials == 3 + 3
+
+
+def test_a_candidate_whose_worker_died_is_queued_again_but_not_one_that_diverged(store: StudyStore) -> None:
+    lost, diverged = (Candidate.of((slot, Fixed(bits, 2)) for slot in SLOTS) for bits in (8, 9))
+    for candidate, seconds in ((lost, {}), (diverged, {"step1_training": 1.0})):
+        store.queue(candidate, "", SPACE)
+        number, asked, _ = store.ask(SPACE)
+        assert asked == candidate
+        store.tell(TrialReport(number, candidate, TrialState.FAILED, 9, reason="…", seconds=seconds))
+        store.queue(candidate, "", SPACE)
+    assert [row.repeatable for row in store.rows()] == [False, True]
+    assert store.ask(SPACE)[1] == lost
+    assert store.ask(SPACE)[1] not in (lost, diverged)
+
+
+def test_a_storage_that_does_not_open_is_refused_without_its_address() -> None:
+    with pytest.raises(SpecError, match=r"storage must open, but it does not: .* \(storage\.optuna\)") as refused:
+        StudyStore.create(spec_of(), "sqlite:////proc/secret/optuna.db")
+    assert "secret" not in str(refused.value)
+    with pytest.raises(SpecError, match=r"\(storage\.optuna\)"):
+        StudyStore.create(spec_of(), "nosuchdatabase://host/db")

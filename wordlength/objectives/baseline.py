@@ -42,6 +42,14 @@ class Baseline:
     best_epoch: int
     digest: str
 
+    @property
+    def content_digest(self) -> str:
+        """16 hex digits of weights and samples: two baselines of the same settings may differ between machines."""
+        content = hashlib.sha256()
+        for array in (*self.weights, *self.samples.values()):
+            content.update(np.ascontiguousarray(array).tobytes())
+        return content.hexdigest()[:16]
+
 
 @dataclass(frozen=True)
 class BaselineProgress:
@@ -53,8 +61,10 @@ class BaselineProgress:
     stoi_improvement: float
 
 
-def baseline_digest(data: PreparedData, model: ModelSettings, training: TrainingSettings, seed: int) -> str:
-    """Names everything that decides the baseline: data content, network, its training, seed."""
+def baseline_digest(
+    data: PreparedData, model: ModelSettings, training: TrainingSettings, seed: int, threads: int = 1
+) -> str:
+    """Names everything that decides the baseline: data content, network, its training, seed, TensorFlow's threads."""
     decides = {
         "version": BASELINE_VERSION,
         "data": data.digest,
@@ -63,16 +73,17 @@ def baseline_digest(data: PreparedData, model: ModelSettings, training: Training
         "batch_size": training.batch_size,
         "learning_rate": training.learning_rate,
         "seed": seed,
+        "threads": threads,
     }
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def prepare_baseline(
-    data: PreparedData, model: ModelSettings, training: TrainingSettings, seed: int, cache: Path
+    data: PreparedData, model: ModelSettings, training: TrainingSettings, seed: int, cache: Path, threads: int = 1
 ) -> Iterator[BaselineProgress | Baseline]:
     """The baseline from the cache, or trained now: progress after each epoch, last the Baseline."""
-    digest = baseline_digest(data, model, training, seed)
-    path = cache / "baselines" / f"{digest}.npz"
+    digest = baseline_digest(data, model, training, seed, threads)
+    path = baseline_path(cache, digest)
     known = load_baseline(path)
     if known is None:
         for state in _train(data, model, training, seed, digest):
@@ -112,6 +123,11 @@ def _train(
         best_epoch=state.best_epoch,
         digest=digest,
     )
+
+
+def baseline_path(cache: Path, digest: str) -> Path:
+    """Where the baseline of this digest is cached."""
+    return cache / "baselines" / f"{digest}.npz"
 
 
 def spread(windows: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.int32]:

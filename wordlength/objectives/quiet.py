@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -44,6 +45,13 @@ def start_tensorflow(threads: int, verbose: bool) -> None:
     with quiet_tensorflow(verbose):
         import tensorflow as tf
 
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        # One op at a time: on few cores it is as fast, and sums keep their order, so results repeat.
-        tf.config.threading.set_inter_op_parallelism_threads(1)
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            # One op at a time: on few cores it is as fast, and sums keep their order, so results repeat.
+            tf.config.threading.set_inter_op_parallelism_threads(1)
+        except RuntimeError:
+            # TensorFlow was in use before, by the caller's own model.
+            warnings.warn(
+                f"TensorFlow runs already, not with a trial's {threads} threads: figures may differ in the last digits",
+                stacklevel=2,
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from wordlength.errors import WordlengthError
 
@@ -82,7 +84,8 @@ def launch(
         with LaunchDisplay(console) as display:
             view = run(spec, place, ray_address=ray_address, observer=display, verbose=verbose)
     except KeyboardInterrupt:
-        errors.print(f"stopped; go on with: wordlength launch {study_file}", highlight=False)
+        again = shlex.join(sys.argv[1:])
+        errors.print(f"stopped; go on with: wordlength {again}", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(130) from None
     console.print(*front_tables(view, console.width), verdict(view), sep="\n", highlight=False)
 
@@ -98,7 +101,9 @@ def status(study: Study, home: HomeOption = None) -> None:
     from wordlength.search.study import load_study
     from wordlength.search.tables import status_table
 
-    console.print(status_table(load_study(study, _home(home))))
+    place = _home(home)
+    view = load_study(study, place)
+    console.print(status_table(view, place.study(view.name).is_live()))
 
 
 @app.command()
@@ -252,6 +257,11 @@ def main() -> NoReturn:
     except WordlengthError as error:
         _print_error(str(error))
         sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _print_error(f"files must be readable and folders writable, but {error.filename}: {error.strerror}")
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)
@@ -292,9 +302,4 @@ def _refuse(text: str) -> NoReturn:
 
 def _print_error(text: str) -> None:
     for line in text.splitlines():
-        errors.print(
-            f"[bold red]error:[/] {line}" if errors.is_terminal else f"error: {line}",
-            markup=errors.is_terminal,
-            highlight=False,
-            soft_wrap=True,
-        )
+        errors.print(Text.assemble(("error: ", "bold red"), line), soft_wrap=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,9 +93,31 @@ class StudyFolder:
     def locked(self) -> Iterator[None]:
         """One launch at a time. Raises SpecError if another process runs this study."""
         self.path.mkdir(parents=True, exist_ok=True)
-        with (self.path / "lock").open("w") as handle:
+        with self._lock.open("w") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise SpecError(f"a study runs once at a time, but {self.path.name!r} is being run already") from None
-            yield
+            try:
+                yield
+            finally:
+                if not self.study_file.exists():  # Refused before it began: leave nothing behind.
+                    self._lock.unlink()
+                    self.path.rmdir()
+                    with suppress(OSError):
+                        self.path.parent.rmdir()
+
+    def is_live(self) -> bool:
+        """Whether a launch of this study runs now, on this machine."""
+        if not self._lock.exists():
+            return False
+        with self._lock.open("r") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return True
+        return False
+
+    @property
+    def _lock(self) -> Path:
+        return self.path / "lock"

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, BaselineProgress
-from wordlength.search.launch import Observer
+from wordlength.search.observer import Observer
 from wordlength.search.trials import StudyView
 
 _STAGES = {
@@ -33,7 +33,7 @@ class LaunchDisplay(Observer):
             TextColumn("{task.description:<19}"),
             BarColumn(bar_width=28),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             TimeElapsedColumn(),
             console=console,
             disable=not console.is_terminal,
@@ -90,7 +90,7 @@ class LaunchDisplay(Observer):
         elif view.finished:
             self._say(f"study {view.name!r} goes on: {view.finished} of {view.wanted} trials are finished")
         if recovered:
-            self._say(f"{recovered} trials of an earlier launch were cut off; their candidates come first")
+            self._say(f"{recovered} trials of an earlier launch were cut off; their candidates are queued again")
         self.trial(view)
 
     def trial(self, view: StudyView) -> None:
@@ -107,7 +107,7 @@ class LaunchDisplay(Observer):
         self._bars.update(self._tasks[name], completed=done, total=total, note=note)
 
     def _say(self, text: str) -> None:
-        self._bars.console.print(text, highlight=False, soft_wrap=True)
+        self._bars.console.print(text, highlight=False, soft_wrap=True, markup=False)
 
     def _line(self, text: str) -> None:
         """What a bar shows already, for consoles without bars."""

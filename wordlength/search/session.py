@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from wordlength.objectives.baseline import Baseline, BaselineProgress
 from wordlength.objectives.quiet import quiet_tensorflow, start_tensorflow
 from wordlength.search.home import Home
-from wordlength.search.launch import Observer, evaluation_settings, prepare_data
+from wordlength.search.launch import evaluation_settings, prepare_data
+from wordlength.search.observer import Observer
 from wordlength.search.spec import StudySpec
 from wordlength.space import SlotInfo
 
@@ -36,7 +37,7 @@ def open_evaluator(
 
     settings = evaluation_settings(spec)
     tell: Callable[[BaselineProgress | Baseline], None] = (observer or Observer()).baseline
-    for item in prepare_baseline(data, settings.model, settings.training, spec.seed, home.cache):
+    for item in prepare_baseline(data, settings.model, settings.training, spec.seed, home.cache, spec.workers.cpus):
         tell(item)
     assert isinstance(item, Baseline)
     return Evaluator(data, item, settings), item

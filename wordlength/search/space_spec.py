@@ -57,7 +57,7 @@ class SpaceSpec(BaseModel):
     """Kernels: ranges to search, or one format."""
     biases: Choice = Field(default_factory=lambda: parse_format("fixed<16,2>"))
     """Biases: one format for all by default, 3.13 as in the paper."""
-    activations: Choice = SlotRange(fixed=KindRange((8, 16), (-1, 1)))
+    activations: Choice = SlotRange(fixed=KindRange((8, 16), (0, 1)))
     """Layer outputs. They are not stored, so narrow ones cost intelligibility and save no memory."""
     layers: dict[str, LayerSpace] = {}
     """Layer name or pattern (`conv_*`) → overrides; later entries win."""

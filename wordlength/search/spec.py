@@ -50,11 +50,11 @@ class SearchSpec(BaseModel):
     model_config = STRICT
 
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 50
-    """Finished trials the study shall have in the end, uniform formats included."""
+    """Finished trials the study shall have in the end, uniform formats and sweep included, repeated ones not."""
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
     """Who proposes: tree-structured Parzen estimator, NSGA-II or pure chance."""
-    startup_trials: Annotated[int, Field(ge=1, le=100_000)] = 12
-    """Random trials before TPE starts to model."""
+    startup_trials: Annotated[int, Field(ge=1, le=100_000)] = 6
+    """Random trials before TPE starts to model, besides uniform formats and sweep."""
     uniform: tuple[UniformSpec, ...] = (
         UniformSpec(weights=Fixed(16, 2)),
         UniformSpec(weights=Fixed(8, 0), activations=Fixed(8, 3)),
@@ -124,6 +124,13 @@ class StudySpec(BaseModel):
     """Where results are kept."""
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
     """Fixes initial weights, order of training and proposals."""
+
+    def published(self) -> str:
+        """The study file's text for others: without storage addresses, which may hold passwords, or places."""
+        plain = self.model_dump(mode="json", exclude={"storage", "data_root"})
+        for corpus in (*plain["data"]["speech"], *plain["data"]["noise"]):
+            corpus.pop("path", None)
+        return yaml.safe_dump(plain, sort_keys=False)
 
     def fingerprint(self) -> dict[str, Any]:
         """What must stay the same for trials to be comparable: everything but name, budget, places.
@@ -196,7 +203,16 @@ def _with_absolute_paths(spec: StudySpec, path: Path) -> StudySpec:
         )
 
     data = dataclasses.replace(spec.data, speech=absolute(spec.data.speech), noise=absolute(spec.data.noise))
-    return spec.model_copy(update={"data": data, "data_root": Path(os.path.abspath(root))})
+    storage = StorageSpec(**{name: _beside(path, address) for name, address in spec.storage.model_dump().items()})
+    return spec.model_copy(update={"data": data, "data_root": Path(os.path.abspath(root)), "storage": storage})
+
+
+def _beside(path: Path, address: str | None) -> str | None:
+    """A relative SQLite file lies beside the study file, wherever the command is run."""
+    start = "sqlite:///"
+    if address is None or not address.startswith(start) or address.removeprefix(start).startswith(("/", ":")):
+        return address
+    return start + os.path.abspath(path.parent / address.removeprefix(start))
 
 
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")

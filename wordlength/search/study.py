@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.exceptions import ExperimentalWarning, StorageInternalError
 from optuna.trial import FrozenTrial, Trial
@@ -45,15 +46,11 @@ class StudyStore:
     @classmethod
     def create(cls, spec: StudySpec, address: str) -> StudyStore:
         """Open the study, or begin it."""
-        return cls(
-            optuna.create_study(
-                storage=_storage(address),
-                sampler=_sampler(spec.search, spec.seed),
-                study_name=spec.name,
-                directions=list(_DIRECTIONS),
-                load_if_exists=True,
-            )
+        storage = _storage(address)
+        study = optuna.create_study(
+            storage=storage, study_name=spec.name, directions=list(_DIRECTIONS), load_if_exists=True
         )
+        return cls(study)
 
     @classmethod
     def open(cls, name: str, address: str) -> StudyStore:
@@ -61,7 +58,7 @@ class StudyStore:
         try:
             return cls(optuna.load_study(study_name=name, storage=_storage(address)))
         except KeyError:
-            raise SpecError(f"a study must have trials to show, but {name!r} has none yet ({address})") from None
+            raise SpecError(f"a study must be in its storage, but {name!r} has no trials there") from None
 
     @property
     def attributes(self) -> Mapping[str, Any]:
@@ -85,6 +82,14 @@ class StudyStore:
             raise SpecError(f"a study must have its float baseline, but {self._study.study_name!r} has none yet")
         return StudyView(self._study.study_name, self.rows(), Baseline(**known["baseline"]), known["wanted"])
 
+    def sample_with(self, search: SearchSpec, seed: int) -> None:
+        """Propose by the study file's sampler. Trials queued so far do not count as its random start."""
+        trials = self._study.get_trials(deepcopy=False)
+        queued = sum("queued" in trial.user_attrs for trial in trials)
+        # A resumed study must not draw the first launch's random numbers again.
+        fresh = int(np.random.SeedSequence([seed, len(trials)]).generate_state(1)[0])
+        self._study.sampler = _sampler(search, fresh, queued)
+
     def recover(self) -> int:
         """Tell trials that a killed launch left running, and queue their candidates again; how many."""
         left = self._study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,))
@@ -94,7 +99,8 @@ class StudyStore:
 
     def queue(self, candidate: Candidate, label: str, space: SearchSpace) -> None:
         """Have `ask` propose this candidate before any other, unless the study knows or queues it already."""
-        known = {t.user_attrs.get("digest") for t in self._study.get_trials(deepcopy=False) if not _interrupted(t)}
+        trials = self._study.get_trials(deepcopy=False)
+        known = {trial.user_attrs.get("digest") for trial in trials if not _without_result(trial)}
         if candidate.digest not in known:
             self._queue(candidate, label, dict(space.parameters(candidate) or {}))
 
@@ -121,6 +127,7 @@ class StudyStore:
             "stoi_standard_error": report.stoi_standard_error,
             "reused_from": reused_from,
             "seconds": sum(report.seconds.values()),
+            "diverged": report.state is TrialState.FAILED and bool(report.seconds),
         }
         for name, value in attributes.items():
             trial.set_user_attr(name, value)
@@ -140,7 +147,7 @@ class StudyStore:
             self._queue(Candidate.from_dict(known["candidate"]), known.get("label", ""), parameters)
 
     def _queue(self, candidate: Candidate, label: str, parameters: dict[str, Any]) -> None:
-        attributes = {"candidate": candidate.to_dict(), "digest": candidate.digest, "label": label}
+        attributes = {"candidate": candidate.to_dict(), "digest": candidate.digest, "label": label, "queued": True}
         self._study.enqueue_trial(parameters, user_attrs=attributes)
 
     def _trial(self, number: int) -> Trial:
@@ -163,6 +170,16 @@ def check_unchanged(store: StudyStore, spec: StudySpec, data_digest: str) -> Non
         raise SpecError(
             f"a study keeps its data, but the audio of {spec.name!r} has changed since it began "
             f"(was {known['data_digest'][:12]}, is {data_digest[:12]}); give the study another name"
+        )
+
+
+def check_baseline(store: StudyStore, name: str, content_digest: str) -> None:
+    """Raise SpecError if the study was begun from other float weights: its trials would not compare."""
+    began = store.attributes.get("baseline_content")
+    if began not in (None, content_digest):
+        raise SpecError(
+            f"a study keeps its float baseline, but that of {name!r} was trained again with another result "
+            f"(was {began}, is {content_digest}); bring its cache back or give the study another name"
         )
 
 
@@ -191,18 +208,28 @@ def _storage(address: str) -> optuna.storages.RDBStorage:
         raise SpecError(f"the trials' storage must open, but it does not: {reason} (storage.optuna)") from None
 
 
-def _sampler(search: SearchSpec, seed: int) -> optuna.samplers.BaseSampler:
+def _sampler(search: SearchSpec, seed: int, queued: int) -> optuna.samplers.BaseSampler:
     match search.sampler:
         case "random":
             return optuna.samplers.RandomSampler(seed=seed)
         case "nsga2":
-            return optuna.samplers.NSGAIISampler(seed=seed)
+            # Optuna's 50 parents would leave a study of 50 trials without a second generation.
+            return optuna.samplers.NSGAIISampler(seed=seed, population_size=max(8, min(50, search.trials // 5)))
     with warnings.catch_warnings():
         # `multivariate` and `group` are marked experimental; without them kinds and widths are drawn as if unrelated.
         warnings.simplefilter("ignore", ExperimentalWarning)
         return optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=search.startup_trials, multivariate=True, group=True, constant_liar=True
+            seed=seed,
+            n_startup_trials=queued + search.startup_trials,
+            multivariate=True,
+            group=True,
+            constant_liar=True,
         )
+
+
+def _without_result(trial: FrozenTrial) -> bool:
+    """Cut off, or failed for no fault of the candidate's: worth another try."""
+    return _interrupted(trial) or (trial.state == OptunaState.FAIL and not trial.user_attrs.get("diverged"))
 
 
 def _interrupted(trial: FrozenTrial) -> bool:
@@ -226,4 +253,5 @@ def _row(trial: FrozenTrial) -> TrialRow:
         seconds=known.get("seconds"),
         started=trial.datetime_start,
         reused_from=known.get("reused_from"),
+        repeatable=not _without_result(trial),
     )

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 
 from wordlength.objectives.report import TrialReport
 from wordlength.search.export.report import layer_rows
@@ -78,8 +79,8 @@ def verdict(view: StudyView) -> str:
     return f"{base}; hypervolume {view.hypervolume:.5f} (STOI improvement x share of memory saved)"
 
 
-def status_table(view: StudyView) -> Table:
-    """Counts by state, hypervolume, time per trial, and what runs now."""
+def status_table(view: StudyView, live: bool) -> Table:
+    """Counts by state, hypervolume, time per trial, and what runs now; `live`: a launch is under way."""
     table = Table(title=f"study {view.name!r}", show_header=False)
     table.add_column(justify="right")
     table.add_column()
@@ -95,11 +96,14 @@ def status_table(view: StudyView) -> Table:
         "float32", f"STOI improvement {view.baseline.stoi_improvement:+.4f}, {view.baseline.memory_bytes:,} bytes"
     )
     for row in view.rows:
-        if row.state == "running":
+        if row.state == "running" and live:
             since = timedelta(seconds=round((datetime.now() - row.started).total_seconds())) if row.started else "?"
             table.add_row("running", f"trial {row.number} for {since} {row.label}".rstrip())
+        elif row.state == "running":
+            table.add_row("cut off", f"trial {row.number}; launch the study again to go on")
     for row in [row for row in view.rows if row.state in ("pruned", "failed")][-3:]:
-        table.add_row(f"last {row.state}", f"trial {row.number}: {row.reason}")
+        # As Text: a reason may hold square brackets, which tables take for markup.
+        table.add_row(f"last {row.state}", Text(f"trial {row.number}: {row.reason}"))
     return table
 
 

@@ -13,6 +13,8 @@ import os
 import re
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +44,20 @@ _BATCH_PAIRS = 100
 _PARAM_CHARACTERS = 6000
 _TAG_CHARACTERS = 8000
 _PAGE = 200
+_SERVER_SECONDS = 10
+
+
+def check_server(tracking_uri: str) -> None:
+    """Raise SpecError if a tracking server does not answer; MLflow's own client would try for minutes."""
+    if not tracking_uri.startswith(("http://", "https://")):
+        return
+    try:
+        urllib.request.urlopen(tracking_uri.rstrip("/") + "/health", timeout=_SERVER_SECONDS).close()
+    except urllib.error.HTTPError:
+        return  # It answers: who may use it is a matter for the first real call.
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise SpecError(f"MLflow's tracking server must answer, but it does not: {reason} (storage.tracking)") from None
 
 
 class Tracker:
@@ -49,7 +65,7 @@ class Tracker:
 
     `tracking_uri`: `sqlite:///…` or `http(s)://…`; `artifact_root`: folder for artifacts of a new experiment (None:
     what the server prefers); `study`: the experiment's name. Opening a study that exists resumes it: its parent run
-    is RUNNING again and its trials are known. Raises ValueError if the experiment lies in MLflow's trash.
+    is RUNNING again and its trials are known. Raises SpecError if the experiment lies in MLflow's trash.
     """
 
     def __init__(self, tracking_uri: str, artifact_root: Path | None, study: str) -> None:
@@ -83,6 +99,11 @@ class Tracker:
         cut at 6,000 characters.
         """
         known = self._client.get_run(self.run_id).data
+        if known.tags.get("study.id", tags.get("study.id")) != tags.get("study.id"):
+            raise SpecError(
+                f"an MLflow experiment belongs to one study, but {self.study!r} holds the trials of another "
+                "of that name; give the study another name"
+            )
         wanted = {_key(name): _cut(value, _PARAM_CHARACTERS) for name, value in params.items()}
         changed = {f"resumed.{k}": v for k, v in wanted.items() if known.params.get(k, v) != v}
         new_metrics = {k: v for k, v in metrics.items() if math.isfinite(v) and known.metrics.get(k) != v}

@@ -30,6 +30,8 @@ class TrialRow:
     seconds: float | None = None
     started: datetime | None = None
     reused_from: int | None = None
+    repeatable: bool = True
+    """Whether training again would end the same way; not so for a trial that was cut off or lost its worker."""
 
     @property
     def point(self) -> FrontPoint | None:
@@ -64,7 +66,7 @@ class StudyView:
 
     @property
     def finished(self) -> int:
-        """Complete, pruned and failed trials: those that count towards `wanted`."""
+        """Trials that were really run, complete, pruned or failed: those that count towards `wanted`."""
         return finished_count(self.rows)
 
     @cached_property
@@ -91,4 +93,4 @@ class StudyView:
 
 def finished_count(rows: Iterable[TrialRow]) -> int:
     """Rows that count towards a study's budget."""
-    return sum(row.state in ("complete", "pruned", "failed") for row in rows)
+    return sum(row.state in ("complete", "pruned", "failed") and row.reused_from is None for row in rows)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +36,7 @@ class _BaselineWorker:
     """Knows the network before there are weights; trains the float baseline, or finds it in the cache."""
 
     def __init__(self, threads: int, verbose: bool) -> None:
+        self._threads = threads
         start_tensorflow(threads, verbose)
 
     def slots(self, settings: EvaluationSettings) -> tuple[SlotInfo, ...]:
@@ -47,7 +50,7 @@ class _BaselineWorker:
     ) -> Iterator[BaselineProgress | Baseline]:
         from wordlength.objectives.baseline import prepare_baseline
 
-        yield from prepare_baseline(data, settings.model, settings.training, seed, cache)
+        yield from prepare_baseline(data, settings.model, settings.training, seed, cache, self._threads)
 
 
 class _TrialWorker:
@@ -91,7 +94,7 @@ class WorkerPool:
         self._owns_ray = not ray.is_initialized()
         if self._owns_ray:
             _connect(address, verbose)
-        room = int(ray.cluster_resources().get("CPU", 0)) // cpus
+        room = sum(int(node["Resources"].get("CPU", 0)) // cpus for node in ray.nodes() if node["Alive"])
         if (count or 1) > room:
             self.close()
             raise WorkerError(
@@ -189,10 +192,13 @@ def _connect(address: str | None, verbose: bool) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     level = "INFO" if verbose else "ERROR"
     dashboard = None if address else False
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address, include_dashboard=dashboard, log_to_driver=verbose, logging_level=level)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise WorkerError(f"Ray must be reachable, but {address or 'local Ray'} is not: {_first_line(error)}") from None
+    if threading.current_thread() is threading.main_thread() and on_sigterm is not None:
+        signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts its own handler there, which aborts.
 
 
 def reason_of(error: BaseException) -> str:

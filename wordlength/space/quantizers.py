@@ -22,6 +22,7 @@ _BIAS = 127
 _FRACTION_BITS = 23
 _MAGNITUDE_MASK = 0x7FFFFFFF
 _SMALLEST_NORMAL = 1 << _FRACTION_BITS
+_INFINITY = 0x7F800000
 
 
 @keras.saving.register_keras_serializable(package="wordlength")
@@ -125,7 +126,8 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
         )
         # The sign bit goes through except for −0 and denormals, which count as zero and so as positive.
         sign = tf.where(magnitude >= _SMALLEST_NORMAL, tf.bitwise.bitwise_and(pattern, tf.int32.min), 0)
-        return tf.bitcast(tf.bitwise.bitwise_or(power, sign), tf.float32)
+        # NaN must stay one: as a finite weight it would hide that training has diverged.
+        return tf.where(magnitude > _INFINITY, x, tf.bitcast(tf.bitwise.bitwise_or(power, sign), tf.float32))
 
     # QKeras asks a quantizer for these three when it builds a layer.
     @property

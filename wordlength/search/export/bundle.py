@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -11,12 +12,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialJob, TrialReport, TrialState, Weights
 from wordlength.search.export.report import report_markdown
 from wordlength.search.front import FrontPoint, pick
 from wordlength.search.home import Home
-from wordlength.search.launch import Observer, load_weights
+from wordlength.search.loop import load_weights
+from wordlength.search.observer import Observer
 from wordlength.search.session import open_evaluator
 from wordlength.search.study import load_study
 from wordlength.search.trials import StudyView
@@ -53,9 +57,8 @@ def export(
     same figures. With `verify` the written model is loaded and measured on the validation mixtures. Raises
     SpecError if the study, the trial or the folder cannot be used, or the figures do not agree.
     """
-    home = home or Home.default()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not force:
-        raise SpecError(f"the export folder must be new or empty, but {folder} is not (--force replaces it)")
+    home, folder = home or Home.default(), Path(os.path.abspath(folder.expanduser()))
+    _require_replaceable(folder, force)
     view = load_study(study, home)
     try:
         point = pick(view.front, rule, view.points)
@@ -69,6 +72,19 @@ def export(
             shutil.rmtree(folder)
         (Path(place) / "bundle").rename(folder)
     return Exported(folder, point, again)
+
+
+def _require_replaceable(folder: Path, force: bool) -> None:
+    """Nothing but an earlier export is ever replaced."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise SpecError(f"the export goes into a folder, but {folder} is a file (--to)")
+    names = {path.name for path in folder.iterdir()}
+    if names - {CONFIG, MODEL, REPORT}:
+        raise SpecError(f"the export folder must be new or empty, but {folder} holds other files (--to)")
+    if names and not force:
+        raise SpecError(f"the export folder must be new or empty, but {folder} holds an export (--force replaces it)")
 
 
 def _write(
@@ -93,7 +109,7 @@ def _write(
     model = frozen(weights, evaluator.float_model, point.candidate).model
     model.save(place / MODEL)
     again = _measure_file(place / MODEL, evaluator, point) if verify else None
-    config = _config(view, point, baseline.digest, spec.model_dump(mode="json"), home, again)
+    config = _config(view, point, baseline.digest, yaml.safe_load(spec.published()), home, again)
     (place / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
     (place / REPORT).write_text(report_markdown(view, point, baseline.slots, report), encoding="utf-8")
     return again

@@ -43,6 +43,16 @@ def layer_rows(slots: Iterable[SlotInfo], candidate: Candidate) -> list[LayerRow
     ]
 
 
+_LOADING = (
+    "```python",
+    "import keras",
+    "from wordlength import FormatQuantizer  # Keras must know the quantizers' class",
+    "",
+    'model = keras.models.load_model("qkeras_model.keras")  # (n, 16, 64) standardised log-Mel → (n, 129) mask',
+    "```",
+)
+
+
 def report_markdown(view: StudyView, point: FrontPoint, slots: tuple[SlotInfo, ...], report: TrialReport | None) -> str:
     """The exported trial: objectives, formats and bytes per layer, analysis, neighbours on the front."""
     on_front = any(member.number == point.number for member in view.front)
@@ -73,6 +83,7 @@ def report_markdown(view: StudyView, point: FrontPoint, slots: tuple[SlotInfo, .
     lines.append(f"| total | {count:,} | | | | {size:,} | {4 * count:,} |")
     if report is not None and report.analyses:
         lines += ["", "## Fixed-point analysis after the last epoch", "", *_analysis_table(report.last_analyses())]
+    lines += ["", "## Loading the model", "", *_LOADING]
     lines += ["", "## Front", "", "| trial | STOI improvement | bytes | saved |", "| ---: | ---: | ---: | ---: |"]
     lines += [
         f"| {'**' if m.number == point.number else ''}{m.number}{'**' if m.number == point.number else ''} "
