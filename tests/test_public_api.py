@@ -5,7 +5,7 @@ import wordlength
 
 def test_every_public_name_is_there_and_documented() -> None:
     assert sorted(wordlength.__all__) == list(wordlength.__all__)
-    assert set(wordlength.__all__) == set(wordlength._MODULE_OF)
+    assert set(wordlength.__all__) == {name for names in wordlength._HOMES.values() for name in names}
     for name in wordlength.__all__:
         value = getattr(wordlength, name)
         assert value.__doc__, name

@@ -197,7 +197,9 @@ def test_a_pattern_without_a_layer_is_refused_before_anything_is_trained(write_s
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "sigterm"])
 def test_a_stop_tells_every_running_trial_and_the_same_command_resumes(write_study, tmp_path: Path, how) -> None:
-    path, home = write_study(("trials: 6", "trials: 40")), Home(tmp_path / "home")
+    # A trial of seconds, so that the signal meets a running one.
+    longer = (("trials: 6", "trials: 40"), ("baseline_epochs: 1", "baseline_epochs: 1, step_one_epochs: 6"))
+    path, home = write_study(*longer), Home(tmp_path / "home")
     environment = os.environ | {"WORDLENGTH_HOME": str(home.root)}
     command = [sys.executable, "-c", "from wordlength.search.cli import main; main()", "launch", str(path)]
     process = subprocess.Popen(
@@ -209,6 +211,7 @@ def test_a_stop_tells_every_running_trial_and_the_same_command_resumes(write_stu
         if line.startswith("trials: 2 of 40"):
             break
         assert time.monotonic() < deadline
+    time.sleep(0.5)
     process.send_signal(how)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
@@ -218,7 +221,7 @@ def test_a_stop_tells_every_running_trial_and_the_same_command_resumes(write_stu
     assert stopped.counts["running"] == 0
     assert stopped.counts["interrupted"] >= 1
     assert 2 <= stopped.finished < 40
-    view = launch(with_overrides(load_spec(path), trials=stopped.finished + 2), home)
+    view = launch(with_overrides(load_spec(path), trials=stopped.finished + 1), home)
     cut = next(row for row in stopped.rows if row.state == "interrupted")
     assert [row.state for row in view.rows if row.candidate == cut.candidate] == ["interrupted", "complete"]
     assert view.counts["running"] == 0
@@ -227,9 +230,7 @@ def test_a_stop_tells_every_running_trial_and_the_same_command_resumes(write_stu
 def test_a_study_whose_trials_are_gone_is_refused_with_what_to_do(copied_study) -> None:
     path, home = copied_study
     (home.root / "optuna.db").unlink()
-    with pytest.raises(
-        SpecError, match=r"'tiny' has no trials there; bring the storage back, or remove .*tiny to begin"
-    ):
+    with pytest.raises(SpecError, match=r"has no trials there; bring the storage back, or remove .*tiny to begin"):
         launch(load_spec(path), home)
     assert home.study("tiny").report(0).exists()
 

@@ -164,11 +164,13 @@ def test_queued_trials_do_not_count_as_the_random_start(store: StudyStore) -> No
 
 def test_a_candidate_whose_worker_died_is_queued_again_but_not_one_that_diverged(store: StudyStore) -> None:
     lost, diverged = (Candidate.of((slot, Fixed(bits, 2)) for slot in SLOTS) for bits in (8, 9))
-    for candidate, seconds in ((lost, {}), (diverged, {"step1_training": 1.0})):
+    for candidate in (lost, diverged):
         store.queue(candidate, "", SPACE)
+    for candidate, seconds in ((lost, {}), (diverged, {"step1_training": 1.0})):
         number, asked, _ = store.ask(SPACE)
         assert asked == candidate
         store.tell(TrialReport(number, candidate, TrialState.FAILED, 9, reason="…", seconds=seconds))
+    for candidate in (lost, diverged):
         store.queue(candidate, "", SPACE)
     assert [row.repeatable for row in store.rows()] == [False, True]
     assert store.ask(SPACE)[1] == lost

@@ -103,8 +103,8 @@ class StudyFolder:
             finally:
                 if not self.study_file.exists():  # Refused before it began: leave nothing behind.
                     self._lock.unlink()
-                    self.path.rmdir()
-                    with suppress(OSError):
+                    with suppress(OSError):  # Not empty: what lies there is not this launch's.
+                        self.path.rmdir()
                         self.path.parent.rmdir()
 
     def is_live(self) -> bool:
