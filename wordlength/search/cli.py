@@ -176,6 +176,7 @@ def export(
             f"measured again from the written model: STOI improvement {done.measured_again:+.7f}, "
             f"logged {done.point.stoi_improvement:+.7f}",
             highlight=False,
+            soft_wrap=True,
         )
     console.print(f"written: {done.folder}/ config.json, qkeras_model.keras, report.md", highlight=False)
 
