@@ -287,7 +287,7 @@ def _trial_figures(report: TrialReport, baseline_bytes: int | None) -> Iterator[
         for epoch, loss in enumerate(losses, start=1):
             yield f"loss/step{step}", epoch, loss
     for row in report.analyses:
-        # A tensor left in float32, as activations are in step one, has nothing to violate.
+        # A tensor that stays in float32 has nothing to violate.
         for name in () if row.format == Float32() else SERIES:
             yield f"step{row.step}.{name}/{row.slot}", row.epoch, row.figures[name]
 

@@ -22,7 +22,6 @@ MEL_BINS = 64
 MEL_LOWEST_HZ = 62.5  # the first bin above the constant component, which carries no speech
 MEL_HIGHEST_HZ = SAMPLE_RATE_HZ / 2
 HISTORY_FRAMES = 15  # past frames in a network input beside the current one
-CONTEXT_FRAMES = HISTORY_FRAMES + 1
 POWER_FLOOR = 1e-6  # added to the Mel power before the logarithm; a full-scale sine has about 4e3
 
 Spectrum = NDArray[np.complex64]
