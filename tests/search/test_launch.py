@@ -221,7 +221,7 @@ def test_a_stop_tells_every_running_trial_and_the_same_command_resumes(write_stu
     assert stopped.counts["running"] == 0
     assert stopped.counts["interrupted"] >= 1
     assert 2 <= stopped.finished < 40
-    view = launch(with_overrides(load_spec(path), trials=stopped.finished + 1), home)
+    view = launch(with_overrides(load_spec(path), trials=stopped.finished + 2), home)
     cut = next(row for row in stopped.rows if row.state == "interrupted")
     assert [row.state for row in view.rows if row.candidate == cut.candidate] == ["interrupted", "complete"]
     assert view.counts["running"] == 0

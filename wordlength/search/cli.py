@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -79,7 +78,6 @@ def launch(
     from wordlength.search.progress import LaunchDisplay
     from wordlength.search.tables import front_tables, verdict
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with LaunchDisplay(console) as display:
             view = run(spec, place, ray_address=ray_address, observer=display, verbose=verbose)

@@ -22,6 +22,7 @@ from wordlength.search.loop import Loop
 from wordlength.search.observer import Observer
 from wordlength.search.space_spec import build_space
 from wordlength.search.spec import StudySpec
+from wordlength.search.stopping import stop_signals
 from wordlength.search.study import StudyStore, check_baseline, check_unchanged
 from wordlength.search.tracking import Tracker, check_server
 from wordlength.search.trials import StudyView
@@ -45,10 +46,11 @@ def launch(
     """
     home, observer = home or Home.default(), observer or Observer()
     data = prepare_data(spec, home, observer)
-    with home.study(spec.name).locked():
+    with stop_signals() as stopping, home.study(spec.name).locked():
         store = _known_store(spec, home, data)
         check_server(home.tracking_address(spec))
         with WorkerPool(ray_address, spec.workers.count, spec.workers.cpus, verbose) as pool:
+            stopping.install()  # Ray has put a handler of its own for SIGTERM, which aborts.
             shared, settings = pool.share(data), evaluation_settings(spec)
             build_space(spec.space, (info.slot for info in pool.slots(settings)))  # Refuses bad patterns early.
             baseline = _baseline(pool, shared, settings, spec, home, observer)
@@ -60,7 +62,8 @@ def launch(
             identity = str(store.attributes.get("id") or uuid.uuid4().hex)
             tracker = _tracker(spec, home, data, baseline, identity)
             _describe(store, spec, home, data, baseline, identity)
-            return Loop(spec, home.study(spec.name), store, space, baseline, pool, tracker, observer).run()
+            stopping.check()
+            return Loop(spec, home.study(spec.name), store, space, baseline, pool, tracker, observer, stopping).run()
 
 
 def evaluation_settings(spec: StudySpec) -> EvaluationSettings:

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import signal
-import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +22,7 @@ from wordlength.objectives.report import TrialJob, TrialReport, TrialState, Weig
 from wordlength.search.home import StudyFolder
 from wordlength.search.observer import Observer
 from wordlength.search.spec import StudySpec
+from wordlength.search.stopping import Stopping
 from wordlength.search.study import StudyStore
 from wordlength.search.tracking import Tracker
 from wordlength.search.trials import StudyView, TrialRow
@@ -49,6 +47,7 @@ class Loop:
     pool: WorkerPool
     tracker: Tracker
     observer: Observer
+    stopping: Stopping
     # Trials that wait for a running one with the same candidate: digest → numbers.
     twins: dict[str, list[int]] = field(default_factory=dict)
     failures: int = 0
@@ -63,7 +62,7 @@ class Loop:
             self._work()
             self._show_front()
         except BaseException as error:
-            with _undisturbed():
+            with self.stopping.undisturbed():
                 self._stop(error)
             raise
         self.tracker.finish()
@@ -86,6 +85,7 @@ class Loop:
                 return
             for finished in self.pool.wait(timeout_seconds=1.0):
                 self._record(finished)
+            self.stopping.check()
             self.observer.trial(self.store.view())
 
     def _wanted(self) -> int:
@@ -187,19 +187,6 @@ class Loop:
 
 def _has_result(row: TrialRow) -> bool:
     return row.state in ("complete", "pruned", "failed") and row.repeatable
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """A second Ctrl-C waits until every trial is told."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def save_weights(path: Path, weights: Weights) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,13 +190,10 @@ def _connect(address: str | None, verbose: bool) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     level = "INFO" if verbose else "ERROR"
     dashboard = None if address else False
-    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address, include_dashboard=dashboard, log_to_driver=verbose, logging_level=level)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise WorkerError(f"Ray must be reachable, but {address or 'local Ray'} is not: {_first_line(error)}") from None
-    if threading.current_thread() is threading.main_thread() and on_sigterm is not None:
-        signal.signal(signal.SIGTERM, on_sigterm)  # Ray puts its own handler there, which aborts.
 
 
 def reason_of(error: BaseException) -> str:
