@@ -198,7 +198,7 @@ def test_a_pattern_without_a_layer_is_refused_before_anything_is_trained(write_s
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "sigterm"])
 def test_a_stop_tells_every_running_trial_and_the_same_command_resumes(write_study, tmp_path: Path, how) -> None:
     # A trial of seconds, so that the signal meets a running one.
-    longer = (("trials: 6", "trials: 40"), ("baseline_epochs: 1", "baseline_epochs: 1, step_one_epochs: 12"))
+    longer = (("trials: 6", "trials: 40"), ("baseline_epochs: 1", "baseline_epochs: 1, step_one_epochs: 10"))
     path, home = write_study(*longer), Home(tmp_path / "home")
     environment = os.environ | {"WORDLENGTH_HOME": str(home.root)}
     command = [sys.executable, "-c", "from wordlength.search.cli import main; main()", "launch", str(path)]
@@ -213,7 +213,7 @@ def test_a_stop_tells_every_running_trial_and_the_same_command_resumes(write_stu
         assert time.monotonic() < deadline
     time.sleep(0.5)
     process.send_signal(how)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=150)
     assert process.returncode == 130, output
     assert "go on with: wordlength launch" in output
     assert "Traceback" not in output
