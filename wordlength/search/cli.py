@@ -86,6 +86,8 @@ def launch(
         errors.print(f"stopped; go on with: wordlength {again}", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(130) from None
     console.print(*front_tables(view, console.width), verdict(view), sep="\n", highlight=False)
+    if view.finished < view.wanted:
+        console.print("ended early: only known candidates were proposed; the space is as good as exhausted")
 
 
 @app.command()
