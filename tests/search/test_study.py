@@ -9,11 +9,22 @@ from wordlength.objectives.report import TrialReport, TrialState
 from wordlength.search.spec import StudySpec, parse_spec
 from wordlength.search.study import StudyStore, check_unchanged
 from wordlength.search.trials import INTERRUPTED
-from wordlength.space import Anchors, Candidate, Fixed, KindRange, PowerOfTwo, Role, SearchSpace, Slot, SlotRange
+from wordlength.space import (
+    Anchors,
+    Candidate,
+    Fixed,
+    FixedRange,
+    PowerOfTwo,
+    PowerOfTwoRange,
+    Role,
+    SearchSpace,
+    Slot,
+    SlotRange,
+)
 from wordlength.space.search_space import Group
 
 SLOTS = tuple(Slot(f"dense_{number}", Role.WEIGHTS) for number in (1, 2))
-RANGE = SlotRange(fixed=KindRange((2, 5), (-1, 1)), po2=KindRange((2, 4)))
+RANGE = SlotRange(fixed=FixedRange((2, 5), (-1, 1)), po2=PowerOfTwoRange((2, 4)))
 ANCHORS = Anchors({(slot, kind, bits): -1 for slot in SLOTS for kind in ("fixed", "po2") for bits in range(2, 6)})
 SPACE = SearchSpace(tuple(Group(slot.layer, (slot,), RANGE) for slot in SLOTS), SLOTS, ANCHORS)
 MINIMAL = """

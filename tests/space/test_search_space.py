@@ -1,5 +1,6 @@
 import itertools
 import random
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordlength.errors import FormatError
-from wordlength.space import Anchors, Candidate, Fixed, KindRange, PowerOfTwo, Role, SearchSpace, Slot, SlotRange
+from wordlength.space import (
+    Anchors,
+    Binary,
+    BinaryRange,
+    Candidate,
+    Fixed,
+    FixedRange,
+    PowerOfTwo,
+    PowerOfTwoRange,
+    Role,
+    SearchSpace,
+    Slot,
+    SlotRange,
+    VirtualBitShift,
+    VirtualBitShiftRange,
+)
 from wordlength.space.search_space import Group
 
 A, B, C, D = (Slot(name, Role.WEIGHTS) for name in "abcd")
@@ -24,8 +40,10 @@ def space_of(*groups: Group, **positions: int) -> SearchSpace:
     order = tuple(slot for slot in ORDER if any(slot in group.slots for group in groups))
     bare = SearchSpace(groups, order)
     anchors = {
-        (slot, kind, bits): positions.get(slot.layer, FIRST_POSITION[slot] - bits + 2 - (5 if kind == "po2" else 0))
-        for slot, kind, bits in bare.needed_anchors()
+        (slot, limits.kind, bits): positions.get(
+            slot.layer, FIRST_POSITION[slot] - bits + 2 - (5 if limits.kind == "po2" else 0)
+        )
+        for slot, limits, bits in bare.needed_anchors()
     }
     return SearchSpace(groups, order, Anchors(anchors))
 
@@ -34,10 +52,10 @@ def space_of(*groups: Group, **positions: int) -> SearchSpace:
 def space() -> SearchSpace:
     """One slot with both kinds, two tied slots, a pinned one and one with a single width and offset."""
     return space_of(
-        Group("a", (A,), SlotRange(fixed=KindRange((2, 5), (-1, 1)), po2=KindRange((2, 4)))),
-        Group("tied", (B, C), SlotRange(fixed=KindRange((3, 4), (0, 2)))),
+        Group("a", (A,), SlotRange(fixed=FixedRange((2, 5), (-1, 1)), po2=PowerOfTwoRange((2, 4)))),
+        Group("tied", (B, C), SlotRange(fixed=FixedRange((3, 4), (0, 2)))),
         Group("a", (BIAS,), Fixed(16, 2)),
-        Group("a", (OUTPUT,), SlotRange(po2=KindRange((5, 5)))),
+        Group("a", (OUTPUT,), SlotRange(po2=PowerOfTwoRange((5, 5)))),
     )
 
 
@@ -173,7 +191,8 @@ def test_a_candidate_with_other_slots_lies_outside(slots: tuple[Slot, ...]) -> N
 @pytest.mark.parametrize("kind", ["fixed", "po2"])
 def test_positions_end_at_32(kind: str, end: int) -> None:
     """Offsets beyond the end give the same format, so fewer candidates than `count` says."""
-    space = space_of(Group("a", (A,), SlotRange(**{kind: KindRange((4, 4), (-2, 2))})), a=end)
+    limits = {"fixed": FixedRange, "po2": PowerOfTwoRange}[kind]((4, 4), (-2, 2))
+    space = space_of(Group("a", (A,), SlotRange(**{kind: limits})), a=end)
     candidates = every_candidate(space)
     assert space.count() == len(candidates) == 5
     build = Fixed if kind == "fixed" else PowerOfTwo
@@ -186,7 +205,7 @@ def test_positions_end_at_32(kind: str, end: int) -> None:
 
 
 def test_needed_anchors_are_those_a_suggestion_asks_for(space: SearchSpace) -> None:
-    needed = space.needed_anchors()
+    needed = [(slot, limits.kind, bits) for slot, limits, bits in space.needed_anchors()]
     assert len(set(needed)) == len(needed) == 4 + 3 + 2 * 2 + 1
     assert set(needed) == {
         *((A, "fixed", bits) for bits in (2, 3, 4, 5)),
@@ -218,14 +237,79 @@ def test_the_sweep_stays_inside_and_meets_every_width_of_the_weights(space: Sear
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: KindRange((5, 4)), r"bits must be \[low, high\] with low <= high, but got \[5, 4\]"),
-        (lambda: KindRange((4, 5), (1, 0)), r"offset must be \[low, high\] with low <= high, but got \[1, 0\]"),
-        (lambda: KindRange((0, 4)), "bits must be at least 1, but got 0"),
-        (lambda: SlotRange(), "a searched slot needs at least one of fixed, po2"),
-        (lambda: SlotRange(fixed=KindRange((4, 33))), "fixed bits must be between 1 and 32, but got 33"),
-        (lambda: SlotRange(po2=KindRange((4, 17))), "po2 bits must be between 1 and 16, but got 17"),
+        (lambda: FixedRange((5, 4)), r"bits must be \[low, high\] with low <= high, but got \[5, 4\]"),
+        (lambda: FixedRange((4, 5), (1, 0)), r"offset must be \[low, high\] with low <= high, but got \[1, 0\]"),
+        (lambda: FixedRange((0, 4)), "fixed bits must be a whole number between 1 and 32, but got 0"),
+        (lambda: FixedRange((4, 33)), "fixed bits must be a whole number between 1 and 32, but got 33"),
+        (lambda: FixedRange((4, 32), overflow="wrap"), "fixed bits must be at most 24 to wrap, but got 32"),
+        (lambda: PowerOfTwoRange((4, 17)), "po2 bits must be a whole number between 1 and 16, but got 17"),
+        (lambda: PowerOfTwoRange((1, 4), zero=True), "po2 bits must be at least 2 to have a zero, but got 1"),
+        (lambda: VirtualBitShiftRange((1, 4)), "vbs bits must be a whole number between 2 and 32, but got 1"),
+        (lambda: VirtualBitShiftRange((2, 4), group=0), r"vbs group .* must be a whole number between 1 .* but got 0"),
+        (lambda: BinaryRange(steepness=0), "binary steepness must be above 0 and at most 1000, but got 0"),
+        (lambda: SlotRange(), "a searched slot needs at least one of fixed, po2, vbs, binary"),
     ],
 )
 def test_bad_ranges_are_refused(build, message: str) -> None:
     with pytest.raises(FormatError, match=message):
         build()
+
+
+@pytest.fixture(scope="module")
+def further() -> SearchSpace:
+    """Kinds without a position, options that every format of a range has, and one position per channel."""
+    groups = (
+        Group(
+            "a", (A,), SlotRange(po2=PowerOfTwoRange((3, 4), zero=True), vbs=VirtualBitShiftRange((2, 4), "channel"))
+        ),
+        Group("b", (B,), SlotRange(fixed=FixedRange((4, 5), (0, 1), per_channel=True, rounding="floor"))),
+        Group("a", (OUTPUT,), SlotRange(fixed=FixedRange((8, 8)), binary=BinaryRange(steepness=25))),
+    )
+    anchors = {(A, "po2", 3): -1, (A, "po2", 4): -1, (OUTPUT, "fixed", 8): 3}
+    anchors |= {(B, "fixed", 4): (1, 31, -4), (B, "fixed", 5): (0, 30, -4)}
+    return SearchSpace(groups, (A, OUTPUT, B), Anchors(anchors))
+
+
+def test_every_kind_has_its_formats(further: SearchSpace) -> None:
+    candidates = every_candidate(further)
+    assert len(candidates) == further.count() == (2 + 3) * 4 * 2
+    assert {candidate[A] for candidate in candidates} == {
+        *(PowerOfTwo(bits, -1, zero=True) for bits in (3, 4)),
+        *(VirtualBitShift(bits, "channel") for bits in (2, 3, 4)),
+    }
+    assert {candidate[OUTPUT] for candidate in candidates} == {Fixed(8, 3), Binary(25)}
+    assert {candidate[B] for candidate in candidates} == {
+        Fixed(4, (1, 31, -4), rounding="floor"),
+        Fixed(4, (2, 31, -3), rounding="floor"),  # Positions end at 31.
+        Fixed(5, (0, 30, -4), rounding="floor"),
+        Fixed(5, (1, 31, -3), rounding="floor"),
+    }
+
+
+@given(seed=st.integers(0, 2**32))
+def test_suggest_and_parameters_are_inverse_for_every_kind(further: SearchSpace, seed: int) -> None:
+    draws = Draws(seed)
+    candidate = further.suggest(draws)
+    assert further.parameters(candidate) == draws.parameters
+    assert further.suggest(Draws(given=draws.parameters)) == candidate
+
+
+def test_a_kind_without_position_needs_no_proposal(further: SearchSpace) -> None:
+    assert {(slot, limits.kind) for slot, limits, _ in further.needed_anchors()} == {
+        (A, "po2"),
+        (B, "fixed"),
+        (OUTPUT, "fixed"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("limits", "role", "message"),
+    [
+        (SlotRange(binary=BinaryRange()), Role.WEIGHTS, "weights cannot be binary: it is 0 or 1, for activations"),
+        (SlotRange(vbs=VirtualBitShiftRange((4, 4))), Role.ACTIVATIONS, "activations cannot be vbs<4>: .* use fixed"),
+        (SlotRange(fixed=FixedRange((4, 4), per_channel=True)), Role.ACTIVATIONS, "integer bits per channel are for"),
+    ],
+)
+def test_a_range_knows_which_role_cannot_have_it(limits: SlotRange, role: Role, message: str) -> None:
+    assert re.search(message, limits.unfit(role))
+    assert not SlotRange(fixed=FixedRange((4, 4))).unfit(role)

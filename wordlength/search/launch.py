@@ -52,7 +52,7 @@ def launch(
         with WorkerPool(ray_address, spec.workers.count, spec.workers.cpus, verbose) as pool:
             stopping.install()  # Ray has put a handler of its own for SIGTERM, which aborts.
             shared, settings = pool.share(data), evaluation_settings(spec)
-            build_space(spec.space, (info.slot for info in pool.slots(settings)))  # Refuses bad patterns early.
+            build_space(spec.space, pool.slots(settings))  # Refuses bad patterns early.
             baseline = _baseline(pool, shared, settings, spec, home, observer)
             space = search_space(spec, baseline)
             if store is not None:
@@ -81,8 +81,8 @@ def prepare_data(spec: StudySpec, home: Home, observer: Observer | None = None) 
 
 def search_space(spec: StudySpec, baseline: Baseline) -> SearchSpace:
     """The study's space, anchored on the float model's values. Raises SpecError for patterns without a layer."""
-    space = build_space(spec.space, (info.slot for info in baseline.slots))
-    return dataclasses.replace(space, anchors=anchors(baseline.samples, space.needed_anchors()))
+    space = build_space(spec.space, baseline.slots)
+    return dataclasses.replace(space, anchors=anchors(baseline, space.needed_anchors()))
 
 
 def _known_store(spec: StudySpec, home: Home, data: PreparedData) -> StudyStore | None:

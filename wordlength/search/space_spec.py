@@ -7,11 +7,23 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, PlainSerializer, Tag, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    PlainSerializer,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
-from wordlength.errors import SpecError
-from wordlength.space import Format, Role, Slot, parse_format
-from wordlength.space.search_space import Anchors, Group, KindRange, SearchSpace, SlotRange
+from wordlength.errors import FormatError, SpecError
+from wordlength.space import FixedRange, Format, PowerOfTwoRange, Role, Slot, SlotInfo, SlotRange, parse_format
+from wordlength.space.candidate import unfit
+from wordlength.space.search_space import Anchors, Group, SearchSpace
 
 STRICT = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -24,7 +36,9 @@ FormatField = Annotated[
     Format,
     BeforeValidator(_to_format),
     PlainSerializer(str),
-    WithJsonSchema({"type": "string", "examples": ["fixed<16,2>", "po2<4,-1>", "float32"]}),
+    WithJsonSchema(
+        {"type": "string", "examples": ["fixed<16,2>", "po2<4,-1>", "vbs<4,group=channel>", "binary", "float32"]}
+    ),
 ]
 """A format written as text."""
 
@@ -33,6 +47,15 @@ Choice = Annotated[
     Discriminator(lambda value: "format" if isinstance(value, (str, Format)) else "range"),
 ]
 """What a slot may be: ranges to search, or one format (pinned)."""
+
+
+def fitting(choice: Any, info: ValidationInfo) -> Any:
+    """The choice of a field named after a role. Raises FormatError if the role's tensors cannot have it."""
+    role = Role(str(info.field_name))
+    reason = choice.unfit(role) if isinstance(choice, SlotRange) else unfit(choice, role) if choice else ""
+    if reason:
+        raise FormatError(reason)
+    return choice
 
 
 class LayerSpace(BaseModel):
@@ -47,36 +70,46 @@ class LayerSpace(BaseModel):
     activations: Choice | None = None
     """The layers' outputs after their activation function."""
 
+    _fitting = field_validator(*Role)(fitting)
+
 
 class SpaceSpec(BaseModel):
     """Which formats the study searches, per role and per layer."""
 
     model_config = STRICT
 
-    weights: Choice = SlotRange(fixed=KindRange((2, 8), (-1, 1)), po2=KindRange((2, 5), (-1, 1)))
+    weights: Choice = SlotRange(fixed=FixedRange((2, 8), (-1, 1)), po2=PowerOfTwoRange((2, 5), (-1, 1)))
     """Kernels: ranges to search, or one format."""
     biases: Choice = Field(default_factory=lambda: parse_format("fixed<16,2>"))
     """Biases: one format for all by default, 3.13 as in the paper."""
-    activations: Choice = SlotRange(fixed=KindRange((8, 16), (0, 1)))
+    activations: Choice = SlotRange(fixed=FixedRange((8, 16), (0, 1)))
     """Layer outputs. They are not stored, so narrow ones cost intelligibility and save no memory."""
     layers: dict[str, LayerSpace] = {}
     """Layer name or pattern (`conv_*`) → overrides; later entries win."""
     tie: dict[str, tuple[str, ...]] = {}
     """Name → layer names or patterns that share every choice (kind, bits, offset)."""
 
+    _fitting = field_validator(*Role)(fitting)
 
-def build_space(spec: SpaceSpec, slots: Iterable[Slot], anchors: Anchors | None = None) -> SearchSpace:
+
+def build_space(spec: SpaceSpec, slots: Iterable[SlotInfo], anchors: Anchors | None = None) -> SearchSpace:
     """The search space over a model's slots.
 
-    Raises SpecError for a pattern that fits no layer, a layer tied twice or ties with different ranges.
+    Raises SpecError for a pattern that fits no layer, a layer tied twice, ties with different ranges or a
+    format for another number of channels.
     """
-    order = tuple(slots)
+    infos = tuple(slots)
+    order = tuple(info.slot for info in infos)
     layers = tuple(dict.fromkeys(slot.layer for slot in order))
     groups = _tie_names(spec.tie, layers)
     members: dict[tuple[str, Role], list[Slot]] = {}
     for slot in order:
         members.setdefault((groups.get(slot.layer, slot.layer), slot.role), []).append(slot)
     choices = _choices(spec, order, layers)
+    for info in infos:
+        choice = choices[info.slot]
+        if isinstance(choice, Format):
+            info.formats(choice)  # Refuses positions for channels that are not there.
     return SearchSpace(
         tuple(Group(name, tuple(tied), _shared(name, tied, choices)) for (name, _), tied in members.items()),
         order,

@@ -16,8 +16,8 @@ from wordlength.errors import SpecError
 from wordlength.objectives.audio.settings import DataSettings
 from wordlength.objectives.models import ModelSettings
 from wordlength.objectives.settings import AnalysisSettings, GateSettings, TrainingSettings
-from wordlength.search.space_spec import STRICT, FormatField, SpaceSpec
-from wordlength.space import Candidate, Fixed, PowerOfTwo, Slot
+from wordlength.search.space_spec import STRICT, FormatField, SpaceSpec, fitting
+from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, Slot
 
 DATA_ROOT_VARIABLE = "WORDLENGTH_DATA"
 
@@ -33,6 +33,8 @@ class UniformSpec(BaseModel):
     """All biases."""
     activations: FormatField = Fixed(16, 2)
     """All layer outputs."""
+
+    _fitting = field_validator(*Role)(fitting)
 
     @property
     def label(self) -> str:

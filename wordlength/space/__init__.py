@@ -1,23 +1,49 @@
 """Which formats exist, and which a study may choose from."""
 
 from wordlength.space.candidate import Candidate
-from wordlength.space.formats import Fixed, Float32, Format, PowerOfTwo, parse_format
-from wordlength.space.search_space import Anchors, KindRange, SearchSpace, SlotRange
-from wordlength.space.slots import Role, Slot, SlotInfo, find_slots
+from wordlength.space.formats import (
+    Binary,
+    Fixed,
+    Float32,
+    Format,
+    Overflow,
+    PowerOfTwo,
+    Rounding,
+    VirtualBitShift,
+    parse_format,
+)
+from wordlength.space.ranges import (
+    BinaryRange,
+    FixedRange,
+    KindRange,
+    PowerOfTwoRange,
+    SlotRange,
+    VirtualBitShiftRange,
+)
+from wordlength.space.search_space import Anchors, SearchSpace
+from wordlength.space.slots import Role, Slot, SlotInfo, TensorInfo, find_slots
 
 __all__ = [
     "Anchors",
+    "Binary",
+    "BinaryRange",
     "Candidate",
     "Fixed",
+    "FixedRange",
     "Float32",
     "Format",
     "KindRange",
+    "Overflow",
     "PowerOfTwo",
+    "PowerOfTwoRange",
     "Role",
+    "Rounding",
     "SearchSpace",
     "Slot",
     "SlotInfo",
     "SlotRange",
+    "TensorInfo",
+    "VirtualBitShift",
     "find_slots",
     "parse_format",
 ]

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from wordlength.errors import FormatError
 from wordlength.space.formats import Float32, Format, parse_format
 from wordlength.space.slots import Role, Slot
 
@@ -15,10 +16,16 @@ from wordlength.space.slots import Role, Slot
 class Candidate(Mapping[Slot, Format]):
     """Slot → format, immutable and hashable; iterates in the model's layer order.
 
-    Two candidates are equal if every slot has the same format, whatever the order.
+    Two candidates are equal if every slot has the same format, whatever the order. Raises FormatError,
+    naming the slot, for a format that its role cannot have.
     """
 
     pairs: tuple[tuple[Slot, Format], ...]
+
+    def __post_init__(self) -> None:
+        for slot, fmt in self.pairs:
+            if reason := unfit(fmt, slot.role):
+                raise FormatError(f"{reason} ({slot})")
 
     @classmethod
     def of(cls, formats: Mapping[Slot, Format] | Iterable[tuple[Slot, Format]]) -> Candidate:
@@ -79,3 +86,9 @@ class Candidate(Mapping[Slot, Format]):
     def from_json(cls, text: str) -> Candidate:
         """Inverse of `to_json`."""
         return cls.from_dict(json.loads(text))
+
+
+def unfit(fmt: Format, role: Role) -> str:
+    """Why tensors of this role cannot have the format, in one sentence with a hint; empty if they can."""
+    reason = fmt.unfit_for_activations if role is Role.ACTIVATIONS else fmt.unfit_for_parameters
+    return f"{role} cannot be {fmt.brief}: {reason}" if reason else ""

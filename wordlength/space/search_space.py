@@ -8,20 +8,16 @@ keeping its own anchor.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 from wordlength.errors import FormatError
 from wordlength.space.candidate import Candidate
-from wordlength.space.formats import MAX_FIXED_BITS, MAX_PO2_BITS, MAX_POSITION, Fixed, Format, PowerOfTwo
+from wordlength.space.formats import MAX_FIXED_BITS, MAX_POSITION, Format
+from wordlength.space.ranges import KindRange, Position, SlotRange
 from wordlength.space.slots import Role, Slot
-from wordlength.strict import STRICT
-
-KINDS = ("fixed", "po2")
-_MAX_BITS = {"fixed": MAX_FIXED_BITS, "po2": MAX_PO2_BITS}
 
 
 class SuggestsParameters(Protocol):
@@ -35,75 +31,21 @@ class SuggestsParameters(Protocol):
 
 
 @dataclass(frozen=True)
-class KindRange:
-    """Widths and offsets to search for one kind; both ends belong to the range."""
-
-    __pydantic_config__: ClassVar = STRICT
-
-    bits: tuple[int, int]
-    """Smallest and largest width in bits, sign included."""
-    offset: tuple[int, int] = (0, 0)
-    """Range around the proposed integer bits (fixed) or largest exponent (po2)."""
-
-    def __post_init__(self) -> None:
-        for name, (low, high) in (("bits", self.bits), ("offset", self.offset)):
-            if low > high:
-                raise FormatError(f"{name} must be [low, high] with low <= high, but got [{low}, {high}]")
-        if self.bits[0] < 1:
-            raise FormatError(f"bits must be at least 1, but got {self.bits[0]}")
-
-    @property
-    def widths(self) -> range:
-        """Every width in bits."""
-        return range(self.bits[0], self.bits[1] + 1)
-
-    @property
-    def offsets(self) -> range:
-        """Every offset."""
-        return range(self.offset[0], self.offset[1] + 1)
-
-    def pairs(self) -> Iterator[tuple[int, int]]:
-        """Every (bits, offset)."""
-        return itertools.product(self.widths, self.offsets)
-
-
-@dataclass(frozen=True)
-class SlotRange:
-    """The kinds a slot may take, each with its ranges; at least one."""
-
-    __pydantic_config__: ClassVar = STRICT
-
-    fixed: KindRange | None = None
-    """Fixed point."""
-    po2: KindRange | None = None
-    """Power of two."""
-
-    def __post_init__(self) -> None:
-        if not self.kinds:
-            raise FormatError(f"a searched slot needs at least one of {', '.join(KINDS)}")
-        for kind, limits in self.kinds.items():
-            if limits.bits[1] > _MAX_BITS[kind]:
-                raise FormatError(f"{kind} bits must be between 1 and {_MAX_BITS[kind]}, but got {limits.bits[1]}")
-
-    @property
-    def kinds(self) -> dict[str, KindRange]:
-        """Kind → range, of the kinds allowed."""
-        given = {"fixed": self.fixed, "po2": self.po2}
-        return {kind: limits for kind, limits in given.items() if limits is not None}
-
-
-@dataclass(frozen=True)
 class Anchors:
     """Proposed positions: (slot, kind, bits) → integer bits (fixed) or largest exponent (po2)."""
 
-    positions: Mapping[tuple[Slot, str, int], int] = field(default_factory=dict)
+    positions: Mapping[tuple[Slot, str, int], Position] = field(default_factory=dict)
 
-    def format(self, slot: Slot, kind: str, bits: int, offset: int) -> Format:
+    def format(self, slot: Slot, limits: KindRange, bits: int, offset: int = 0) -> Format:
         """The format `offset` positions away from the proposal; positions end at ±32."""
-        if (slot, kind, bits) not in self.positions:
-            raise FormatError(f"no proposal is known for {slot} as {kind} with {bits} bits")
-        position = max(-MAX_POSITION, min(MAX_POSITION, self.positions[slot, kind, bits] + offset))
-        return Fixed(bits, position) if kind == "fixed" else PowerOfTwo(bits, position)
+        if not limits.anchored:
+            return limits.format(bits, 0)
+        if (slot, limits.kind, bits) not in self.positions:
+            raise FormatError(f"no proposal is known for {slot} as {limits.kind} with {bits} bits")
+        proposed = self.positions[slot, limits.kind, bits]
+        if isinstance(proposed, int):
+            return limits.format(bits, max(-MAX_POSITION, min(MAX_POSITION, proposed + offset)))
+        return limits.format(bits, tuple(max(-MAX_POSITION, min(MAX_POSITION - 1, p + offset)) for p in proposed))
 
 
 @dataclass(frozen=True)
@@ -128,13 +70,14 @@ class SearchSpace:
     order: tuple[Slot, ...]
     anchors: Anchors = field(default_factory=Anchors)
 
-    def needed_anchors(self) -> tuple[tuple[Slot, str, int], ...]:
-        """Every (slot, kind, bits) that a suggestion may ask the anchors for."""
+    def needed_anchors(self) -> tuple[tuple[Slot, KindRange, int], ...]:
+        """Every (slot, range of a kind, bits) that a suggestion may ask the anchors for."""
         return tuple(
-            (slot, kind, bits)
+            (slot, limits, bits)
             for group in self.groups
             if isinstance(group.choice, SlotRange)
-            for kind, limits in group.choice.kinds.items()
+            for limits in group.choice.kinds.values()
+            if limits.anchored
             for bits in limits.widths
             for slot in group.slots
         )
@@ -149,9 +92,13 @@ class SearchSpace:
             kinds = group.choice.kinds
             name = group.prefix
             kind = trial.suggest_categorical(f"{name}.kind", tuple(kinds)) if len(kinds) > 1 else next(iter(kinds))
-            bits = trial.suggest_int(f"{name}.{kind}.bits", *kinds[kind].bits)
-            offset = trial.suggest_int(f"{name}.{kind}.offset", *kinds[kind].offset)
-            formats |= {slot: self.anchors.format(slot, kind, bits, offset) for slot in group.slots}
+            limits = kinds[kind]
+            ends = {"bits": limits.widths, "offset": limits.offsets}
+            chosen = {
+                part: trial.suggest_int(f"{name}.{kind}.{part}", ends[part][0], ends[part][-1])
+                for part in limits.parameters
+            }
+            formats |= {slot: self._format(slot, limits, chosen) for slot in group.slots}
         return Candidate.of((slot, formats[slot]) for slot in self.order)
 
     def sweep(self) -> Iterator[Candidate]:
@@ -189,7 +136,7 @@ class SearchSpace:
     def count(self) -> int:
         """Number of different suggestions; an upper bound on candidates where positions end at ±32."""
         return prod(
-            sum(sum(1 for _ in limits.pairs()) for limits in group.choice.kinds.values())
+            sum(sum(1 for _ in limits.choices()) for limits in group.choice.kinds.values())
             for group in self.groups
             if isinstance(group.choice, SlotRange)
         )
@@ -202,7 +149,10 @@ class SearchSpace:
         chosen = kind if kind in kinds else next(iter(kinds))
         width = min(kinds[chosen].widths, key=lambda width: abs(width - bits))
         offset = min(kinds[chosen].offsets, key=abs)
-        return {slot: self.anchors.format(slot, chosen, width, offset) for slot in group.slots}
+        return {slot: self.anchors.format(slot, kinds[chosen], width, offset) for slot in group.slots}
+
+    def _format(self, slot: Slot, limits: KindRange, chosen: Mapping[str, int]) -> Format:
+        return self.anchors.format(slot, limits, chosen.get("bits", limits.widths[0]), chosen.get("offset", 0))
 
     def _group_parameters(self, group: Group, candidate: Candidate) -> dict[str, int | str] | None:
         wanted = [candidate[slot] for slot in group.slots]
@@ -210,11 +160,8 @@ class SearchSpace:
             return {} if all(fmt == group.choice for fmt in wanted) else None
         kinds = group.choice.kinds
         for kind, limits in kinds.items():
-            for bits, offset in limits.pairs():
-                if wanted == [self.anchors.format(slot, kind, bits, offset) for slot in group.slots]:
-                    chosen: dict[str, int | str] = {f"{group.prefix}.kind": kind} if len(kinds) > 1 else {}
-                    return chosen | {
-                        f"{group.prefix}.{kind}.bits": bits,
-                        f"{group.prefix}.{kind}.offset": offset,
-                    }
+            for chosen in limits.choices():
+                if wanted == [self._format(slot, limits, chosen) for slot in group.slots]:
+                    found: dict[str, int | str] = {f"{group.prefix}.kind": kind} if len(kinds) > 1 else {}
+                    return found | {f"{group.prefix}.{kind}.{part}": value for part, value in chosen.items()}
         return None

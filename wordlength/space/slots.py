@@ -12,7 +12,8 @@ from functools import lru_cache
 from math import prod
 from typing import Any
 
-from wordlength.errors import ModelError
+from wordlength.errors import FormatError, ModelError
+from wordlength.space.formats import Format
 
 
 class Role(StrEnum):
@@ -44,19 +45,46 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class SlotInfo:
-    """A slot with what it stores.
+class TensorInfo:
+    """One stored tensor of a slot: its attribute on the layer, its shape in Keras.
 
-    `tensors`: attribute name on the layer → shape; empty for activations, which are not stored.
+    `channel_axes`: how many trailing axes make up the output channel, 2 for depthwise kernels
+    (height, width, input channel, multiplier), else 1.
     """
 
+    name: str
+    shape: tuple[int, ...]
+    channel_axes: int = 1
+
+    @property
+    def count(self) -> int:
+        """Number of elements."""
+        return prod(self.shape)
+
+    @property
+    def packed_shape(self) -> tuple[int, ...]:
+        """The shape in which formats see the tensor: its output channels along the last axis, same order."""
+        return (*self.shape[: -self.channel_axes], prod(self.shape[-self.channel_axes :]))
+
+
+@dataclass(frozen=True, slots=True)
+class SlotInfo:
+    """A slot with what it stores; `tensors` is empty for activations, which are not stored."""
+
     slot: Slot
-    tensors: tuple[tuple[str, tuple[int, ...]], ...]
+    tensors: tuple[TensorInfo, ...]
 
     @property
     def count(self) -> int:
         """Number of stored elements."""
-        return sum(prod(shape) for _, shape in self.tensors)
+        return sum(tensor.count for tensor in self.tensors)
+
+    def formats(self, fmt: Format) -> tuple[Format, ...]:
+        """The format of each tensor. Raises FormatError naming the slot if `fmt` is for other channels."""
+        try:
+            return fmt.for_tensors([tensor.packed_shape[-1] for tensor in self.tensors])
+        except FormatError as error:
+            raise FormatError(f"{error} ({self.slot})") from None
 
 
 KERNELS: dict[str, tuple[str, ...]] = {
@@ -84,10 +112,10 @@ def find_slots(model: Any) -> tuple[SlotInfo, ...]:
         kind = type(layer).__name__
         if kind in KERNELS:
             _require_plain_use(layer)
-            kernels = tuple((name, tuple(getattr(layer, name).shape)) for name in KERNELS[kind])
+            kernels = tuple(_kernel(layer, name) for name in KERNELS[kind])
             found.append(SlotInfo(Slot(layer.name, Role.WEIGHTS), kernels))
             if layer.use_bias:
-                found.append(SlotInfo(Slot(layer.name, Role.BIASES), (("bias", tuple(layer.bias.shape)),)))
+                found.append(SlotInfo(Slot(layer.name, Role.BIASES), (TensorInfo("bias", tuple(layer.bias.shape)),)))
             if has_own_activation(layer) or not _feeds_activation_layer(layer):
                 found.append(SlotInfo(Slot(layer.name, Role.ACTIVATIONS), ()))
         elif kind in ACTIVATION_LAYERS:
@@ -99,6 +127,11 @@ def find_slots(model: Any) -> tuple[SlotInfo, ...]:
     if not any(info.tensors for info in found):
         raise ModelError(f"a model to quantize needs a layer with weights, but {model.name!r} has none")
     return tuple(found)
+
+
+def _kernel(layer: Any, name: str) -> TensorInfo:
+    depthwise = name == "depthwise_kernel" or type(layer).__name__.startswith("Depthwise")
+    return TensorInfo(name, tuple(getattr(layer, name).shape), 2 if depthwise else 1)
 
 
 def has_own_activation(layer: Any) -> bool:
