@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from wordlength.objectives.analysis import Analyser, gate_constraints, gate_reason, integer_bits_for
+from wordlength.objectives.analysis import Analyser, gate_constraints, gate_reason
 from wordlength.objectives.quantized_model import quantize
-from wordlength.objectives.report import LayerAnalysis
+from wordlength.objectives.report import LayerAnalysis, integer_bits_for
 from wordlength.objectives.settings import AnalysisSettings, GateSettings
 from wordlength.objectives.training import Windows
 from wordlength.space import Candidate, Fixed, Float32, Format, PowerOfTwo, Role, Slot
@@ -47,7 +47,7 @@ class Study:
 
     def analyse(self, candidate: Candidate, step: int) -> dict[Slot, LayerAnalysis]:
         self.quantized.assign(candidate.parameters_only() if step == 1 else candidate)
-        rows = self.analyser.analyse(candidate, step, epoch=3)
+        rows = self.analyser.analyse(candidate, step, epoch=3).layers
         assert [row.slot for row in rows] == list(SLOTS)
         assert all((row.format, row.step, row.epoch) == (candidate[row.slot], step, 3) for row in rows)
         return {row.slot: row for row in rows}

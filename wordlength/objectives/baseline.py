@@ -18,9 +18,9 @@ from wordlength.atomic import write_atomically
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.models import ModelSettings
 from wordlength.objectives.settings import TrainingSettings
-from wordlength.space import Slot, SlotInfo
+from wordlength.space import Slot, SlotInfo, TensorInfo
 
-BASELINE_VERSION = 1
+BASELINE_VERSION = 2
 """Part of the cache key; raised when the same settings would give another baseline."""
 
 
@@ -29,6 +29,7 @@ class Baseline:
     """A trained float model and what the search needs to know of it.
 
     `weights`: in Keras' order. `samples`: per slot, float values that its format will have to hold.
+    `gains`: STOI improvement of every validation mixture, whose mean is `stoi_improvement`.
     """
 
     weights: tuple[npt.NDArray[np.float32], ...]
@@ -36,11 +37,18 @@ class Baseline:
     samples: Mapping[Slot, npt.NDArray[np.float32]]
     stoi_improvement: float
     stoi_standard_error: float
+    gains: tuple[float, ...]
     memory_bytes: int
     losses: tuple[float, ...]
     scores: tuple[float, ...]
     best_epoch: int
     digest: str
+
+    def parameters(self, slot: Slot) -> tuple[npt.NDArray[np.float32], ...]:
+        """The slot's float tensors as its format sees them, output channels last; none for activations."""
+        remaining = iter(self.weights)
+        tensors = {info.slot: [(tensor, next(remaining)) for tensor in info.tensors] for info in self.slots}
+        return tuple(weight.reshape(tensor.packed_shape) for tensor, weight in tensors[slot])
 
     @property
     def content_digest(self) -> str:
@@ -117,6 +125,7 @@ def _train(
         samples=_samples(quantized, windows, data.subset_windows, seed),
         stoi_improvement=improvement.mean,
         stoi_standard_error=improvement.standard_error,
+        gains=tuple(improvement.per_mixture.tolist()),
         memory_bytes=float_bytes(quantized.slots),
         losses=state.losses,
         scores=state.scores,
@@ -159,6 +168,7 @@ def save_baseline(baseline: Baseline, path: Path) -> None:
         for name in (
             "stoi_improvement",
             "stoi_standard_error",
+            "gains",
             "memory_bytes",
             "losses",
             "scores",
@@ -167,7 +177,7 @@ def save_baseline(baseline: Baseline, path: Path) -> None:
         )
     }
     plain["slots"] = [
-        [str(info.slot), [[name, list(shape)] for name, shape in info.tensors]] for info in baseline.slots
+        [str(info.slot), [[t.name, list(t.shape), t.channel_axes] for t in info.tensors]] for info in baseline.slots
     ]
     arrays = {f"weight_{number}": weight for number, weight in enumerate(baseline.weights)}
     arrays |= {f"sample_{slot}": values for slot, values in baseline.samples.items()}
@@ -189,10 +199,10 @@ def load_baseline(path: Path) -> Baseline | None:
 def _read_baseline(stored: Any) -> Baseline:
     plain = json.loads(str(stored["meta"]))
     plain["slots"] = tuple(
-        SlotInfo(Slot.parse(slot), tuple((name, tuple(shape)) for name, shape in tensors))
+        SlotInfo(Slot.parse(slot), tuple(TensorInfo(name, tuple(shape), axes) for name, shape, axes in tensors))
         for slot, tensors in plain["slots"]
     )
-    plain |= {"losses": tuple(plain["losses"]), "scores": tuple(plain["scores"])}
+    plain |= {name: tuple(plain[name]) for name in ("gains", "losses", "scores")}
     weights = tuple(stored[f"weight_{n}"] for n in range(sum(name.startswith("weight_") for name in stored)))
     samples = {Slot.parse(n.removeprefix("sample_")): stored[n] for n in stored if n.startswith("sample_")}
     return Baseline(weights=weights, samples=samples, **plain)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from wordlength.errors import TrainingDiverged
 from wordlength.objectives.analysis import Analyser, gate_constraints, gate_reason
@@ -17,9 +18,9 @@ from wordlength.objectives.baseline import Baseline, spread
 from wordlength.objectives.memory import memory_bytes
 from wordlength.objectives.models import build_model
 from wordlength.objectives.quantized_model import QuantizedModel, quantize
-from wordlength.objectives.report import LayerAnalysis, TrialJob, TrialReport, TrialState, Weights
+from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialJob, TrialReport, TrialState, Weights
 from wordlength.objectives.settings import EvaluationSettings
-from wordlength.objectives.stoi import StoiMeter
+from wordlength.objectives.stoi import StoiImprovement, StoiMeter, paired_difference
 from wordlength.objectives.training import Predictor, Trainer, Windows
 from wordlength.space import Candidate
 
@@ -28,8 +29,10 @@ from wordlength.space import Candidate
 class _Course:
     """What a trial has gone through so far."""
 
+    subset: npt.NDArray[np.int32]
     losses: list[tuple[float, ...]] = field(default_factory=list)
     analyses: list[LayerAnalysis] = field(default_factory=list)
+    accumulators: list[Accumulator] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
@@ -53,27 +56,29 @@ class Evaluator:
         train = Windows.of(data.train)
         self._subset = data.subset_windows
         training = settings.training
-        self._trainer = Trainer(self.quantized.model, train, training.batch_size, training.quantized_learning_rate)
-        self._predictor = Predictor(self.quantized.model, Windows.of(data.validation.frames))
+        model, version = self.quantized.model, lambda: self.quantized.version
+        self._trainer = Trainer(model, train, training.batch_size, training.quantized_learning_rate, version)
+        self._predictor = Predictor(model, Windows.of(data.validation.frames), version)
         analysed = spread(data.subset_windows, settings.analysis.windows)
         self._analyser = Analyser(self.quantized, train, analysed, settings.analysis)
         self._meter = StoiMeter(data.validation)
 
     @property
     def traces(self) -> dict[str, int]:
-        """How often each graph was traced: never more than once."""
+        """How often each graph was traced: once, and once more for every kind of format beyond the usual."""
         return {
             "training": self._trainer.traces,
             "analysis": self._analyser.traces,
             "prediction": self._predictor.traces,
         }
 
-    def evaluate(self, job: TrialJob) -> tuple[TrialReport, Weights]:
+    def evaluate(self, job: TrialJob, subset: npt.NDArray[np.int32] | None = None) -> tuple[TrialReport, Weights]:
         """Two-step training, analysis and both objectives of one candidate, and the trained float weights.
 
-        A diverged training comes back as a failed report; other exceptions are the caller's.
+        `subset`: the training windows, by default the study's representative subset. A diverged training comes
+        back as a failed report; other exceptions are the caller's.
         """
-        course = _Course()
+        course = _Course(self._subset if subset is None else subset)
         candidate = job.candidate
         self.quantized.model.set_weights(list(self._baseline.weights))
         outcome: dict[str, Any] = {"state": TrialState.COMPLETE}
@@ -94,10 +99,17 @@ class Evaluator:
             memory_bytes=memory_bytes(self._baseline.slots, candidate),
             losses=tuple(course.losses),
             analyses=tuple(course.analyses),
+            accumulators=tuple(course.accumulators),
             seconds=course.seconds,
             **outcome,
         )
         return report, tuple(self.quantized.model.get_weights())
+
+    def measure_untrained(self, candidate: Candidate) -> StoiImprovement:
+        """STOI improvement of the float baseline's weights in these formats, without any training."""
+        self.quantized.model.set_weights(list(self._baseline.weights))
+        self.quantized.assign(candidate)
+        return self._meter.improvement(self._predictor.masks())
 
     def measure_model(self, model: Any) -> float:
         """STOI improvement of any Keras model with this study's inputs and outputs, as it is."""
@@ -108,19 +120,29 @@ class Evaluator:
         training = self._settings.training
         epochs = training.step_one_epochs if step == 1 else training.step_two_epochs
         losses: list[float] = []
-        states = self._trainer.train(epochs, seed=2 * seed + step, current=self._subset)
+        states = self._trainer.train(epochs, seed=2 * seed + step, current=course.subset)
         for epoch in range(1, epochs + 1):
             with course.timed(f"step{step}_training"):
                 losses.append(next(states))
             with course.timed(f"step{step}_analysis"):
-                course.analyses.extend(self._analyser.analyse(analysed, step, epoch))
+                found = self._analyser.analyse(analysed, step, epoch)
+            course.analyses.extend(found.layers)
+            course.accumulators.extend(found.accumulators)
         course.losses.append(tuple(losses))
 
-    def _measure(self, course: _Course) -> dict[str, float]:
+    def _measure(self, course: _Course) -> dict[str, Any]:
         with course.timed("prediction"):
             masks = self._predictor.masks()
         if not np.isfinite(masks).all():
             raise TrainingDiverged("the trained model's outputs must be finite, but some are not")
         with course.timed("stoi"):
             improvement = self._meter.improvement(masks)
-        return {"stoi_improvement": improvement.mean, "stoi_standard_error": improvement.standard_error}
+        gains = tuple(improvement.per_mixture.tolist())
+        difference, error = paired_difference(gains, self._baseline.gains)
+        return {
+            "stoi_improvement": improvement.mean,
+            "stoi_standard_error": improvement.standard_error,
+            "baseline_difference": difference,
+            "baseline_difference_error": error,
+            "gains": gains,
+        }

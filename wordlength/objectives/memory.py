@@ -7,15 +7,14 @@ model's and equal the exported payload. Activations are not stored.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import prod
 
 from wordlength.space import Candidate, SlotInfo
 
 
 def slot_bytes(info: SlotInfo, candidate: Candidate) -> int:
     """Bytes of one slot's tensors in the candidate's format, side information included."""
-    fmt = candidate[info.slot]
-    return sum(-(-fmt.stored_bits(prod(shape)) // 8) for _, shape in info.tensors)
+    formats = zip(info.tensors, info.formats(candidate[info.slot]), strict=True)
+    return sum(-(-fmt.stored_bits(tensor.packed_shape) // 8) for tensor, fmt in formats)
 
 
 def memory_bytes(slots: Iterable[SlotInfo], candidate: Candidate) -> int:

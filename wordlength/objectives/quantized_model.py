@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,8 @@ import qkeras
 
 from wordlength.errors import ModelError
 from wordlength.objectives.report import Weights
-from wordlength.space import Candidate, Format, Role, Slot, SlotInfo, find_slots
-from wordlength.space.quantizers import FormatQuantizer
+from wordlength.space import Binary, Candidate, Format, Role, Slot, SlotInfo, find_slots
+from wordlength.space.quantizers import USUAL_KINDS, FormatQuantizer, Kind, SwitchedActivation
 from wordlength.space.slots import KERNELS, has_own_activation
 
 
@@ -27,47 +27,89 @@ class QuantizedModel:
     model: Any
     taps: Any
     slots: tuple[SlotInfo, ...]
-    quantizers: Mapping[Slot, FormatQuantizer]
+    quantizers: Mapping[Slot, tuple[FormatQuantizer, ...]]
+    """One for each of the slot's tensors; one for activations."""
+    thresholds: Mapping[Slot, Slot]
+    """BIASES slot → the ACTIVATIONS slot of its sum, of which it is the threshold where that is binary."""
 
     @property
     def activation_slots(self) -> tuple[Slot, ...]:
         """ACTIVATIONS slots in model order."""
         return tuple(info.slot for info in self.slots if info.slot.role is Role.ACTIVATIONS)
 
+    @property
+    def version(self) -> int:
+        """Grows when a graph must be traced again: an argument for every traced function."""
+        return sum(len(quantizer.kinds) for quantizers in self.quantizers.values() for quantizer in quantizers)
+
     def assign(self, candidate: Mapping[Slot, Format]) -> None:
-        """Give every slot the candidate's format; graphs already traced follow."""
-        for slot, quantizer in self.quantizers.items():
-            quantizer.assign(candidate[slot])
+        """Give every slot the candidate's format; graphs already traced follow.
+
+        Kinds beyond the usual ones are traced when they first appear, for all slots of their role: five times
+        as many branches would take five times as long to trace, in every study.
+        """
+        admit(self.quantizers, candidate)
+        for info in self.slots:
+            fires = candidate[self.thresholds.get(info.slot, info.slot)]
+            learns = not (isinstance(fires, Binary) and info.tensors and not fires.learn_threshold)
+            assign(self.quantizers[info.slot], info, candidate, learns)
 
     def parameters(self, slot: Slot) -> list[Any]:
         """The slot's weight variables (float, not rounded); empty for activations."""
         info = next(info for info in self.slots if info.slot == slot)
         layer = self.model.get_layer(slot.layer)
         kind = type(layer).__name__.removeprefix("Q")
-        stems = {name: _STEMS.get((kind, name)) for name, _ in info.tensors}
+        stems = {tensor.name: _STEMS.get((kind, tensor.name)) for tensor in info.tensors}
         return [getattr(layer, f"{stem}_kernel" if stem else name) for name, stem in stems.items()]
+
+
+def admit(quantizers: Mapping[Slot, Iterable[FormatQuantizer]], candidate: Mapping[Slot, Format]) -> None:
+    """Extend quantizers to the kinds of their role in the candidate."""
+    for role, kind in sorted({(slot.role, Kind.of(fmt)) for slot, fmt in candidate.items()}):
+        for slot, parts in quantizers.items():
+            for quantizer in parts if slot.role is role else ():
+                quantizer.extend(kind)
+
+
+def assign(
+    quantizers: Iterable[FormatQuantizer], info: SlotInfo, candidate: Mapping[Slot, Format], learns: bool = True
+) -> None:
+    """Give a slot's quantizers the candidate's formats, tensor by tensor."""
+    fmt = candidate[info.slot]
+    formats = info.formats(fmt) if info.tensors else (fmt,)
+    for quantizer, part in zip(quantizers, formats, strict=True):
+        quantizer.assign(part, learns)
 
 
 def quantize(float_model: Any) -> QuantizedModel:
     """Rebuild a functional or sequential Keras model from QKeras layers, weights copied, all float32.
 
-    Every ACTIVATIONS slot becomes the float activation followed by a quantizing layer
-    `<layer>_quantized`. Raises ModelError for layers that cannot be quantized, by name.
+    Every ACTIVATIONS slot becomes the float activation (passed over while the slot is binary) followed by a
+    quantizing layer `<layer>_quantized`. Raises ModelError for layers that cannot be quantized, by name.
     """
     slots = find_slots(float_model)
-    quantizers = {info.slot: FormatQuantizer(clip_gradient=info.slot.role is Role.ACTIVATIONS) for info in slots}
+    quantizers = {
+        info.slot: tuple(FormatQuantizer(channel_axes=t.channel_axes, kinds=USUAL_KINDS) for t in info.tensors)
+        or (FormatQuantizer(activations=True, kinds=USUAL_KINDS),)
+        for info in slots
+    }
     taps: dict[Slot, Any] = {}
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        output = layer(*args, **kwargs)
         slot = Slot(layer.name, Role.ACTIVATIONS)
         if slot not in quantizers:
-            return output
+            return layer(*args, **kwargs)
+        (quantizer,) = quantizers[slot]
         original = float_model.get_layer(layer.name)
-        if type(original).__name__ in KERNELS and has_own_activation(original):
-            output = keras.layers.Activation(original.activation, name=f"{layer.name}_activation")(output)
+        if type(original).__name__ not in KERNELS:
+            output = SwitchedActivation(layer, quantizer, name=f"{layer.name}_switched")(*args)
+        else:
+            output = layer(*args, **kwargs)
+            if has_own_activation(original):
+                function = keras.layers.Activation(original.activation, name=f"{layer.name}_function")
+                output = SwitchedActivation(function, quantizer, name=f"{layer.name}_activation")(output)
         taps[slot] = output
-        return qkeras.QActivation(quantizers[slot], name=f"{layer.name}_quantized")(output)
+        return qkeras.QActivation(quantizer, name=f"{layer.name}_quantized")(output)
 
     model = keras.models.clone_model(
         _functional(float_model), clone_function=lambda layer: _quantized_layer(layer, quantizers), call_function=call
@@ -76,8 +118,23 @@ def quantize(float_model: Any) -> QuantizedModel:
     order = [info.slot for info in slots if info.slot.role is Role.ACTIVATIONS]
     inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
     return QuantizedModel(
-        model, keras.Model(inputs, [*(taps[slot] for slot in order), *model.outputs]), slots, quantizers
+        model,
+        keras.Model(inputs, [*(taps[slot] for slot in order), *model.outputs]),
+        slots,
+        quantizers,
+        _thresholds(float_model, order),
     )
+
+
+def _thresholds(float_model: Any, activations: list[Slot]) -> dict[Slot, Slot]:
+    """Whose threshold each bias is: that of its layer's output, or of the activation layer that follows."""
+    found: dict[Slot, Slot] = {}
+    for layer in float_model.layers:
+        followers = [layer.name, *(node.operation.name for node in layer._outbound_nodes)]
+        slots = [slot for name in followers if (slot := Slot(name, Role.ACTIVATIONS)) in activations]
+        if slots and getattr(layer, "use_bias", False):
+            found[Slot(layer.name, Role.BIASES)] = slots[0]
+    return found
 
 
 def frozen(weights: Weights, float_model: Any, candidate: Candidate) -> QuantizedModel:
@@ -96,14 +153,15 @@ def _functional(model: Any) -> Any:
     return model
 
 
-def _quantized_layer(layer: Any, quantizers: Mapping[Slot, FormatQuantizer]) -> Any:
+def _quantized_layer(layer: Any, quantizers: Mapping[Slot, tuple[FormatQuantizer, ...]]) -> Any:
     kind = type(layer).__name__
     if kind not in KERNELS:
         return layer.__class__.from_config(layer.get_config())
     stems = {name: _STEMS.get((kind, name), name.removesuffix("_kernel")) for name in KERNELS[kind]}
-    arguments = {f"{stem}_quantizer": quantizers[Slot(layer.name, Role.WEIGHTS)] for stem in stems.values()}
+    kernels = zip(stems.values(), quantizers[Slot(layer.name, Role.WEIGHTS)], strict=True)
+    arguments: dict[str, Any] = {f"{stem}_quantizer": quantizer for stem, quantizer in kernels}
     if layer.use_bias:
-        arguments["bias_quantizer"] = quantizers[Slot(layer.name, Role.BIASES)]
+        (arguments["bias_quantizer"],) = quantizers[Slot(layer.name, Role.BIASES)]
     config = {key: value for key, value in layer.get_config().items() if key not in _NOT_IN_QKERAS}
     copy = getattr(qkeras, f"Q{kind}")(**config | {"activation": None} | arguments)
     for stem in (*stems.values(), "bias"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -49,6 +50,28 @@ FIGURES = (
     "sqnr_db",
 )
 """The numeric columns of a LayerAnalysis, in order."""
+
+
+def integer_bits_for(*values: float) -> int:
+    """Integer bits i, sign excluded, with which two's complement holds these values: −2^i ≤ x < 2^i; 0 for zeros.
+
+    ±∞ needs as many as float32 has: 128.
+    """
+    return max((_integer_bits(value) for value in values if value), default=0)
+
+
+def _integer_bits(value: float) -> int:
+    if math.isinf(value):
+        return 128
+    fraction, exponent = math.frexp(value)
+    return exponent - (fraction == -0.5)  # −2^i itself fits.
+
+
+def ratio_db(signal: float, noise: float) -> float:
+    """10 · log10(signal / noise) of two energies; infinite without noise, −infinite without signal."""
+    if noise == 0:
+        return math.inf
+    return 10 * math.log10(signal / noise) if signal else -math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +128,55 @@ class LayerAnalysis:
 
 
 @dataclass(frozen=True, slots=True)
+class Accumulator:
+    """What one sum of a layer needs: kernel times input, and with the last kernel the bias.
+
+    A layer has one per kernel tensor: a separable convolution first sums depthwise, then pointwise.
+    `lowest_worst` … `highest_worst`: the range that no input within its format can leave, for the quantized
+    weights as they are (for a float input: no input within the range seen, `bounded` false).
+    `lowest_used` … `highest_used`: the range of the sums on the analysed windows. `fraction_bits`: binary places
+    of the exact sum, None if a factor is float or an average is no power of two.
+    """
+
+    layer: str
+    kernel: str
+    step: int
+    epoch: int
+    lowest_worst: float
+    highest_worst: float
+    lowest_used: float
+    highest_used: float
+    fraction_bits: int | None
+    bounded: bool
+
+    @property
+    def integer_bits_worst(self) -> int:
+        """Integer bits, sign excluded, with which the sum can never overflow."""
+        return integer_bits_for(self.lowest_worst, self.highest_worst)
+
+    @property
+    def integer_bits_used(self) -> int:
+        """Integer bits, sign excluded, that the data needed."""
+        return integer_bits_for(self.lowest_used, self.highest_used)
+
+    @property
+    def bits_worst(self) -> int | None:
+        """Width of an exact accumulator that cannot overflow, sign included."""
+        return None if self.fraction_bits is None else max(1 + self.integer_bits_worst + self.fraction_bits, 1)
+
+    @property
+    def bits_used(self) -> int | None:
+        """Width of an exact accumulator that the data did not overflow, sign included."""
+        return None if self.fraction_bits is None else max(1 + self.integer_bits_used + self.fraction_bits, 1)
+
+
+@dataclass(frozen=True, slots=True)
 class TrialReport:
     """All that is known of a finished trial.
 
-    `stoi_improvement` is None unless complete; `constraints` maps a gate to (worst figure − limit),
+    `stoi_improvement` is None unless complete; its standard error is over the validation mixtures, whose
+    own improvements are `gains`. `baseline_difference` is the improvement less the float baseline's, with the
+    standard error of that paired difference, which is far smaller. `constraints` maps a gate to (worst figure − limit),
     above zero if violated; `losses` are the mean training losses per epoch of step one, then two.
     """
 
@@ -118,16 +186,24 @@ class TrialReport:
     memory_bytes: int
     stoi_improvement: float | None = None
     stoi_standard_error: float | None = None
+    baseline_difference: float | None = None
+    baseline_difference_error: float | None = None
+    gains: tuple[float, ...] = ()
     reason: str = ""
     constraints: Mapping[str, float] = field(default_factory=dict)
     losses: tuple[tuple[float, ...], ...] = ()
     analyses: tuple[LayerAnalysis, ...] = ()
+    accumulators: tuple[Accumulator, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
 
     def last_analyses(self) -> tuple[LayerAnalysis, ...]:
         """The newest analysis of every slot, in slot order."""
         newest = {analysis.slot: analysis for analysis in self.analyses}
         return tuple(newest[slot] for slot in self.candidate if slot in newest)
+
+    def last_accumulators(self) -> tuple[Accumulator, ...]:
+        """The newest of every layer and kernel."""
+        return tuple({(row.layer, row.kernel): row for row in self.accumulators}.values())
 
     def worst(self, figure: str, role: Role | None = None) -> LayerAnalysis | None:
         """The newest analysis with the largest `figure`, of one role or of all."""
@@ -142,6 +218,7 @@ class TrialReport:
             "constraints": dict(self.constraints),
             "seconds": dict(self.seconds),
             "analyses": [analysis.to_dict() for analysis in self.analyses],
+            "accumulators": [dataclasses.asdict(row) for row in self.accumulators],
         }
         return json.dumps(plain)
 
@@ -155,6 +232,8 @@ class TrialReport:
                 "candidate": Candidate.from_dict(plain["candidate"]),
                 "state": TrialState(plain["state"]),
                 "losses": tuple(tuple(step) for step in plain["losses"]),
+                "gains": tuple(plain.get("gains", ())),
                 "analyses": tuple(LayerAnalysis.from_dict(row) for row in plain["analyses"]),
+                "accumulators": tuple(Accumulator(**row) for row in plain.get("accumulators", ())),
             }
         )

@@ -6,6 +6,7 @@ Per mixture STOI(clean, enhanced) − STOI(clean, noisy), by pystoi (Taal et al.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,20 @@ class StoiImprovement:
     mean: float
     standard_error: float
     per_mixture: npt.NDArray[np.float64]
+
+
+def paired_difference(gains: Sequence[float], reference: Sequence[float]) -> tuple[float, float]:
+    """Mean of gains − reference, both (mixtures,) on the same mixtures, and the standard error of that mean.
+
+    What makes a mixture hard is the same for both and cancels, so this error is far smaller than either's own.
+    """
+    differences = np.subtract(gains, reference)
+    return float(differences.mean()), standard_error(differences)
+
+
+def standard_error(values: npt.NDArray[np.float64]) -> float:
+    """Of the mean of independent values (n,): sample standard deviation / √n; 0 for one value."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
 class StoiMeter:
@@ -45,5 +60,4 @@ class StoiMeter:
             clean, _ = self._mixtures.mixture(number)
             enhanced = istft(self._spectra[number] * mask, len(clean))
             gains[number] = stoi(clean, enhanced, SAMPLE_RATE_HZ) - self._mixtures.noisy_stoi[number]
-        error = float(gains.std(ddof=1) / np.sqrt(len(gains))) if len(gains) > 1 else 0.0
-        return StoiImprovement(float(gains.mean()), error, gains)
+        return StoiImprovement(float(gains.mean()), standard_error(gains), gains)

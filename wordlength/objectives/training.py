@@ -49,10 +49,21 @@ class Windows:
 
 
 class Trainer:
-    """Adam on one model and one set of windows; `reset` before each training makes runs independent."""
+    """Adam on one model and one set of windows; `reset` before each training makes runs independent.
 
-    def __init__(self, model: Any, windows: Windows, batch_size: int, learning_rate: float) -> None:
+    `version`: of the model's graph; where it has changed, the next step is traced again.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        windows: Windows,
+        batch_size: int,
+        learning_rate: float,
+        version: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.model = model
+        self._version = version
         self.windows = windows
         self._batch_size = batch_size
         self._learning_rate = learning_rate
@@ -86,6 +97,7 @@ class Trainer:
                 self._step(
                     tf.constant(order[number * batch : (number + 1) * batch]),
                     tf.constant(self._rate((epoch * per_epoch + number) / (epochs * per_epoch)), tf.float32),
+                    self._version(),
                 )
                 for number in range(per_epoch)
             ]
@@ -102,7 +114,7 @@ class Trainer:
             raise TrainingDiverged(f"training must stay finite, but {what} in epoch {epoch}")
         return loss
 
-    def _trace_step(self, index: tf.Tensor, learning_rate: tf.Tensor) -> tf.Tensor:
+    def _trace_step(self, index: tf.Tensor, learning_rate: tf.Tensor, version: int) -> tf.Tensor:
         self.traces += 1
         self._optimizer.learning_rate.assign(learning_rate)
         with tf.GradientTape() as tape:
@@ -115,8 +127,9 @@ class Trainer:
 class Predictor:
     """A model's outputs for windows in order, from one traced graph of fixed batch."""
 
-    def __init__(self, model: Any, windows: Windows) -> None:
+    def __init__(self, model: Any, windows: Windows, version: Callable[[], int] = lambda: 0) -> None:
         self.windows = windows
+        self._version = version
         self.traces = 0
         self._model = model
         self._batch = tf.function(self._trace_batch, jit_compile=False, autograph=False)
@@ -125,10 +138,12 @@ class Predictor:
         """(windows,) → (windows, 129) masks."""
         current = self.windows.current if current is None else current
         padded = np.pad(current, (0, -len(current) % PREDICTION_BATCH), mode="edge")
-        parts = [self._batch(tf.constant(part)).numpy() for part in padded.reshape(-1, PREDICTION_BATCH)]
+        parts = [
+            self._batch(tf.constant(part), self._version()).numpy() for part in padded.reshape(-1, PREDICTION_BATCH)
+        ]
         return np.concatenate(parts)[: len(current)]
 
-    def _trace_batch(self, index: tf.Tensor) -> tf.Tensor:
+    def _trace_batch(self, index: tf.Tensor, version: int) -> tf.Tensor:
         self.traces += 1
         return self._model(self.windows.inputs(index), training=False)
 
