@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from wordlength.objectives.memory import memory_bytes
     from wordlength.objectives.models import ModelSettings
     from wordlength.objectives.quantized_model import QuantizedModel, quantize
-    from wordlength.objectives.report import LayerAnalysis, TrialJob, TrialReport, TrialState
+    from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialJob, TrialReport, TrialState
     from wordlength.objectives.settings import AnalysisSettings, EvaluationSettings, GateSettings, TrainingSettings
     from wordlength.search.export.bundle import Exported, export
     from wordlength.search.front import FrontPoint, hypervolume, knee, pareto_front
@@ -41,7 +41,17 @@ if TYPE_CHECKING:
     from wordlength.search.study import load_study
     from wordlength.search.trials import StudyView, TrialRow
     from wordlength.space.candidate import Candidate
-    from wordlength.space.formats import Fixed, Float32, Format, PowerOfTwo, parse_format
+    from wordlength.space.formats import (
+        Binary,
+        Fixed,
+        Float32,
+        Format,
+        Overflow,
+        PowerOfTwo,
+        Rounding,
+        VirtualBitShift,
+        parse_format,
+    )
     from wordlength.space.quantizers import FormatQuantizer
     from wordlength.space.search_space import SearchSpace
     from wordlength.space.slots import Role, Slot, SlotInfo, find_slots
@@ -61,7 +71,7 @@ _HOMES = {
     "wordlength.objectives.memory": ["memory_bytes"],
     "wordlength.objectives.models": ["ModelSettings"],
     "wordlength.objectives.quantized_model": ["QuantizedModel", "quantize"],
-    "wordlength.objectives.report": ["LayerAnalysis", "TrialJob", "TrialReport", "TrialState"],
+    "wordlength.objectives.report": ["Accumulator", "LayerAnalysis", "TrialJob", "TrialReport", "TrialState"],
     "wordlength.objectives.settings": ["AnalysisSettings", "EvaluationSettings", "GateSettings", "TrainingSettings"],
     "wordlength.search.export.bundle": ["Exported", "export"],
     "wordlength.search.front": ["FrontPoint", "hypervolume", "knee", "pareto_front"],
@@ -72,13 +82,25 @@ _HOMES = {
     "wordlength.search.study": ["load_study"],
     "wordlength.search.trials": ["StudyView", "TrialRow"],
     "wordlength.space.candidate": ["Candidate"],
-    "wordlength.space.formats": ["Fixed", "Float32", "Format", "PowerOfTwo", "parse_format"],
+    "wordlength.space.formats": [
+        "Binary",
+        "Fixed",
+        "Float32",
+        "Format",
+        "Overflow",
+        "PowerOfTwo",
+        "Rounding",
+        "VirtualBitShift",
+        "parse_format",
+    ],
     "wordlength.space.quantizers": ["FormatQuantizer"],
     "wordlength.space.search_space": ["SearchSpace"],
     "wordlength.space.slots": ["Role", "Slot", "SlotInfo", "find_slots"],
 }
 __all__ = [
+    "Accumulator",
     "AnalysisSettings",
+    "Binary",
     "Candidate",
     "CorpusSettings",
     "DataError",
@@ -98,10 +120,12 @@ __all__ = [
     "ModelError",
     "ModelSettings",
     "Observer",
+    "Overflow",
     "PowerOfTwo",
     "PreparedData",
     "QuantizedModel",
     "Role",
+    "Rounding",
     "SearchSpace",
     "Slot",
     "SlotInfo",
@@ -114,6 +138,7 @@ __all__ = [
     "TrialReport",
     "TrialRow",
     "TrialState",
+    "VirtualBitShift",
     "WordlengthError",
     "WorkerError",
     "export",

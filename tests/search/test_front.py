@@ -9,6 +9,7 @@ from wordlength.search.front import (
     Baseline,
     FrontPoint,
     hypervolume,
+    indistinct,
     knee,
     layer_table,
     markdown_table,
@@ -218,3 +219,29 @@ def test_markdown_table_links_and_ends_in_time():
     shown = sum(line.startswith("| ") for line in lines) - 2
     assert lines[-1] == f"{200 - shown} more in front.csv."
     assert shown > 30
+
+
+def member(number: int, *gains: float) -> FrontPoint:
+    return FrontPoint(number, sum(gains) / len(gains), number, NOTHING, gains=gains)
+
+
+def test_neighbours_within_two_paired_standard_errors_are_indistinct() -> None:
+    hard = (-0.02, 0.0, 0.01, 0.03)
+    sure = tuple(gain + 0.01 + 0.0001 * n for n, gain in enumerate(hard))
+    unsure = tuple(gain + 0.012 + (0.03 if n % 2 else -0.02) for n, gain in enumerate(hard))
+    front = (member(5, *hard), member(7, *sure), member(8, *unsure), member(9, *(g + 1 for g in sure)))
+    assert indistinct(front) == {7: (8,), 8: (7,)}
+    assert indistinct(front[:2]) == {}  # The same mixtures are hard for both: a small difference is sure.
+    assert indistinct((front[0], front[2], front[1])) == {5: (8,), 8: (5, 7), 7: (8,)}
+
+
+def test_unknown_or_single_mixtures_tell_nothing() -> None:
+    assert indistinct((*points((1, 0.1), (2, 0.2)), member(9, 0.1), member(10, 0.2))) == {}
+    assert indistinct(()) == {}
+
+
+def test_the_note_marks_what_is_not_told_apart() -> None:
+    front = (member(1, 0.01, 0.03), member(2, 0.032, 0.01))
+    table = markdown_table(front, Baseline(0.05, 1000), {}, 5000)
+    assert "| 0.0200 ≈ 2 |" in table
+    assert "| 0.0210 ≈ 1 |" in table

@@ -172,9 +172,41 @@ def test_small_studies_are_drawn_too(points):
 def test_csv_has_a_column_per_slot():
     points = cloud()
     rows = list(csv.reader(io.StringIO(front_csv(pareto_front(points), BASELINE.memory_bytes))))
-    assert rows[0][:6] == ["trial", "label", "stoi_improvement", "memory_bytes", "saved_percent", "conv_1.weights"]
-    assert rows[0][5:] == [str(slot) for slot in SLOTS]
-    assert rows[2][:6] == ["3", "", "0.021", "182143", "90.29", "fixed<6,-1>"]
+    noise = ["stoi_standard_error", "baseline_difference", "baseline_difference_error", "indistinct_from"]
+    assert rows[0][:5] == ["trial", "label", "stoi_improvement", "memory_bytes", "saved_percent"]
+    assert rows[0][5:] == [*noise, *(str(slot) for slot in SLOTS)]
+    assert rows[2][:5] == ["3", "", "0.021", "182143", "90.29"]
+    assert rows[2][8:10] == ["", "fixed<6,-1>"]
     assert rows[3][1] == "uniform fixed<16,2>"
     assert len(rows) == 4
-    assert front_csv((), 100) == "trial,label,stoi_improvement,memory_bytes,saved_percent\n"
+    assert front_csv((), 100).startswith("trial,label,stoi_improvement,memory_bytes,saved_percent,")
+
+
+def alike_pair() -> list[FrontPoint]:
+    """Two front members that the mixtures do not tell apart, and a third that they do."""
+    gains = ((0.01, 0.03), (0.032, 0.01), (0.06, 0.0601))
+    return [
+        FrontPoint(
+            number,
+            sum(pair) / 2,
+            (number + 1) * 100_000,
+            Candidate.uniform(SLOTS, Fixed(6, -1), Fixed(16, 2), Fixed(12, 2)),
+            gains=pair,
+            difference=sum(pair) / 2 - 0.05,
+            difference_error=0.001,
+        )
+        for number, pair in enumerate(gains)
+    ]
+
+
+def test_members_that_are_not_told_apart_are_hollow_and_named():
+    front = pareto_front(alike_pair())
+    assert len(front) == 3
+    drawn = next(trace for trace in figure_of(front)["data"] if trace["name"] == "Pareto front")
+    assert drawn["marker"]["symbol"] == ["circle-open", "circle-open", "circle"]
+    assert "not told apart from trial 1" in drawn["text"][0]
+    assert "not told apart" not in drawn["text"][2]
+    assert "against float32 -0.0300 ± 0.0010 (paired)" in drawn["text"][0]
+    rows = list(csv.reader(io.StringIO(front_csv(front, BASELINE.memory_bytes))))
+    assert [row[8] for row in rows[1:]] == ["1", "0", ""]
+    assert png_size(pareto_png(front, front, BASELINE, "alike")) == (816, 480)

@@ -17,10 +17,11 @@ from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, spread
 from wordlength.objectives.memory import memory_bytes
 from wordlength.objectives.models import build_model
+from wordlength.objectives.noise import paired_difference
 from wordlength.objectives.quantized_model import QuantizedModel, quantize
 from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialJob, TrialReport, TrialState, Weights
 from wordlength.objectives.settings import EvaluationSettings
-from wordlength.objectives.stoi import StoiImprovement, StoiMeter, paired_difference
+from wordlength.objectives.stoi import StoiImprovement, StoiMeter
 from wordlength.objectives.training import Predictor, Trainer, Windows
 from wordlength.space import Candidate
 

@@ -6,7 +6,6 @@ Per mixture STOI(clean, enhanced) − STOI(clean, noisy), by pystoi (Taal et al.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +14,7 @@ from pystoi import stoi
 
 from wordlength.objectives.audio import SAMPLE_RATE_HZ, MixtureSet
 from wordlength.objectives.audio.features import istft, stft
+from wordlength.objectives.noise import standard_error
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,6 @@ class StoiImprovement:
     mean: float
     standard_error: float
     per_mixture: npt.NDArray[np.float64]
-
-
-def paired_difference(gains: Sequence[float], reference: Sequence[float]) -> tuple[float, float]:
-    """Mean of gains − reference, both (mixtures,) on the same mixtures, and the standard error of that mean.
-
-    What makes a mixture hard is the same for both and cancels, so this error is far smaller than either's own.
-    """
-    differences = np.subtract(gains, reference)
-    return float(differences.mean()), standard_error(differences)
-
-
-def standard_error(values: npt.NDArray[np.float64]) -> float:
-    """Of the mean of independent values (n,): sample standard deviation / √n; 0 for one value."""
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
 
 
 class StoiMeter:

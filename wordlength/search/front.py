@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
+from wordlength.objectives.noise import told_apart
 from wordlength.space import Candidate, Role, Slot
 
 RULES = ("knee", "best", "smallest", "trial=N", "max-bytes=SIZE")
@@ -27,7 +28,9 @@ class FrontPoint:
     """One complete trial as a point of the objective plane.
 
     `label` names a uniform reference ("uniform po2<4,-1>") and is empty for a searched candidate;
-    `stoi_standard_error` is the standard error of the mean over mixtures, None if unknown.
+    `stoi_standard_error` is the standard error of the mean over mixtures, None if unknown; `gains` are the
+    mixtures' own improvements, and `difference` that of their mean to the float baseline, with its paired
+    standard error; empty or None if unknown.
     """
 
     number: int
@@ -36,6 +39,9 @@ class FrontPoint:
     candidate: Candidate
     label: str = ""
     stoi_standard_error: float | None = None
+    gains: tuple[float, ...] = ()
+    difference: float | None = None
+    difference_error: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,20 @@ def knee(front: Sequence[FrontPoint]) -> FrontPoint:
     return max(first, last, key=lambda point: point.stoi_improvement / point.memory_bytes)
 
 
+def indistinct(front: Sequence[FrontPoint]) -> dict[int, tuple[int, ...]]:
+    """Trial → its neighbours on the front that the validation mixtures do not tell from it, in order of memory.
+
+    Two neighbours are told apart if their improvements differ by more than two paired standard errors. Trials
+    that differ from both neighbours, or whose mixtures' improvements are unknown, are left out.
+    """
+    alike: dict[int, list[int]] = {}
+    for one, other in pairwise(front):
+        if len(one.gains) == len(other.gains) > 1 and not told_apart(one.gains, other.gains):
+            alike.setdefault(one.number, []).append(other.number)
+            alike.setdefault(other.number, []).append(one.number)
+    return {number: tuple(neighbours) for number, neighbours in alike.items()}
+
+
 def pick(front: Sequence[FrontPoint], rule: str, points: Iterable[FrontPoint] = ()) -> FrontPoint:
     """One point by rule: `knee`, `best` (most improvement), `smallest`, `trial=N` or `max-bytes=120kB`.
 
@@ -159,12 +179,14 @@ def markdown_table(front: Sequence[FrontPoint], baseline: Baseline, links: Mappi
     `links`: trial number → address, for the trials that have one.
     """
     lines = ["| trial | formats | STOI improvement | memory in bytes | saved |", "| ---: | --- | ---: | ---: | ---: |"]
+    alike = indistinct(front)
     for place, point in enumerate(front):
         trial = f"[{point.number}]({links[point.number]})" if point.number in links else str(point.number)
         saved = saved_percent(point.memory_bytes, baseline.memory_bytes)
         # As code: outside of it, <4,-1> would be taken for HTML.
         formats = f"`{point.label.replace('`', ' ').replace('|', ' ')}`" if point.label else "searched"
-        row = f"| {trial} | {formats} | {point.stoi_improvement:.4f} | {point.memory_bytes:,} | {saved:.1f} % |"
+        same = "".join(f" ≈ {number}" for number in alike.get(point.number, ()))
+        row = f"| {trial} | {formats} | {point.stoi_improvement:.4f}{same} | {point.memory_bytes:,} | {saved:.1f} % |"
         rest = f"\n{len(front) - place} more in front.csv."
         if len("\n".join([*lines, row, rest])) > characters:
             return "\n".join([*lines, rest])

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wordlength.search.front import Baseline, FrontPoint, layer_table, saved_percent
+from wordlength.search.front import Baseline, FrontPoint, indistinct, layer_table, saved_percent
 
 LOG_SPREAD = 8.0
 """Largest over smallest memory from which the memory axis is logarithmic."""
@@ -117,15 +117,21 @@ def pareto_png(points: Points, front: Front, baseline: Baseline, study: str, tri
 
 
 def front_csv(front: Front, baseline_bytes: int) -> str:
-    """The front as CSV: trial, label, stoi_improvement, memory_bytes, saved_percent, then a column per slot."""
+    """The front as CSV: trial, label, objectives, saved_percent, standard errors, the neighbours that are not told
+    apart (trial numbers), then a column per slot.
+    """
     slots = list(dict.fromkeys(str(slot) for point in front for slot in point.candidate))
     target = io.StringIO()
     table = csv.writer(target, lineterminator="\n")
-    table.writerow(["trial", "label", "stoi_improvement", "memory_bytes", "saved_percent", *slots])
+    noise = ["stoi_standard_error", "baseline_difference", "baseline_difference_error", "indistinct_from"]
+    table.writerow(["trial", "label", "stoi_improvement", "memory_bytes", "saved_percent", *noise, *slots])
+    alike = indistinct(front)
     for point in front:
         formats = point.candidate.to_dict()
         saved = f"{saved_percent(point.memory_bytes, baseline_bytes):.2f}"
         row = [point.number, point.label, point.stoi_improvement, point.memory_bytes, saved]
+        row += [point.stoi_standard_error, point.difference, point.difference_error]
+        row += [" ".join(map(str, alike.get(point.number, ())))]
         table.writerow(row + [formats.get(slot, "") for slot in slots])
     return target.getvalue()
 
@@ -162,7 +168,7 @@ def plotly_figure(view: _View) -> dict[str, Any]:
     low, high = view.memory_kb
     traces = [
         _trace("other trials", view.dominated, view, {"color": OTHER_COLOUR, "size": 8}),
-        _trace("Pareto front", view.front, view, {"color": FRONT_COLOUR, "size": 9})
+        _trace("Pareto front", view.front, view, {"color": FRONT_COLOUR, "size": 9, "symbol": _front_symbols(view)})
         | {"mode": "lines+markers", "line": {"shape": "hv", "color": FRONT_COLOUR, "width": 1.5}},
         *(
             _trace(p.label, [p], view, {"color": colour, "symbol": symbol, "size": 13, "line": {"width": 2}})
@@ -205,10 +211,16 @@ def _trace(name: str, points: Sequence[FrontPoint], view: _View, marker: dict[st
         "name": html.escape(name, quote=False),
         "x": [point.memory_bytes / 1000 for point in points],
         "y": [point.stoi_improvement for point in points],
-        "text": [_hover(point, view.baseline) for point in points],
+        "text": [_hover(point, view) for point in points],
         "hovertemplate": "%{text}<extra></extra>",
         "marker": marker,
     }
+
+
+def _front_symbols(view: _View) -> list[str]:
+    """Hollow where a member is not told apart from a neighbour."""
+    alike = indistinct(view.front)
+    return ["circle-open" if point.number in alike else "circle" for point in view.front]
 
 
 def _baseline_line(baseline: Baseline) -> dict[str, Any]:
@@ -232,12 +244,16 @@ def _baseline_trace(baseline: Baseline) -> dict[str, Any]:
     }
 
 
-def _hover(point: FrontPoint, baseline: Baseline) -> str:
+def _hover(point: FrontPoint, view: _View) -> str:
+    baseline, alike = view.baseline, indistinct(view.front).get(point.number, ())
     error = "" if point.stoi_standard_error is None else f" ± {point.stoi_standard_error:.4f}"
+    paired = point.difference is not None and point.difference_error is not None
     lines = [
         f"<b>{html.escape(f'trial {point.number} {point.label}'.strip(), quote=False)}</b>",
         f"{point.memory_bytes:,} bytes, {saved_percent(point.memory_bytes, baseline.memory_bytes):.1f} % saved",
         f"STOI improvement {point.stoi_improvement:.4f}{error}",
+        *([f"against float32 {point.difference:+.4f} ± {point.difference_error:.4f} (paired)"] if paired else []),
+        *([f"not told apart from trial {' and '.join(map(str, alike))}"] if alike else []),
         "",
         # No-break spaces: a browser would fold the padding.
         *(html.escape(line, quote=False).replace(" ", "\u00a0") for line in layer_table(point)),
@@ -257,8 +273,13 @@ def _draw(axes: Any, view: _View) -> None:
     base = view.baseline
     axes.axhline(base.stoi_improvement, color=BASELINE_COLOUR, linewidth=1, linestyle=(0, (5, 4)), zorder=1)
     _scatter(axes, view.dominated, "other trials", color=OTHER_COLOUR, s=28, linewidths=0, zorder=2)
-    step = {"drawstyle": "steps-post", "color": FRONT_COLOUR, "linewidth": 1.3, "marker": "o", "markersize": 6}
-    axes.plot(*_columns(view.front), label="Pareto front", zorder=3, **step)
+    step = {"drawstyle": "steps-post", "color": FRONT_COLOUR, "linewidth": 1.3}
+    axes.plot(*_columns(view.front), zorder=3, **step)
+    alike = indistinct(view.front)
+    for name, hollow in (("Pareto front", False), ("not told apart\nfrom a neighbour", True)):
+        members = [point for point in view.front if (point.number in alike) is hollow]
+        fill = "white" if hollow else FRONT_COLOUR
+        _scatter(axes, members, name, facecolors=fill, edgecolors=FRONT_COLOUR, s=36, linewidths=1.4, zorder=4)
     for point, colour, (_, marker) in _styled(view.uniform):
         style = {"marker": marker, "edgecolors": colour, "facecolors": "none", "s": 90, "linewidths": 1.6, "zorder": 5}
         _scatter(axes, [point], point.label, **style)

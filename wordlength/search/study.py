@@ -36,6 +36,9 @@ _TOLD = {
     TrialState.FAILED: OptunaState.FAIL,
 }
 
+GAIN_DIGITS = 7
+"""Decimals of a mixture's improvement that the storage keeps: far below what can be told apart."""
+
 
 class StudyStore:
     """One study in Optuna's storage."""
@@ -125,6 +128,9 @@ class StudyStore:
             "reason": report.reason,
             "memory_bytes": report.memory_bytes,
             "stoi_standard_error": report.stoi_standard_error,
+            "gains": [round(gain, GAIN_DIGITS) for gain in report.gains],
+            "difference": report.baseline_difference,
+            "difference_error": report.baseline_difference_error,
             "reused_from": reused_from,
             "seconds": sum(report.seconds.values()),
             "diverged": report.state is TrialState.FAILED and bool(report.seconds),
@@ -249,6 +255,9 @@ def _row(trial: FrozenTrial) -> TrialRow:
         reason=known.get("reason", ""),
         stoi_improvement=trial.values[0] if complete else None,
         stoi_standard_error=known.get("stoi_standard_error"),
+        gains=tuple(known.get("gains", ())),
+        difference=known.get("difference"),
+        difference_error=known.get("difference_error"),
         memory_bytes=known.get("memory_bytes"),
         seconds=known.get("seconds"),
         started=trial.datetime_start,

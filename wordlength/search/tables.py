@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from wordlength.objectives.findings import findings, ranked
 from wordlength.objectives.report import TrialReport
-from wordlength.search.export.report import layer_rows
-from wordlength.search.front import FrontPoint, knee, saved_percent
+from wordlength.search.export.report import accumulator_cells, layer_rows, with_error
+from wordlength.search.front import FrontPoint, indistinct, knee, saved_percent
 from wordlength.search.trials import StudyView
 from wordlength.space import Candidate, Role, SlotInfo
 
@@ -22,24 +23,35 @@ if TYPE_CHECKING:
 def front_tables(view: StudyView, width: int) -> Iterator[Table | str]:
     """The front, ascending in memory, then its formats: a row per slot, a column per trial, as wide as fits."""
     table = Table(title=f"Pareto front of {view.name!r}, {view.finished} of {view.wanted} trials finished")
-    for name in ("trial", "STOI improvement", "kept", "bytes", "saved"):
+    for name in ("trial", "STOI improvement", "to float32", "kept", "bytes", "saved"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
+    alike = indistinct(view.front)
     bend = knee(view.front).number if view.front else None
     for point in view.front:
         error = f" ± {point.stoi_standard_error:.4f}" if point.stoi_standard_error is not None else ""
         notes = [point.label] if point.label else []
+        notes += [f"≈ {' '.join(map(str, alike[point.number]))}"] if point.number in alike else []
         table.add_row(
             str(point.number),
             f"{point.stoi_improvement:+.4f}{error}",
+            difference_text(point.difference, point.difference_error),
             _kept(point.stoi_improvement, view),
             f"{point.memory_bytes:,}",
             f"{saved_percent(point.memory_bytes, view.baseline.memory_bytes):.1f} %",
             ", ".join(notes + (["knee"] if point.number == bend else [])),
         )
     yield table
+    if alike:
+        count = len(next(point.gains for point in view.front if point.number in alike))
+        yield f"≈ N: {count} mixtures do not tell it from trial N (the paired difference is below 2 standard errors)"
     if view.front:
         yield from _format_tables(view.front, width)
+
+
+def difference_text(difference: float | None, error: float | None) -> str:
+    """A paired difference with its standard error; empty if unknown."""
+    return "" if difference is None or error is None else f"{difference:+.4f} ± {error:.4f}"
 
 
 def _kept(stoi_improvement: float, view: StudyView) -> str:
@@ -116,7 +128,7 @@ def memory_table(slots: Iterable[SlotInfo], candidate: Candidate) -> Table:
     for name in ("params", "weights", "biases", "activations", "bytes", "saved"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
-        table.add_row(row.layer, f"{row.parameters:,}", *row.formats, *_sizes(row.memory_bytes, row.float_bytes))
+        table.add_row(row.layer, f"{row.parameters:,}", *row.briefs, *_sizes(row.memory_bytes, row.float_bytes))
     table.add_section()
     table.add_row("total", f"{count:,}", "", "", "", *_sizes(size, 4 * count))
     return table
@@ -127,31 +139,58 @@ def _sizes(size: int, full: int) -> tuple[str, str]:
 
 
 def analysis_table(report: TrialReport) -> Table:
-    """The newest analysis of every slot."""
-    rows = report.last_analyses()
-    when = f"step {rows[0].step}, epoch {rows[0].epoch}" if rows else "not reached"
+    """The newest analysis of every slot, worst offenders first."""
+    rows = ranked(report.last_analyses())
+    when = f"step {rows[0].step}, epoch {rows[0].epoch}; worst offenders first" if rows else "not reached"
     table = Table(title=f"fixed-point analysis ({when})")
-    table.add_column("tensor")
-    table.add_column("format")
+    table.add_column("tensor", no_wrap=True)
+    table.add_column("format", no_wrap=True)
     for name in ("overflow", "under-\nflow", "preci-\nsion", "zero\ngradient", "largest", "integer\nbits", "SQNR\ndB"):
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(
             str(row.slot),
-            str(row.format),
+            row.format.brief,
             *(f"{share:.2%}" for share in (row.overflow, row.underflow, row.precision, row.zero_gradient)),
             f"{row.max_magnitude:.4g}",
             str(row.integer_bits_needed),
             f"{row.sqnr_db:.1f}",
-            end_section=row.slot.role is Role.ACTIVATIONS,
         )
     return table
 
 
+def findings_text(report: TrialReport, precision_limit: float) -> str:
+    """What the newest analysis means, a sentence a line, worst first; empty without an analysis."""
+    told = findings(report.last_analyses(), report.last_accumulators(), precision_limit)
+    return "\n".join(f"- {finding.sentence}" for finding in told)
+
+
+def accumulator_table(report: TrialReport) -> Table:
+    """Bits of every layer's sums: that no input can overflow, and that the data used; "–" where unknown."""
+    table = Table(title="accumulators, exact sums: bits that never overflow (worst) and bits the data used")
+    table.add_column("layer", no_wrap=True)
+    table.add_column("kernel", no_wrap=True)
+    for name in (
+        "integer bits\nworst",
+        "integer bits\nused",
+        "fraction\nbits",
+        "total bits\nworst",
+        "total bits\nused",
+    ):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in report.last_accumulators():
+        table.add_row(*accumulator_cells(row))
+    return table
+
+
 def trial_verdict(report: TrialReport, baseline: Baseline) -> str:
-    """One sentence: what the candidate reached."""
+    """One sentence: what the candidate reached, and how surely that differs from float32."""
     memory = f"{report.memory_bytes:,} bytes, {saved_percent(report.memory_bytes, baseline.memory_bytes):.1f} % saved"
     base = f"float32 {baseline.stoi_improvement:+.4f}"
     if report.stoi_improvement is None:
         return f"{report.state}: {report.reason} ({memory}; {base})"
-    return f"STOI improvement {report.stoi_improvement:+.4f} ± {report.stoi_standard_error:.4f} ({base}); {memory}"
+    reached = f"STOI improvement {with_error(report.stoi_improvement, report.stoi_standard_error)} ({base})"
+    if report.baseline_difference is not None:
+        difference = with_error(report.baseline_difference, report.baseline_difference_error)
+        reached += f", {difference} against float32, paired"
+    return f"{reached}; {memory}"

@@ -276,6 +276,8 @@ def _trial_metrics(report: TrialReport, baseline_bytes: int | None, stamp_ms: in
 def _trial_figures(report: TrialReport, baseline_bytes: int | None) -> Iterator[tuple[str, int, float | None]]:
     yield "stoi_improvement", 0, report.stoi_improvement
     yield "stoi_standard_error", 0, report.stoi_standard_error
+    yield "baseline_difference", 0, report.baseline_difference
+    yield "baseline_difference_error", 0, report.baseline_difference_error
     yield "memory_bytes", 0, report.memory_bytes
     if baseline_bytes is not None:
         yield "memory_saved_percent", 0, saved_percent(report.memory_bytes, baseline_bytes)

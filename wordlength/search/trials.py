@@ -26,6 +26,9 @@ class TrialRow:
     reason: str = ""
     stoi_improvement: float | None = None
     stoi_standard_error: float | None = None
+    gains: tuple[float, ...] = ()
+    difference: float | None = None
+    difference_error: float | None = None
     memory_bytes: int | None = None
     seconds: float | None = None
     started: datetime | None = None
@@ -47,6 +50,9 @@ class TrialRow:
             self.candidate,
             self.label,
             self.stoi_standard_error,
+            self.gains,
+            self.difference,
+            self.difference_error,
         )
 
 

@@ -44,6 +44,7 @@ __all__ = [
     "SlotRange",
     "TensorInfo",
     "VirtualBitShift",
+    "VirtualBitShiftRange",
     "find_slots",
     "parse_format",
 ]

@@ -158,6 +158,8 @@ def _config(
         "objectives": {
             "stoi_improvement": point.stoi_improvement,
             "stoi_standard_error": point.stoi_standard_error,
+            "baseline_difference": point.difference,
+            "baseline_difference_error": point.difference_error,
             "memory_bytes": point.memory_bytes,
         },
         "stoi_improvement_of_the_exported_model": again,
