@@ -26,12 +26,12 @@ VARIANTS = {
 }
 
 
-def random_frames() -> FrameSet:
+def random_frames(count: int = WINDOWS) -> FrameSet:
     rng = np.random.default_rng(0)
-    features = rng.standard_normal((WINDOWS + 15, 64)).astype(np.float32)
-    targets = rng.random((WINDOWS + 15, 129)).astype(np.float32)
-    windows = np.arange(15, WINDOWS + 15, dtype=np.int32)
-    return FrameSet(features, targets, windows, np.zeros(WINDOWS, np.int32))
+    features = rng.standard_normal((count + 15, 64)).astype(np.float32)
+    targets = rng.random((count + 15, 129)).astype(np.float32)
+    windows = np.arange(15, count + 15, dtype=np.int32)
+    return FrameSet(features, targets, windows, np.zeros(count, np.int32))
 
 
 def main(rounds: int) -> None:
