@@ -1,13 +1,30 @@
+import itertools
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
-from wordlength.errors import ModelError
-from wordlength.objectives.quantized_model import frozen, quantize
-from wordlength.space import Candidate, Fixed, Float32, PowerOfTwo, Role, Slot, find_slots
+from wordlength.errors import FormatError, ModelError
+from wordlength.objectives.quantized_model import QuantizedModel, frozen, quantize
+from wordlength.space import (
+    Binary,
+    Candidate,
+    Fixed,
+    Float32,
+    Format,
+    Overflow,
+    PowerOfTwo,
+    Role,
+    Rounding,
+    Slot,
+    SlotInfo,
+    VirtualBitShift,
+    find_slots,
+)
+from wordlength.space.slots import KERNELS
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -59,17 +76,46 @@ def inputs_for(model: keras.Model) -> np.ndarray:
     return np.random.default_rng(2).normal(0, 1.5, (7, *model.input_shape[1:])).astype(np.float32)
 
 
+def taking_turns(model: keras.Model, **by_role: list[Format | str]) -> Candidate:
+    """Each role's formats in turn; "channels" is a fixed point with a position of its own for each channel."""
+    turns = {role: itertools.cycle(formats) for role, formats in by_role.items()}
+    chosen = ((info, next(turns[info.slot.role])) for info in find_slots(model))
+    return Candidate.of((info.slot, per_channel(info) if fmt == "channels" else fmt) for info, fmt in chosen)
+
+
+def per_channel(info: SlotInfo) -> Fixed:
+    return Fixed(6, tuple(-k % 3 - 1 for k in range(sum(tensor.packed_shape[-1] for tensor in info.tensors))))
+
+
 def mixed(model: keras.Model) -> Candidate:
-    """Another format in every slot, all three roles, both kinds."""
-    by_role = {
-        Role.WEIGHTS: [PowerOfTwo(3, -1), Fixed(4, 0), Fixed(6, -1)],
-        Role.BIASES: [Fixed(5, 0), PowerOfTwo(4, 0)],
-        Role.ACTIVATIONS: [Fixed(5, 1), Fixed(4, 0, signed=False), PowerOfTwo(4, 0)],
-    }
-    return Candidate.of(
-        (info.slot, by_role[info.slot.role][number % len(by_role[info.slot.role])])
-        for number, info in enumerate(find_slots(model))
+    """All three roles, kinds that need no further tracing."""
+    return taking_turns(
+        model,
+        weights=[PowerOfTwo(3, -1), Fixed(4, 0), Fixed(6, -1)],
+        biases=[Fixed(5, 0), PowerOfTwo(4, 0)],
+        activations=[Fixed(5, 1), Fixed(4, 0, signed=False), PowerOfTwo(4, 0)],
     )
+
+
+def per_channel_first(model: keras.Model) -> Candidate:
+    return taking_turns(
+        model,
+        weights=["channels", VirtualBitShift(3, "channel")],
+        biases=[Fixed(4, -1, rounding=Rounding.HALF_UP), VirtualBitShift(4)],
+        activations=[Binary(), Fixed(5, 0, overflow=Overflow.WRAP)],
+    )
+
+
+def shifted_first(model: keras.Model) -> Candidate:
+    return taking_turns(
+        model,
+        weights=[VirtualBitShift(3, 5), PowerOfTwo(3, -1, zero=True)],
+        biases=["channels", Fixed(4, -1, rounding=Rounding.FLOOR)],
+        activations=[PowerOfTwo(4, 0, zero=True), Binary()],
+    )
+
+
+CANDIDATES = {"usual": mixed, "per channel": per_channel_first, "shifted": shifted_first}
 
 
 def all_float(model: keras.Model) -> Candidate:
@@ -81,18 +127,25 @@ def with_rounded_weights(model: keras.Model, candidate: Candidate) -> keras.Mode
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     for info in find_slots(model):
-        for name, _ in info.tensors:
-            variable = getattr(copy.get_layer(info.slot.layer), name)
-            variable.assign(candidate[info.slot].round(variable.numpy()))
+        for tensor, fmt in zip(info.tensors, info.formats(candidate[info.slot]) if info.tensors else (), strict=True):
+            variable = getattr(copy.get_layer(info.slot.layer), tensor.name)
+            variable.assign(fmt.round(variable.numpy().reshape(tensor.packed_shape)).reshape(tensor.shape))
     return copy
 
 
 def reference(model: keras.Model, candidate: Candidate, x: np.ndarray) -> np.ndarray:
     """Layer by layer through a float copy, rounded by `Format.round` after each layer with a slot."""
     for layer in with_rounded_weights(model, candidate).layers:
-        x = layer(x).numpy()
         slot = Slot(layer.name, Role.ACTIVATIONS)
-        x = candidate[slot].round(x) if slot in candidate else x
+        if isinstance(candidate.get(slot), Binary):
+            # The step takes the activation function's place.
+            if type(layer).__name__ in KERNELS:
+                layer.activation = keras.activations.linear
+                x = layer(x).numpy()
+            x = (x > 0).astype(np.float32)
+        else:
+            x = layer(x).numpy()
+            x = candidate[slot].round(x) if slot in candidate else x
     return x
 
 
@@ -105,15 +158,139 @@ def test_float32_changes_nothing(model: keras.Model) -> None:
     np.testing.assert_array_equal(quantized.model(x), wanted)
 
 
+@pytest.mark.parametrize("choice", CANDIDATES)
 @pytest.mark.parametrize("kind", SEQUENTIAL)
-def test_formats_round_weights_biases_and_activations(kind: str) -> None:
+def test_formats_round_weights_biases_and_activations(kind: str, choice: str) -> None:
     model = seeded(SEQUENTIAL[kind])
-    x, candidate = inputs_for(model), mixed(model)
+    x, candidate = inputs_for(model), CANDIDATES[choice](model)
     quantized = quantize(model)
     quantized.assign(candidate)
     given, wanted = quantized.model(x).numpy(), reference(model, candidate, x)
     assert (given != model(x).numpy()).mean() > 0.5
     np.testing.assert_array_equal(given, wanted)
+
+
+@pytest.mark.parametrize("group", ["tensor", "channel", 1, 4, 1000])
+@pytest.mark.parametrize("kind", ["Dense", "Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D"])
+def test_virtual_shifts_follow_the_weights(kind: str, group: str | int) -> None:
+    model = seeded(SEQUENTIAL[kind])
+    fmt = VirtualBitShift(3, group)
+    quantized = quantize(model)
+    quantized.assign(taking_turns(model, weights=[fmt], biases=[Fixed(8, 2)], activations=[Float32()]))
+    for scale in (1.0, 1 / 64):  # the weights shrink, the shift grows with them
+        info = quantized.slots[0]
+        for tensor, variable, given in zip(info.tensors, *rounded_parameters(quantized, info), strict=True):
+            wanted = fmt.round(variable.reshape(tensor.packed_shape)).reshape(tensor.shape)
+            np.testing.assert_array_equal(given, wanted)
+            assert np.unique(np.abs(wanted[wanted != 0])).max() <= 4 * scale
+            assert (wanted != 0).any()
+        quantized.model.set_weights([weight / 64 for weight in quantized.model.get_weights()])
+
+
+def rounded_parameters(quantized: QuantizedModel, info: SlotInfo) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """The slot's variables, and what their quantizers make of them."""
+    variables = quantized.parameters(info.slot)
+    quantizers = quantized.quantizers[info.slot]
+    pairs = zip(quantizers, variables, strict=True)
+    return [variable.numpy() for variable in variables], [q(tf.convert_to_tensor(v)).numpy() for q, v in pairs]
+
+
+def test_every_output_channel_has_its_position_in_tensor_order() -> None:
+    """Depthwise channels are (input channel, multiplier), and come before the pointwise ones."""
+    model = seeded(lambda: stack((9, 9, 2), layers.SeparableConv2D(3, 3, depth_multiplier=2, name="first")))
+    positions = (-3, -2, -1, 0, 1, 2, 3)
+    candidate = dict(all_float(model)) | {Slot("first", Role.WEIGHTS): Fixed(5, positions)}
+    quantized = quantize(model)
+    quantized.assign(candidate)
+    (depthwise, pointwise), (rounded_depthwise, rounded_pointwise) = rounded_parameters(quantized, quantized.slots[0])
+    assert (depthwise.shape, pointwise.shape) == ((3, 3, 2, 2), (1, 1, 4, 3))
+    for k, position in enumerate(positions[:4]):
+        channel = (..., k // 2, k % 2)
+        np.testing.assert_array_equal(rounded_depthwise[channel], Fixed(5, position).round(depthwise[channel]))
+    for k, position in enumerate(positions[4:]):
+        np.testing.assert_array_equal(rounded_pointwise[..., k], Fixed(5, position).round(pointwise[..., k]))
+
+
+@pytest.mark.parametrize("kind", ["Dense", "DepthwiseConv2D", "SeparableConv2D"])
+def test_another_number_of_channels_is_refused_with_the_slot(kind: str) -> None:
+    model = seeded(SEQUENTIAL[kind])
+    slot = find_slots(model)[0].slot
+    quantized = quantize(model)
+    with pytest.raises(FormatError, match=rf"as many as output channels, [\d+]+, but got 7 \({slot}\)"):
+        quantized.assign(dict(all_float(model)) | {slot: Fixed(8, (1,) * 7)})
+
+
+FIRING = {
+    "relu": lambda: stack((5,), layers.Dense(4, "relu", name="first")),
+    "sigmoid": lambda: stack((5,), layers.Dense(4, "sigmoid", name="first")),
+    "linear": lambda: stack((5,), layers.Dense(4, name="first")),
+    "relu layer": lambda: stack((5,), layers.Dense(4, name="first"), layers.ReLU(name="then")),
+    "sigmoid layer": lambda: stack((5,), layers.Dense(4, name="first"), layers.Activation("sigmoid", name="then")),
+}
+STEEPNESS = 3.0
+
+
+def firing(kind: str, learn_threshold: bool = True) -> tuple[keras.Model, QuantizedModel, np.ndarray, np.ndarray]:
+    """A model whose first output is binary and all else float; inputs and sums, neuron 0 and 1 never firing."""
+    model = seeded(FIRING[kind])
+    kernel, bias = model.get_layer("first").get_weights()
+    model.get_layer("first").set_weights([kernel, bias + np.float32([-30, -30, 0, 0.5])])
+    quantized = quantize(model)
+    slot = next(info.slot for info in quantized.slots if info.slot.role is Role.ACTIVATIONS)
+    quantized.assign(dict(all_float(model)) | {slot: Binary(STEEPNESS, learn_threshold)})
+    x = inputs_for(model)
+    kernel, bias = model.get_layer("first").get_weights()
+    sums = x @ kernel + bias
+    assert (sums[:, :2] < 0).all()
+    assert (sums > 0).any()
+    return model, quantized, x, sums
+
+
+@pytest.mark.parametrize("kind", FIRING)
+def test_a_binary_output_says_where_the_sum_is_above_zero(kind: str) -> None:
+    model, quantized, x, sums = firing(kind)
+    tap, _, outputs = (tensor.numpy() for tensor in quantized.taps(x))
+    np.testing.assert_allclose(tap, sums, rtol=1e-5, atol=1e-5)  # the sum itself, not its activation
+    spikes = (tap > 0).astype(np.float32)
+    np.testing.assert_array_equal(outputs, model.get_layer("last")(spikes))
+    np.testing.assert_array_equal(quantized.model(x), outputs)
+
+
+@pytest.mark.parametrize("learn_threshold", [True, False], ids=["learned", "fixed"])
+@pytest.mark.parametrize("kind", FIRING)
+def test_the_surrogate_gradient_reaches_neurons_that_do_not_fire(kind: str, learn_threshold: bool) -> None:
+    model, quantized, x, sums = firing(kind, learn_threshold)
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(quantized.model(x))
+    first = quantized.model.get_layer("first")
+    by_kernel, by_bias = tape.gradient(total, [first.kernel.value, first.bias.value])
+    last, _ = model.get_layer("last").get_weights()
+    by_sum = last.sum(1) / (1 + STEEPNESS * np.abs(sums)) ** 2
+    np.testing.assert_allclose(by_kernel, x.T @ by_sum, rtol=1e-4, atol=1e-6)
+    assert (by_kernel.numpy()[:, :2] != 0).all()
+    np.testing.assert_allclose(by_bias, by_sum.sum(0) if learn_threshold else np.zeros(4), rtol=1e-4, atol=1e-6)
+
+
+def test_a_threshold_learns_again_once_the_output_is_a_number() -> None:
+    model, quantized, x, _ = firing("linear", learn_threshold=False)
+    quantized.assign(all_float(model))
+    with tf.GradientTape() as tape:
+        total = tf.reduce_sum(quantized.model(x))
+    assert (tape.gradient(total, quantized.model.get_layer("first").bias.value).numpy() != 0).all()
+
+
+def test_only_kinds_beyond_the_usual_make_graphs_trace_again() -> None:
+    model = seeded(SEQUENTIAL["SeparableConv1D"])
+    quantized = quantize(model)
+    first = quantized.version
+    quantized.assign(mixed(model))
+    assert quantized.version == first
+    quantized.assign(shifted_first(model))
+    assert quantized.version > first
+    last = quantized.version
+    quantized.assign(mixed(model))
+    quantized.assign(shifted_first(model))
+    assert quantized.version == last
 
 
 def test_branches_are_quantized_where_they_part() -> None:
@@ -145,8 +322,9 @@ def test_taps_are_the_values_before_they_are_quantized(model: keras.Model) -> No
     assert any((candidate[slot].round(tap) != tap).any() for slot, tap in pairs)
 
 
-def test_saving_and_loading_gives_identical_outputs(model: keras.Model, tmp_path: Path) -> None:
-    x, candidate = inputs_for(model), mixed(model)
+@pytest.mark.parametrize("choice", CANDIDATES)
+def test_saving_and_loading_gives_identical_outputs(model: keras.Model, choice: str, tmp_path: Path) -> None:
+    x, candidate = inputs_for(model), CANDIDATES[choice](model)
     saved = frozen(tuple(model.get_weights()), model, candidate)
     saved.model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -176,7 +354,7 @@ def test_parameters_are_the_slots_variables(model: keras.Model) -> None:
     quantized = quantize(model)
     for info in quantized.slots:
         found = [tuple(variable.shape) for variable in quantized.parameters(info.slot)]
-        assert found == [shape for _, shape in info.tensors]
+        assert found == [tensor.shape for tensor in info.tensors]
         assert bool(found) == (info.slot.role is not Role.ACTIVATIONS)
 
 

@@ -1,28 +1,32 @@
-import itertools
+"""The quantizers beside QKeras' own, and what Keras asks of them; what holds for every format is in tests/contracts."""
+
 import math
 
+import keras
 import numpy as np
 import pytest
 import qkeras
 import tensorflow as tf
-from hypothesis import given
-from hypothesis import strategies as st
+from keras import layers
 
 from wordlength.errors import FormatError
-from wordlength.space import Fixed, Float32, Format, PowerOfTwo
-from wordlength.space.quantizers import FormatQuantizer
+from wordlength.space import Binary, Fixed, Float32, Format, PowerOfTwo, VirtualBitShift
+from wordlength.space.quantizers import FormatQuantizer, Kind, SwitchedActivation
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
-POSITIONS = (-9, -3, -1, 0, 1, 2, 7)
-FORMATS: list[Format] = [
-    *(Fixed(b, i, s) for b, i, s in itertools.product(range(2, 17), POSITIONS, (True, False))),
-    *(PowerOfTwo(b, e) for b, e in itertools.product(range(2, 17), POSITIONS)),
+PARAMETERS: list[Format] = [
+    Float32(),
+    Fixed(8, 2),
+    Fixed(8, 2, signed=False, rounding="floor", overflow="wrap"),
+    Fixed(8, (0, 1, -3)),
+    PowerOfTwo(4, -1),
+    PowerOfTwo(4, -1, zero=True),
+    VirtualBitShift(4),
+    VirtualBitShift(4, "channel"),
+    VirtualBitShift(4, 16),
 ]
-EXTREMES: list[Format] = [
-    *(Fixed(b, i, s) for b, i, s in itertools.product((1, 24, 25, 26, 31, 32), (-32, 0, 32), (True, False))),
-    *(PowerOfTwo(b, e) for b, e in itertools.product((1, 8, 16), (-32, 32))),
-]
+ACTIVATIONS: list[Format] = [Float32(), Fixed(8, 2), Fixed(8, 2, overflow="wrap"), PowerOfTwo(4, -1), Binary(25)]
 
 
 def values_for(fmt: Format) -> np.ndarray:
@@ -47,100 +51,6 @@ def assert_same_bits(rounded: np.ndarray, wanted: np.ndarray, values: np.ndarray
     wrong = np.flatnonzero(one != other)
     pairs = [(float(values[k]), float(rounded[k]), float(wanted[k])) for k in wrong[:5]]
     assert not wrong.size, f"{fmt}: {wrong.size} of {values.size} differ, e.g. (x, TensorFlow, NumPy) {pairs}"
-
-
-@pytest.fixture(scope="module")
-def rounding():
-    """`rounding(fmt, values)`: one graph for all formats; `rounding.traces` counts how often it was traced."""
-    return Rounding()
-
-
-class Rounding:
-    def __init__(self) -> None:
-        self.traces = 0
-        self.quantizer = FormatQuantizer()
-        self.graph = tf.function(self._trace, input_signature=[tf.TensorSpec([None], tf.float32)], jit_compile=False)
-
-    def _trace(self, values: tf.Tensor) -> tf.Tensor:
-        self.traces += 1
-        return self.quantizer(values)
-
-    def __call__(self, fmt: Format, values: np.ndarray) -> np.ndarray:
-        self.quantizer.assign(fmt)
-        assert self.quantizer.format == fmt
-        return self.graph(values).numpy()
-
-
-def test_one_graph_equals_numpy_bit_for_bit(rounding: Rounding) -> None:
-    assert len(FORMATS) == 15 * 7 * 3
-    for fmt in FORMATS + EXTREMES:
-        values = values_for(fmt)
-        assert values.size > 500
-        assert_same_bits(rounding(fmt, values), fmt.round(values), values, fmt)
-    assert rounding.traces == 1
-
-
-@given(st.sampled_from(FORMATS + EXTREMES), st.lists(st.floats(width=32, allow_nan=False), min_size=1, max_size=30))
-def test_random_values_equal_numpy(rounding: Rounding, fmt: Format, numbers: list[float]) -> None:
-    values = np.array(numbers, np.float32)
-    assert_same_bits(rounding(fmt, values), fmt.round(values), values, fmt)
-    assert rounding.traces == 1
-
-
-def test_float32_passes_unchanged(rounding: Rounding) -> None:
-    values = np.array([0.0, -0.0, 1.1, -3e38, np.inf, -np.inf, 2.0**-126], np.float32)
-    np.testing.assert_array_equal(rounding(Float32(), values).view(np.int32), values.view(np.int32))
-
-
-@pytest.mark.parametrize("shape", [(), (0,), (2, 3, 4)])
-@pytest.mark.parametrize("fmt", [Float32(), Fixed(8, 2), PowerOfTwo(4, -1)], ids=str)
-def test_any_shape(fmt: Format, shape: tuple[int, ...]) -> None:
-    values = np.full(shape, 0.3, np.float32)
-    rounded = FormatQuantizer(fmt)(values)
-    assert rounded.shape == shape
-    np.testing.assert_array_equal(rounded, fmt.round(values))
-
-
-@pytest.mark.parametrize("fmt", [Float32(), Fixed(4, 1), Fixed(4, 1, signed=False), PowerOfTwo(4, 0)], ids=str)
-@pytest.mark.parametrize("clip", [True, False])
-def test_gradient_is_one_or_that_of_saturation(fmt: Format, clip: bool) -> None:
-    quantizer = FormatQuantizer(fmt, clip_gradient=clip)
-    x = tf.constant([-100, fmt.lowest, -0.3, 0, 0.3, fmt.highest, np.nextafter(np.float32(fmt.highest), 9e9), 100])
-    upstream = tf.constant(np.arange(2, 10), tf.float32)
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        total = tf.reduce_sum(quantizer(x) * upstream)
-    inside = (x.numpy() >= fmt.lowest) & (x.numpy() <= fmt.highest)
-    assert inside.any()
-    assert inside.all() == isinstance(fmt, Float32)
-    expected = upstream.numpy() * (inside if clip else 1)
-    np.testing.assert_array_equal(tape.gradient(total, x), expected)
-
-
-def test_clipped_gradient_follows_the_format_in_a_traced_graph() -> None:
-    quantizer = FormatQuantizer(Fixed(8, 0), clip_gradient=True)
-
-    @tf.function(jit_compile=False)
-    def slope(x: tf.Tensor) -> tf.Tensor:
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            y = quantizer(x)
-        return tape.gradient(y, x)
-
-    assert slope(tf.constant([2.0])).numpy() == [0]
-    quantizer.assign(Fixed(8, 2))
-    assert slope(tf.constant([2.0])).numpy() == [1]
-
-
-@given(st.sampled_from([*FORMATS, Float32()]))
-def test_limits_as_tensors(fmt: Format) -> None:
-    quantizer = FormatQuantizer(fmt)
-    assert float(quantizer.lowest) == fmt.lowest == quantizer.min()
-    assert float(quantizer.highest) == fmt.highest == quantizer.max()
-    assert float(quantizer.smallest_magnitude) == fmt.smallest_magnitude
-    assert bool(quantizer.has_zero) == (fmt.kind != "po2")
-    assert quantizer.bits == fmt.width_bits
-    assert str(quantizer) == str(fmt)
 
 
 # QKeras with use_ste=False: its x + (q − x) is rounded twice in float32 and need not be q.
@@ -193,29 +103,80 @@ def test_qkeras_po2_with_max_value_1_has_one_exponent_too_many() -> None:
     assert len(np.unique(PowerOfTwo(4, 0).round(powers))) == 8
 
 
-@given(st.sampled_from([*FORMATS, Float32()]), st.booleans())
-def test_config_round_trip(fmt: Format, clip: bool) -> None:
-    config = FormatQuantizer(fmt, clip_gradient=clip).get_config()
-    assert config == {"format": str(fmt), "clip_gradient": clip}
+@pytest.mark.parametrize(
+    ("fmt", "activations"),
+    [*((fmt, False) for fmt in PARAMETERS), *((fmt, True) for fmt in ACTIVATIONS)],
+    ids=str,
+)
+def test_what_keras_and_the_analysis_ask(fmt: Format, activations: bool) -> None:
+    quantizer = FormatQuantizer(fmt, activations=activations)
+    assert quantizer.format == fmt
+    assert (quantizer.min(), quantizer.max(), quantizer.bits) == (fmt.lowest, fmt.highest, fmt.width_bits)
+    assert float(quantizer.smallest_magnitude) == fmt.smallest_magnitude
+    assert bool(quantizer.has_zero) == (0 in fmt.round(np.zeros(3)))
+    assert [kind for kind in Kind if quantizer.is_kind(kind)] == [Kind.of(fmt)]
+    assert str(quantizer) == str(fmt)
+
+
+@pytest.mark.parametrize("fmt", PARAMETERS, ids=str)
+@pytest.mark.parametrize("axes", [1, 2])
+def test_config_round_trip(fmt: Format, axes: int) -> None:
+    config = FormatQuantizer(fmt, channel_axes=axes).get_config()
+    assert config == {"format": str(fmt), "activations": False, "channel_axes": axes}
     copy = FormatQuantizer.from_config(config)
-    assert copy.format == fmt
-    assert copy.clip_gradient is clip
+    assert (copy.format, copy.activations, copy.channel_axes) == (fmt, False, axes)
+
+
+@pytest.mark.parametrize("fmt", ACTIVATIONS, ids=str)
+def test_config_round_trip_of_activations(fmt: Format) -> None:
+    copy = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(FormatQuantizer(fmt, activations=True))
+    )
+    assert (copy.format, copy.activations) == (fmt, True)
 
 
 def test_a_format_without_quantizer_is_refused() -> None:
     class Other(Format):
         width_bits = lowest = highest = smallest_magnitude = 1
 
-        def round(self, values):
+        def round(self, values, place=""):
             raise NotImplementedError
+
+        encode = decode = round
 
         def __str__(self) -> str:
             return "other<1>"
 
-    with pytest.raises(FormatError, match="formats with a quantizer are float32, fixed and po2, but got other<1>"):
+    with pytest.raises(FormatError, match="a format must have a quantizer, but other<1> has none"):
         FormatQuantizer(Other())
 
 
 def test_bad_text_is_refused() -> None:
     with pytest.raises(FormatError, match="but got 'fixed<8>'"):
         FormatQuantizer("fixed<8>")
+
+
+def test_a_quantizer_in_use_takes_only_the_kinds_it_was_traced_with() -> None:
+    quantizer = FormatQuantizer(Fixed(8, 2), kinds=(Kind.FLOAT32, Kind.FIXED))
+    quantizer.assign(PowerOfTwo(4, -1))  # Not in use yet.
+    values = tf.constant([0.3, -0.7])
+    np.testing.assert_array_equal(quantizer(values), PowerOfTwo(4, -1).round(values))
+    kept = quantizer.format
+    with pytest.raises(FormatError, match=r"in use keeps its kinds \(FLOAT32, FIXED, PO2\), but got vbs<4>"):
+        quantizer.assign(VirtualBitShift(4))
+    assert quantizer.format == kept
+    assert quantizer.is_kind(Kind.VBS) is False
+    quantizer.extend(Kind.VBS)
+    quantizer.assign(VirtualBitShift(4))
+    np.testing.assert_array_equal(quantizer(values), VirtualBitShift(4).round(values))
+
+
+def test_a_switched_activation_is_passed_over_while_the_output_is_binary() -> None:
+    quantizer = FormatQuantizer(Fixed(8, 2), activations=True)
+    layer = SwitchedActivation(layers.ReLU(), quantizer)
+    sums = tf.constant([[-1.0, 2.0]])
+    assert layer(sums).numpy().tolist() == [[0, 2]]
+    quantizer.assign(Binary())
+    assert layer(sums).numpy().tolist() == [[-1, 2]]
+    copy = SwitchedActivation.from_config(layer.get_config())
+    assert copy(sums).numpy().tolist() == [[-1, 2]]

@@ -4,8 +4,8 @@ import keras
 import pytest
 from keras import layers
 
-from wordlength.errors import ModelError
-from wordlength.space import Role, Slot, find_slots
+from wordlength.errors import FormatError, ModelError
+from wordlength.space import Fixed, PowerOfTwo, Role, Slot, SlotInfo, TensorInfo, find_slots
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -14,7 +14,7 @@ def sequential(shape: tuple[int, ...], *stack: keras.layers.Layer) -> keras.Mode
     return keras.Sequential([keras.Input(shape), *stack], name="net")
 
 
-def found(model: keras.Model) -> dict[str, tuple[tuple[str, tuple[int, ...]], ...]]:
+def found(model: keras.Model) -> dict[str, tuple[TensorInfo, ...]]:
     infos = find_slots(model)
     assert len({info.slot for info in infos}) == len(infos) > 0
     return {str(info.slot): info.tensors for info in infos}
@@ -23,25 +23,30 @@ def found(model: keras.Model) -> dict[str, tuple[tuple[str, tuple[int, ...]], ..
 @pytest.mark.parametrize(
     ("build", "shape", "kernels", "bias"),
     [
-        (lambda: layers.Dense(3, "relu", name="a"), (5,), [("kernel", (5, 3))], 3),
-        (lambda: layers.Conv1D(3, 2, activation="relu", name="a"), (9, 5), [("kernel", (2, 5, 3))], 3),
-        (lambda: layers.Conv2D(3, (2, 4), activation="relu", name="a"), (9, 9, 5), [("kernel", (2, 4, 5, 3))], 3),
+        (lambda: layers.Dense(3, "relu", name="a"), (5,), [TensorInfo("kernel", (5, 3))], 3),
+        (lambda: layers.Conv1D(3, 2, activation="relu", name="a"), (9, 5), [TensorInfo("kernel", (2, 5, 3))], 3),
+        (
+            lambda: layers.Conv2D(3, (2, 4), activation="relu", name="a"),
+            (9, 9, 5),
+            [TensorInfo("kernel", (2, 4, 5, 3))],
+            3,
+        ),
         (
             lambda: layers.DepthwiseConv2D((2, 4), depth_multiplier=3, activation="relu", name="a"),
             (9, 9, 5),
-            [("kernel", (2, 4, 5, 3))],
+            [TensorInfo("kernel", (2, 4, 5, 3), channel_axes=2)],
             15,
         ),
         (
             lambda: layers.SeparableConv1D(3, 2, activation="relu", name="a"),
             (9, 5),
-            [("depthwise_kernel", (2, 5, 1)), ("pointwise_kernel", (1, 5, 3))],
+            [TensorInfo("depthwise_kernel", (2, 5, 1), 2), TensorInfo("pointwise_kernel", (1, 5, 3))],
             3,
         ),
         (
             lambda: layers.SeparableConv2D(3, (2, 4), depth_multiplier=2, activation="relu", name="a"),
             (9, 9, 5),
-            [("depthwise_kernel", (2, 4, 5, 2)), ("pointwise_kernel", (1, 1, 10, 3))],
+            [TensorInfo("depthwise_kernel", (2, 4, 5, 2), 2), TensorInfo("pointwise_kernel", (1, 1, 10, 3))],
             3,
         ),
     ],
@@ -49,13 +54,29 @@ def found(model: keras.Model) -> dict[str, tuple[tuple[str, tuple[int, ...]], ..
 )
 def test_every_kernel_layer(build, shape, kernels, bias) -> None:
     slots = found(sequential(shape, build()))
-    assert slots == {"a.weights": tuple(kernels), "a.biases": (("bias", (bias,)),), "a.activations": ()}
+    assert slots == {"a.weights": tuple(kernels), "a.biases": (TensorInfo("bias", (bias,)),), "a.activations": ()}
     assert list(slots) == ["a.weights", "a.biases", "a.activations"]
 
 
 def test_counts_are_those_of_the_tensors() -> None:
     weights, biases, activations = find_slots(sequential((9, 5), layers.SeparableConv1D(3, 2, name="a")))
     assert (weights.count, biases.count, activations.count) == (2 * 5 + 5 * 3, 3, 0)
+
+
+def test_formats_see_output_channels_along_the_last_axis() -> None:
+    assert TensorInfo("kernel", (2, 4, 5, 3)).packed_shape == (2, 4, 5, 3)
+    assert TensorInfo("depthwise_kernel", (2, 4, 5, 3), channel_axes=2).packed_shape == (2, 4, 15)
+    assert TensorInfo("depthwise_kernel", (2, 5, 1), channel_axes=2).packed_shape == (2, 5)
+    assert TensorInfo("bias", (3,)).packed_shape == (3,)
+
+
+def test_a_slots_tensors_get_their_part_of_a_format() -> None:
+    kernels = TensorInfo("depthwise_kernel", (3, 3, 2, 1), 2), TensorInfo("pointwise_kernel", (1, 1, 2, 3))
+    info = SlotInfo(Slot("a", Role.WEIGHTS), kernels)
+    assert info.formats(PowerOfTwo(4, -1)) == (PowerOfTwo(4, -1), PowerOfTwo(4, -1))
+    assert info.formats(Fixed(8, (0, 1, 2, 3, 4))) == (Fixed(8, (0, 1)), Fixed(8, (2, 3, 4)))
+    with pytest.raises(FormatError, match=r"as many as output channels, 2\+3, but got 4 \(a\.weights\)$"):
+        info.formats(Fixed(8, (0, 1, 2, 3)))
 
 
 def test_no_bias_no_slot() -> None:

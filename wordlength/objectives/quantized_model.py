@@ -57,6 +57,8 @@ class QuantizedModel:
     def parameters(self, slot: Slot) -> list[Any]:
         """The slot's weight variables (float, not rounded); empty for activations."""
         info = next(info for info in self.slots if info.slot == slot)
+        if not info.tensors:
+            return []
         layer = self.model.get_layer(slot.layer)
         kind = type(layer).__name__.removeprefix("Q")
         stems = {tensor.name: _STEMS.get((kind, tensor.name)) for tensor in info.tensors}

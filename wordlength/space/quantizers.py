@@ -315,6 +315,7 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
 
     def _shifted_steps(self, x: tf.Tensor) -> tf.Tensor:
         """The step of every element's group, in x's shape; see VirtualBitShift.positions."""
+        assert x.shape.rank is not None, "groups of a tensor of unknown rank"
         pattern = tf.bitcast(x, tf.int32)
         magnitude = tf.bitwise.bitwise_and(pattern, _MAGNITUDE_MASK)
         normal = magnitude >= _SMALLEST_NORMAL
