@@ -182,7 +182,7 @@ def test_commands_on_nothing_are_refused(run_cli, tmp_path: Path, arguments, mes
 @pytest.mark.parametrize(
     ("option", "text", "message"),
     [
-        ("--weights", "fixed<8>", "fixed must be written fixed<bits,integer_bits> with whole numbers"),
+        ("--weights", "fixed<8>", "a format must be written fixed<bits,integer_bits>, but got"),
         ("--weights", "po2:40,1", "po2 bits must be a whole number between 1 and 16, but got 40"),
         ("--biases", "fixed:0,2", "fixed bits must be a whole number between 1 and 32, but got 0"),
         ("--activations", "float16", "format must be one of"),
@@ -202,7 +202,7 @@ def test_too_many_workers_are_refused(run_cli, write_study, tmp_path: Path) -> N
 def test_square_brackets_in_errors_are_no_markup_on_a_terminal(run_cli, write_study, monkeypatch) -> None:
     from rich.console import Console
 
-    from wordlength.search import cli
+    from wordlength.search.cli import app as cli
 
     monkeypatch.setattr(cli, "errors", Console(stderr=True, force_terminal=True, no_color=True))
     _, _, err = run_cli("launch", write_study(("bits: [3, 6]", "bits: [6, 3]")))

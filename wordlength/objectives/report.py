@@ -156,8 +156,8 @@ class Accumulator:
 
     @property
     def integer_bits_used(self) -> int:
-        """Integer bits, sign excluded, that the data needed."""
-        return integer_bits_for(self.lowest_used, self.highest_used)
+        """Integer bits, sign excluded, that the data needed; sums that were all 0 need none of their own."""
+        return min(integer_bits_for(self.lowest_used, self.highest_used), self.integer_bits_worst)
 
     @property
     def bits_worst(self) -> int | None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -138,25 +139,33 @@ def _sizes(size: int, full: int) -> tuple[str, str]:
     return f"{size:,}", f"{saved_percent(size, full):.1f} %" if full else ""
 
 
+_NARROW: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": 0, "show_edge": False, "pad_edge": False}
+"""For tables of many columns, which must fit 80 characters."""
+
+
 def analysis_table(report: TrialReport) -> Table:
-    """The newest analysis of every slot, worst offenders first."""
+    """The newest analysis of every slot, worst offenders first; fits 80 columns."""
     rows = ranked(report.last_analyses())
     when = f"step {rows[0].step}, epoch {rows[0].epoch}; worst offenders first" if rows else "not reached"
-    table = Table(title=f"fixed-point analysis ({when})")
-    table.add_column("tensor", no_wrap=True)
-    table.add_column("format", no_wrap=True)
-    for name in ("overflow", "under-\nflow", "preci-\nsion", "zero\ngradient", "largest", "integer\nbits", "SQNR\ndB"):
-        table.add_column(name, justify="right")
+    table = Table(title=f"fixed-point analysis ({when})", **_NARROW)
+    for name in ("tensor", "format"):
+        table.add_column(name, no_wrap=True)
+    for name in ("over-\nflow", "under-\nflow", "preci-\nsion", "zero\ngrad.", "largest", "int.\nbits", "SQNR\ndB"):
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(
             str(row.slot),
             row.format.brief,
-            *(f"{share:.2%}" for share in (row.overflow, row.underflow, row.precision, row.zero_gradient)),
+            *(_percent(row.figures[name]) for name in ("overflow", "underflow", "precision", "zero_gradient")),
             f"{row.max_magnitude:.4g}",
             str(row.integer_bits_needed),
             f"{row.sqnr_db:.1f}",
         )
     return table
+
+
+def _percent(share: float) -> str:
+    return "100%" if share == 1 else f"{share:.2%}"
 
 
 def findings_text(report: TrialReport, precision_limit: float) -> str:
@@ -167,16 +176,10 @@ def findings_text(report: TrialReport, precision_limit: float) -> str:
 
 def accumulator_table(report: TrialReport) -> Table:
     """Bits of every layer's sums: that no input can overflow, and that the data used; "–" where unknown."""
-    table = Table(title="accumulators, exact sums: bits that never overflow (worst) and bits the data used")
-    table.add_column("layer", no_wrap=True)
-    table.add_column("kernel", no_wrap=True)
-    for name in (
-        "integer bits\nworst",
-        "integer bits\nused",
-        "fraction\nbits",
-        "total bits\nworst",
-        "total bits\nused",
-    ):
+    table = Table(title="accumulators: bits that never overflow (worst), bits the data used", **_NARROW)
+    for name in ("layer", "kernel"):
+        table.add_column(name, no_wrap=True)
+    for name in ("int. bits\nworst", "int. bits\nused", "fraction\nbits", "total\nworst", "total\nused"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in report.last_accumulators():
         table.add_row(*accumulator_cells(row))

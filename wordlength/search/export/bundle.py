@@ -111,7 +111,9 @@ def _write(
     again = _measure_file(place / MODEL, evaluator, point) if verify else None
     config = _config(view, point, baseline.digest, yaml.safe_load(spec.published()), home, again)
     (place / CONFIG).write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
-    (place / REPORT).write_text(report_markdown(view, point, baseline.slots, report), encoding="utf-8")
+    (place / REPORT).write_text(
+        report_markdown(view, point, baseline.slots, report, spec.analysis.precision_limit), encoding="utf-8"
+    )
     return again
 
 

@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from wordlength.objectives.findings import findings, ranked
 from wordlength.objectives.memory import slot_bytes
-from wordlength.objectives.report import LayerAnalysis, TrialReport
+from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialReport
+from wordlength.objectives.settings import AnalysisSettings
 from wordlength.search.front import FrontPoint, saved_percent
 from wordlength.search.trials import StudyView
-from wordlength.space import Candidate, Role, Slot, SlotInfo
+from wordlength.space import Candidate, Format, Role, Slot, SlotInfo
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One layer of a candidate; `formats` of weights, biases and activations, "–" where the layer has none."""
+    """One layer of a candidate; `formats` of weights, biases and activations, "–" where the layer has none.
+
+    `briefs` are the same, shortened where a format is long.
+    """
 
     layer: str
     parameters: int
     formats: tuple[str, ...]
+    briefs: tuple[str, ...]
     memory_bytes: int
 
     @property
@@ -36,7 +42,8 @@ def layer_rows(slots: Iterable[SlotInfo], candidate: Candidate) -> list[LayerRow
         LayerRow(
             layer,
             sum(info.count for info in infos),
-            tuple(_format(candidate, Slot(layer, role)) for role in Role),
+            tuple(str(fmt or "–") for fmt in _formats(candidate, layer)),
+            tuple(fmt.brief if fmt else "–" for fmt in _formats(candidate, layer)),
             sum(slot_bytes(info, candidate) for info in infos),
         )
         for layer, infos in by_layer.items()
@@ -53,8 +60,17 @@ _LOADING = (
 )
 
 
-def report_markdown(view: StudyView, point: FrontPoint, slots: tuple[SlotInfo, ...], report: TrialReport | None) -> str:
-    """The exported trial: objectives, formats and bytes per layer, analysis, neighbours on the front."""
+def report_markdown(
+    view: StudyView,
+    point: FrontPoint,
+    slots: tuple[SlotInfo, ...],
+    report: TrialReport | None,
+    precision_limit: float = AnalysisSettings.precision_limit,
+) -> str:
+    """The exported trial: objectives, formats and bytes per layer, analysis, neighbours on the front.
+
+    `precision_limit`: the one that the study's analysis used.
+    """
     on_front = any(member.number == point.number for member in view.front)
     error = "" if point.stoi_standard_error is None else f" ± {point.stoi_standard_error:.4f} (standard error)"
     kept = point.stoi_improvement / view.baseline.stoi_improvement if view.baseline.stoi_improvement > 0 else None
@@ -82,7 +98,7 @@ def report_markdown(view: StudyView, point: FrontPoint, slots: tuple[SlotInfo, .
     count, size = sum(row.parameters for row in rows), sum(row.memory_bytes for row in rows)
     lines.append(f"| total | {count:,} | | | | {size:,} | {4 * count:,} |")
     if report is not None and report.analyses:
-        lines += ["", "## Fixed-point analysis after the last epoch", "", *_analysis_table(report.last_analyses())]
+        lines += _analysis_section(report, precision_limit)
     lines += ["", "## Loading the model", "", *_LOADING]
     lines += ["", "## Front", "", "| trial | STOI improvement | bytes | saved |", "| ---: | ---: | ---: | ---: |"]
     lines += [
@@ -94,18 +110,53 @@ def report_markdown(view: StudyView, point: FrontPoint, slots: tuple[SlotInfo, .
     return "\n".join(lines) + "\n"
 
 
+def _analysis_section(report: TrialReport, precision_limit: float) -> list[str]:
+    rows, sums = report.last_analyses(), report.last_accumulators()
+    told = findings(rows, sums, precision_limit)
+    lines = ["", "## Fixed-point analysis after the last epoch", "", "Worst first:", ""]
+    lines += [f"- {finding.sentence}" for finding in told]
+    lines += ["", *_analysis_table(ranked(rows))]
+    return lines + (["", "### Accumulators", "", *_accumulator_table(sums)] if sums else [])
+
+
 def _analysis_table(rows: Iterable[LayerAnalysis]) -> list[str]:
     head = "| tensor | format | overflow | underflow | precision | zero gradient | largest | SQNR in dB |"
     return [
         head,
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
         *(
-            f"| {row.slot} | `{row.format}` | {row.overflow:.2%} | {row.underflow:.2%} | {row.precision:.2%} "
+            f"| {row.slot} | `{row.format.brief}` | {row.overflow:.2%} | {row.underflow:.2%} | {row.precision:.2%} "
             f"| {row.zero_gradient:.2%} | {row.max_magnitude:.4g} | {row.sqnr_db:.1f} |"
             for row in rows
         ),
     ]
 
 
-def _format(candidate: Candidate, slot: Slot) -> str:
-    return str(candidate[slot]) if slot in candidate else "–"
+def _accumulator_table(rows: Iterable[Accumulator]) -> list[str]:
+    return [
+        "Bits of every exact sum: those that no input can overflow (worst), and those the data used.",
+        "",
+        "| layer | kernel | integer bits, worst | used | fraction bits | total bits, worst | used |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        *(f"| `{layer}` | {' | '.join(cells)} |" for layer, *cells in map(accumulator_cells, rows)),
+    ]
+
+
+def accumulator_cells(row: Accumulator) -> tuple[str, ...]:
+    """Layer, kernel, integer bits worst and used, fraction bits, total bits worst and used.
+
+    "–" where unknown, and for used where all sums were 0.
+    """
+    silent = row.lowest_used == row.highest_used == 0
+    used = (None, None) if silent else (row.integer_bits_used, row.bits_used)
+    bits = (row.integer_bits_worst, used[0], row.fraction_bits, row.bits_worst, used[1])
+    return row.layer, row.kernel, *("–" if number is None else str(number) for number in bits)
+
+
+def with_error(value: float, standard_error: float | None) -> str:
+    """A signed figure with its standard error, if known: "+0.0310 ± 0.0042"."""
+    return f"{value:+.4f}" + ("" if standard_error is None else f" ± {standard_error:.4f}")
+
+
+def _formats(candidate: Candidate, layer: str) -> Iterable[Format | None]:
+    return (candidate.get(Slot(layer, role)) for role in Role)
