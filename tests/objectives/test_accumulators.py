@@ -9,7 +9,7 @@ import pytest
 from keras import layers
 
 from wordlength.objectives.analysis import Analyser
-from wordlength.objectives.quantized_model import QuantizedModel, admit, quantize
+from wordlength.objectives.quantized_model import QuantizedModel, quantize
 from wordlength.objectives.report import Accumulator
 from wordlength.objectives.settings import AnalysisSettings
 from wordlength.objectives.training import Windows
@@ -61,7 +61,7 @@ class Case:
         # Every kind below is admitted before the first trace, so that there is one.
         for formats in ((VirtualBitShift(4), Fixed(9, 2), Binary()), (Fixed(4, 0), Fixed(9, 2), WRAPPING)):
             self.quantized.assign(uniform(self, *formats))
-            admit(self.analyser._formats, uniform(self, *formats))
+            self.analyser.admit(uniform(self, *formats).items())
 
     def accumulators(self, candidate: Candidate) -> dict[tuple[str, str], Accumulator]:
         self.quantized.assign(candidate)

@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 from wordlength.objectives.analysis import Analyser, gate_constraints, gate_reason
-from wordlength.objectives.quantized_model import admit, quantize
+from wordlength.objectives.quantized_model import quantize
 from wordlength.objectives.report import LayerAnalysis, integer_bits_for
 from wordlength.objectives.settings import AnalysisSettings, GateSettings
 from wordlength.objectives.training import Windows
@@ -75,7 +75,7 @@ class Study:
         self.analyser = Analyser(self.quantized, windows, self.current, AnalysisSettings(7, PRECISION_LIMIT))
         for candidate in CANDIDATES:  # Every kind is admitted before the first trace, so that there is one.
             self.quantized.assign(candidate)
-            admit(self.analyser._formats, candidate)
+            self.analyser.admit(candidate.items())
 
     def analyse(self, candidate: Candidate, step: int) -> dict[Slot, LayerAnalysis]:
         self.quantized.assign(candidate.parameters_only() if step == 1 else candidate)

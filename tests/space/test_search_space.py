@@ -313,3 +313,16 @@ def test_a_kind_without_position_needs_no_proposal(further: SearchSpace) -> None
 def test_a_range_knows_which_role_cannot_have_it(limits: SlotRange, role: Role, message: str) -> None:
     assert re.search(message, limits.unfit(role))
     assert not SlotRange(fixed=FixedRange((4, 4))).unfit(role)
+
+
+def test_examples_show_every_kind_of_every_slot(further: SearchSpace, space: SearchSpace) -> None:
+    assert {(slot, fmt.kind) for slot, fmt in further.examples()} == {
+        (A, "po2"),
+        (A, "vbs"),
+        (B, "fixed"),
+        (OUTPUT, "fixed"),
+        (OUTPUT, "binary"),
+    }
+    assert (BIAS, Fixed(16, 2)) in space.examples()
+    modes = {fmt.rounding for slot, fmt in further.examples() if slot == B}
+    assert modes == {"floor"}

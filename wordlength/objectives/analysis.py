@@ -34,7 +34,7 @@ from wordlength.objectives.quantized_model import QuantizedModel, admit, assign
 from wordlength.objectives.report import Accumulator, LayerAnalysis, integer_bits_for, ratio_db
 from wordlength.objectives.settings import AnalysisSettings, GateSettings
 from wordlength.objectives.training import Windows, mask_error
-from wordlength.space import Candidate, Slot
+from wordlength.space import Candidate, Format, Slot
 from wordlength.space.quantizers import USUAL_KINDS, FormatQuantizer, Kind
 
 LOWEST_LOG2 = -32
@@ -77,12 +77,16 @@ class Analyser:
         self._probes = keras.Model(quantized.taps.inputs, [*quantized.taps.outputs, *self._accumulators.probes])
         self._graph = tf.function(self._trace, jit_compile=False, autograph=False)
 
+    def admit(self, formats: Iterable[tuple[Slot, Format]]) -> None:
+        """Prepare for formats to come, so that all are traced at once: see QuantizedModel.admit."""
+        admit(self._formats, formats)
+
     def analyse(self, candidate: Candidate, step: int, epoch: int) -> EpochAnalysis:
         """Every slot and every accumulator, for the model's present weights and formats.
 
         Raises TrainingDiverged, naming the slot, if a value is NaN.
         """
-        admit(self._formats, candidate)
+        self.admit(candidate.items())
         for info in self._quantized.slots:
             assign(self._formats[info.slot], info, candidate)
         ranges = tf.constant(self._accumulators.input_ranges(candidate))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +23,7 @@ from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialJob, T
 from wordlength.objectives.settings import EvaluationSettings
 from wordlength.objectives.stoi import StoiImprovement, StoiMeter
 from wordlength.objectives.training import Predictor, Trainer, Windows
-from wordlength.space import Candidate
+from wordlength.space import Candidate, Format, Slot
 
 
 @dataclass
@@ -46,9 +46,18 @@ class _Course:
 
 
 class Evaluator:
-    """Keeps data, model and graphs warm; one `evaluate` per candidate, none depending on those before."""
+    """Keeps data, model and graphs warm; one `evaluate` per candidate, none depending on those before.
 
-    def __init__(self, data: PreparedData, baseline: Baseline, settings: EvaluationSettings) -> None:
+    `formats`: some of those to come, one of every kind and role; others are traced when they come.
+    """
+
+    def __init__(
+        self,
+        data: PreparedData,
+        baseline: Baseline,
+        settings: EvaluationSettings,
+        formats: Iterable[tuple[Slot, Format]] = (),
+    ) -> None:
         self._settings = settings
         self._baseline = baseline
         self.float_model = build_model(settings.model, seed=0)
@@ -63,6 +72,7 @@ class Evaluator:
         analysed = spread(data.subset_windows, settings.analysis.windows)
         self._analyser = Analyser(self.quantized, train, analysed, settings.analysis)
         self._meter = StoiMeter(data.validation)
+        self._admit(tuple(formats))
 
     @property
     def traces(self) -> dict[str, int]:
@@ -81,6 +91,7 @@ class Evaluator:
         """
         course = _Course(self._subset if subset is None else subset)
         candidate = job.candidate
+        self._admit(tuple(candidate.items()))  # Step two's kinds too: one trace for both.
         self.quantized.model.set_weights(list(self._baseline.weights))
         outcome: dict[str, Any] = {"state": TrialState.COMPLETE}
         try:
@@ -115,6 +126,10 @@ class Evaluator:
     def measure_model(self, model: Any) -> float:
         """STOI improvement of any Keras model with this study's inputs and outputs, as it is."""
         return self._meter.improvement(Predictor(model, self._predictor.windows).masks()).mean
+
+    def _admit(self, formats: tuple[tuple[Slot, Format], ...]) -> None:
+        self.quantized.admit(formats)
+        self._analyser.admit(formats)
 
     def _train(self, course: _Course, formats: Candidate, analysed: Candidate, step: int, seed: int) -> None:
         self.quantized.assign(formats)

@@ -42,13 +42,17 @@ class QuantizedModel:
         """Grows when a graph must be traced again: an argument for every traced function."""
         return sum(len(quantizer.kinds) for quantizers in self.quantizers.values() for quantizer in quantizers)
 
-    def assign(self, candidate: Mapping[Slot, Format]) -> None:
-        """Give every slot the candidate's format; graphs already traced follow.
+    def admit(self, formats: Iterable[tuple[Slot, Format]]) -> None:
+        """Prepare all slots of a role for the formats of one.
 
-        Kinds beyond the usual ones are traced when they first appear, for all slots of their role: five times
-        as many branches would take five times as long to trace, in every study.
+        Kinds beyond the usual ones are traced only if they may appear: in every study they would take longer
+        to trace than many trials to train.
         """
-        admit(self.quantizers, candidate)
+        admit(self.quantizers, formats)
+
+    def assign(self, candidate: Mapping[Slot, Format]) -> None:
+        """Give every slot the candidate's format; graphs already traced follow, unless a kind is new to them."""
+        self.admit(candidate.items())
         for info in self.slots:
             fires = candidate[self.thresholds.get(info.slot, info.slot)]
             learns = not (isinstance(fires, Binary) and info.tensors and not fires.learn_threshold)
@@ -65,9 +69,9 @@ class QuantizedModel:
         return [getattr(layer, f"{stem}_kernel" if stem else name) for name, stem in stems.items()]
 
 
-def admit(quantizers: Mapping[Slot, Iterable[FormatQuantizer]], candidate: Mapping[Slot, Format]) -> None:
-    """Extend quantizers to the kinds of their role in the candidate."""
-    for role, kind in sorted({(slot.role, Kind.of(fmt)) for slot, fmt in candidate.items()}):
+def admit(quantizers: Mapping[Slot, Iterable[FormatQuantizer]], formats: Iterable[tuple[Slot, Format]]) -> None:
+    """Extend the quantizers of a role to the kinds of the formats given for one of its slots."""
+    for role, kind in sorted({(slot.role, Kind.of(fmt)) for slot, fmt in formats}):
         for slot, parts in quantizers.items():
             for quantizer in parts if slot.role is role else ():
                 quantizer.extend(kind)

@@ -27,7 +27,7 @@ from wordlength.search.study import StudyStore, check_baseline, check_unchanged
 from wordlength.search.tracking import Tracker, check_server
 from wordlength.search.trials import StudyView
 from wordlength.search.workers import WorkerPool
-from wordlength.space import SearchSpace
+from wordlength.space import Format, SearchSpace, Slot
 
 
 def launch(
@@ -57,7 +57,7 @@ def launch(
             space = search_space(spec, baseline)
             if store is not None:
                 check_baseline(store, spec.name, baseline.content_digest)
-            pool.start(shared, baseline, settings)
+            pool.start(shared, baseline, settings, _formats(spec, space))
             store = store or StudyStore.create(spec, home.optuna_address(spec))
             identity = str(store.attributes.get("id") or uuid.uuid4().hex)
             tracker = _tracker(spec, home, data, baseline, identity)
@@ -96,6 +96,12 @@ def _known_store(spec: StudySpec, home: Home, data: PreparedData) -> StudyStore 
         raise SpecError(f"{error}; bring the storage back, or remove {folder.path} to begin anew") from None
     check_unchanged(store, spec, data.digest)
     return store
+
+
+def _formats(spec: StudySpec, space: SearchSpace) -> tuple[tuple[Slot, Format], ...]:
+    """Formats of every kind that may come up, so that workers trace their graphs once."""
+    uniform = [pair for known in spec.search.uniform for pair in known.candidate(space.order).items()]
+    return tuple(dict.fromkeys([*space.examples(), *uniform]))
 
 
 def _baseline(

@@ -17,7 +17,7 @@ from wordlength.objectives.baseline import Baseline, BaselineProgress
 from wordlength.objectives.quiet import start_tensorflow
 from wordlength.objectives.report import TrialJob, TrialReport, Weights
 from wordlength.objectives.settings import EvaluationSettings
-from wordlength.space import SlotInfo
+from wordlength.space import Format, Slot, SlotInfo
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,18 @@ class _TrialWorker:
     """Evaluates one candidate after another."""
 
     def __init__(
-        self, data: PreparedData, baseline: Baseline, settings: EvaluationSettings, threads: int, verbose: bool
+        self,
+        data: PreparedData,
+        baseline: Baseline,
+        settings: EvaluationSettings,
+        formats: tuple[tuple[Slot, Format], ...],
+        threads: int,
+        verbose: bool,
     ) -> None:
         start_tensorflow(threads, verbose)
         from wordlength.objectives.evaluate import Evaluator
 
-        self._evaluator = Evaluator(data, baseline, settings)
+        self._evaluator = Evaluator(data, baseline, settings, formats)
 
     def evaluate(self, job: TrialJob) -> tuple[TrialReport, Weights]:
         return self._evaluator.evaluate(job)
@@ -134,10 +140,18 @@ class WorkerPool:
             ray.kill(self._baseline_worker)
             self._baseline_worker = None
 
-    def start(self, data: Any, baseline: Baseline, settings: EvaluationSettings) -> None:
-        """Start the workers; they get ready while the first jobs wait for them."""
+    def start(
+        self,
+        data: Any,
+        baseline: Baseline,
+        settings: EvaluationSettings,
+        formats: tuple[tuple[Slot, Format], ...] = (),
+    ) -> None:
+        """Start the workers; they get ready while the first jobs wait for them. `formats`: see Evaluator."""
         shared = ray.put(baseline)
-        self._make = lambda: _actor(_TrialWorker, self._cpus).remote(data, shared, settings, self._cpus, self._verbose)
+        self._make = lambda: _actor(_TrialWorker, self._cpus).remote(
+            data, shared, settings, formats, self._cpus, self._verbose
+        )
         self._idle = [self._make() for _ in range(self.count)]
 
     @property

@@ -202,20 +202,15 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
 
     def limits(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Lowest and highest value that each element of x could become; shapes broadcast to x's."""
-        channels_last = self._channels_last(x)
-
-        def constant() -> tuple[tf.Tensor, tf.Tensor]:
-            return tf.zeros_like(channels_last) + self._lowest, tf.zeros_like(channels_last) + self._highest
-
-        def shifted() -> tuple[tf.Tensor, tf.Tensor]:
-            step = self._shifted_steps(channels_last)
-            return self._codes[0] * step, self._codes[1] * step
-
         if self.activations:
             return self._lowest[0], self._highest[0]
-        shifts = self.is_kind(Kind.VBS)
-        lowest, highest = constant() if shifts is False else tf.cond(shifts, shifted, constant)
-        return tf.reshape(lowest, tf.shape(x)), tf.reshape(highest, tf.shape(x))
+        values = self._channels_last(x)
+        ends = [tf.zeros_like(values) + end for end in (self._lowest, self._highest)]
+        if Kind.VBS in self.kinds:
+            step = self._shifted_steps(values)
+            shifted = (self._codes[0] * step, self._codes[1] * step)
+            ends = [tf.where(self.is_kind(Kind.VBS), one, other) for one, other in zip(shifted, ends, strict=True)]
+        return tf.reshape(ends[0], tf.shape(x)), tf.reshape(ends[1], tf.shape(x))
 
     def round(self, x: tf.Tensor) -> tf.Tensor:
         """The rounding alone, without a gradient."""
@@ -272,22 +267,21 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
         return tf.clip_by_value(tf.round(x * self._inverse_steps), lowest, highest) * self._steps
 
     def _round_fixed_modes(self, x: tf.Tensor) -> tf.Tensor:
+        # All modes are computed and one selected: nested branches took longer to trace than this takes to run.
         flushed = tf.where(tf.abs(x) < _SMALLEST_NORMAL_VALUE, tf.zeros_like(x), x)
         scaled = tf.cast(flushed, tf.float64) / tf.cast(self._steps, tf.float64)
         lowest, highest = tf.unstack(tf.cast(self._codes, tf.float64))
         down = tf.floor(scaled)
         half_up = down + tf.cast(scaled - down >= 0.5, tf.float64)
-        codes = tf.switch_case(self._modes[0], [lambda: tf.round(scaled), lambda: half_up, lambda: down])
-
-        def wrapped() -> tf.Tensor:
-            # Every float this large is a multiple of the range, and so is infinity in the limit.
-            finite = tf.where(tf.math.is_inf(codes), tf.zeros_like(codes), codes)
-            # The remainder first: it is exact, while adding to a code of 2^53 and more is not.
-            count = highest - lowest + 1
-            code = tf.math.floormod(finite, count)
-            return tf.where(code > highest, code - count, code)
-
-        codes = tf.switch_case(self._modes[1], [lambda: tf.clip_by_value(codes, lowest, highest), wrapped])
+        rounding, overflow = tf.unstack(self._modes)
+        codes = tf.where(rounding == 0, tf.round(scaled), tf.where(rounding == 1, half_up, down))
+        # Every float this large is a multiple of the range, and so is infinity in the limit.
+        finite = tf.where(tf.math.is_inf(codes), tf.zeros_like(codes), codes)
+        # The remainder first: it is exact, while adding to a code of 2^53 and more is not.
+        count = highest - lowest + 1
+        wrapped = tf.math.floormod(finite, count)
+        wrapped = tf.where(wrapped > highest, wrapped - count, wrapped)
+        codes = tf.where(overflow == 0, tf.clip_by_value(codes, lowest, highest), wrapped)
         return tf.cast(codes * tf.cast(self._steps, tf.float64), tf.float32)
 
     def _round_po2(self, x: tf.Tensor) -> tf.Tensor:
@@ -323,16 +317,12 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
         flat = tf.reshape(magnitude, [-1])
         size, channels = tf.size(flat), tf.maximum(tf.shape(x)[-1], 1) if x.shape.rank else 1
 
-        def by_channel() -> tf.Tensor:
-            largest = tf.reduce_max(tf.reshape(flat, [-1, channels]), 0, keepdims=True)
-            return tf.reshape(tf.tile(largest, [size // channels, 1]), [-1])
-
-        def by_block() -> tf.Tensor:
-            length = tf.minimum(self._group, tf.maximum(size, 1))
-            blocks = tf.reshape(tf.pad(flat, [[0, -size % length]]), [-1, length])
-            return tf.repeat(tf.reduce_max(blocks, 1), length)[:size]
-
-        largest = tf.cond(self._group == _BY_CHANNEL, by_channel, by_block)
+        by_channel = tf.reshape(flat, [-1, channels])
+        by_channel = tf.zeros_like(by_channel) + tf.reduce_max(by_channel, 0, keepdims=True)
+        length = tf.clip_by_value(self._group, 1, tf.maximum(size, 1))
+        blocks = tf.reshape(tf.pad(flat, [[0, -size % length]]), [-1, length])
+        blocks = tf.zeros_like(blocks) + tf.reduce_max(blocks, 1, keepdims=True)
+        largest = tf.where(self._group == _BY_CHANNEL, tf.reshape(by_channel, [-1]), tf.reshape(blocks, [-1])[:size])
         field = tf.bitwise.right_shift(largest, _FRACTION_BITS)
         position = tf.clip_by_value(field - (_BIAS - 1), LOWEST_VBS_POSITION, HIGHEST_VBS_POSITION)
         step = tf.bitwise.left_shift(position - (self._exponents[0] - 1) + _BIAS, _FRACTION_BITS)

@@ -82,6 +82,19 @@ class SearchSpace:
             for slot in group.slots
         )
 
+    def examples(self) -> tuple[tuple[Slot, Format], ...]:
+        """A format of every kind that a slot may take; positions are no proposals."""
+        return tuple(
+            (slot, fmt)
+            for group in self.groups
+            for slot in group.slots
+            for fmt in (
+                [group.choice]
+                if isinstance(group.choice, Format)
+                else [limits.format(limits.widths[0], 0) for limits in group.choice.kinds.values()]
+            )
+        )
+
     def suggest(self, trial: SuggestsParameters) -> Candidate:
         """Let `trial` choose kind, bits and offset of every group."""
         formats: dict[Slot, Format] = {}

@@ -1,0 +1,82 @@
+"""Virtual bit shift, integer bits per channel and binary activations, from the study file to the exported model."""
+
+import pytest
+
+from wordlength import Binary, Fixed, Home, VirtualBitShift, export, launch, load_spec
+from wordlength.objectives.memory import memory_bytes
+from wordlength.objectives.report import TrialReport
+from wordlength.search.session import model_slots
+from wordlength.space import Role
+
+pytestmark = pytest.mark.usefixtures("ray_session", "tensorflow")
+
+SPACE = """
+  weights: {vbs: {bits: [4, 6], group: channel}, fixed: {bits: [5, 6], per_channel: true, rounding: half_up}}
+  biases: {vbs: {bits: [8, 9], group: 4}}
+  activations: fixed<16,4>
+  layers:
+    conv_3: {activations: "binary<steepness=5>"}
+    dense_1: {weights: "po2<5,0,zero>", activations: {binary: {}, fixed: {bits: [8, 8], overflow: wrap}}}
+search: {trials: 5, sweep: false, startup_trials: 2, uniform: [{weights: vbs<4>, biases: vbs<8>}]}
+"""
+
+
+@pytest.fixture(scope="module")
+def study(write_study):
+    path = write_study(name="further")
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text[: text.index("space:")] + "space:" + SPACE, encoding="utf-8")
+    home = Home(path.parent / "home")
+    return path, home, launch(load_spec(path), home)
+
+
+def test_every_kind_is_tried_trained_and_measured(study) -> None:
+    _, _, view = study
+    assert view.counts["complete"] == view.finished == 5
+    tried = {type(fmt) for row in view.rows[1:] for fmt in row.candidate.values()}
+    assert {VirtualBitShift, Fixed, Binary} <= tried
+    channels = [
+        fmt
+        for row in view.rows
+        for slot, fmt in row.candidate.items()
+        if slot.role is Role.WEIGHTS and isinstance(fmt, Fixed)
+    ]
+    assert channels
+    assert all(fmt.per_channel and fmt.rounding == "half_up" for fmt in channels)
+    assert view.rows[0].label == "uniform vbs<4>"
+
+
+def test_the_stored_shifts_count(study) -> None:
+    path, _, view = study
+    slots = model_slots(load_spec(path))
+    for row in view.rows:
+        assert row.memory_bytes == memory_bytes(slots, row.candidate)
+    by_hand = sum(
+        -(-(4 * tensor.count + 4) // 8) for info in slots if info.slot.role is Role.WEIGHTS for tensor in info.tensors
+    )
+    by_hand += sum(-(-(8 * info.count + 4) // 8) for info in slots if info.slot.role is Role.BIASES)
+    assert view.rows[0].memory_bytes == by_hand
+
+
+def test_the_report_analyses_them(study) -> None:
+    _, home, view = study
+    reports = [
+        TrialReport.from_json(home.study("further").report(row.number).read_text(encoding="utf-8")) for row in view.rows
+    ]
+    binary = [row for report in reports for row in report.analyses if isinstance(row.format, Binary)]
+    assert binary
+    assert all(row.overflow == row.underflow == row.precision == 0 for row in binary)
+    assert any(row.zero_gradient < 1 for row in binary if row.step == 2)
+    assert all(report.accumulators for report in reports)
+    for report, row in zip(reports, view.rows, strict=True):
+        assert report.gains == pytest.approx(row.gains, abs=1e-7)
+        assert report.baseline_difference == pytest.approx(
+            report.stoi_improvement - view.baseline.stoi_improvement, abs=1e-9
+        )
+
+
+@pytest.mark.parametrize("number", range(1, 5))
+def test_the_exported_model_reaches_the_logged_improvement(study, tmp_path, number: int) -> None:
+    _, home, _ = study
+    done = export("further", f"trial={number}", tmp_path / "best", home)
+    assert done.measured_again == pytest.approx(done.point.stoi_improvement, abs=1e-6)
