@@ -124,7 +124,7 @@ def memory_table(slots: Iterable[SlotInfo], candidate: Candidate) -> Table:
     """Bytes per layer and in total."""
     rows = layer_rows(slots, candidate)
     count, size = sum(row.parameters for row in rows), sum(row.memory_bytes for row in rows)
-    table = Table(title=f"memory of all parameters: {size:,} bytes, in float32 {4 * count:,}")
+    table = Table(title=f"memory of all parameters: {size:,} bytes, in float32 {4 * count:,}", **_NARROW)
     table.add_column("layer", no_wrap=True)
     for name in ("params", "weights", "biases", "activations", "bytes", "saved"):
         table.add_column(name, justify="right", no_wrap=True)
