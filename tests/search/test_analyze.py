@@ -119,7 +119,7 @@ def test_memory_of_a_candidate_file_counts_per_channel_shifts(run_cli, write_stu
     assert status == 0
     assert "fixed<8,0…1>" in out
     # conv_1: 18 weights of 8 bits and two positions of 6, two biases of 16.
-    assert next(line for line in out.splitlines() if "conv_1" in line).split("│")[-3].strip() == "24"
+    assert next(line for line in out.splitlines() if "conv_1" in line).split()[-3] == "24"
 
 
 def test_analyze_of_an_exported_config_prints_and_writes_everything(

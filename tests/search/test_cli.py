@@ -202,7 +202,7 @@ def test_too_many_workers_are_refused(run_cli, write_study, tmp_path: Path) -> N
 def test_square_brackets_in_errors_are_no_markup_on_a_terminal(run_cli, write_study, monkeypatch) -> None:
     from rich.console import Console
 
-    from wordlength.search.cli import app as cli
+    from wordlength.search.cli import common as cli
 
     monkeypatch.setattr(cli, "errors", Console(stderr=True, force_terminal=True, no_color=True))
     _, _, err = run_cli("launch", write_study(("bits: [3, 6]", "bits: [6, 3]")))

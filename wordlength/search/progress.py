@@ -57,6 +57,12 @@ class LaunchDisplay(Observer):
         yield
         self._show(what, 1, 1)
 
+    def count(self, what: str, done: int, total: int, note: str = "") -> None:
+        """A counted bar; without bars a line for every tenth of the whole."""
+        self._show(what, done, total, note)
+        if done == 0 or done * 10 // total > (done - 1) * 10 // total:
+            self._line(f"{what}: {done} of {total}{', ' if note else ''}{note}")
+
     def data(self, stage: str, done: int, total: int) -> None:
         """One bar per stage of the data's preparation."""
         self._show(_STAGES.get(stage, stage), done, total)

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 from wordlength.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from wordlength.objectives.audio.dataset import prepare
+    from wordlength.objectives.audio.dataset import prepare, subsets
     from wordlength.objectives.audio.files import SAMPLE_RATE_HZ, read_audio
     from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData
     from wordlength.objectives.audio.settings import CORPUS_KINDS, CorpusSettings, DataSettings
 
 _HOMES = {
-    "wordlength.objectives.audio.dataset": ["prepare"],
+    "wordlength.objectives.audio.dataset": ["prepare", "subsets"],
     "wordlength.objectives.audio.files": ["SAMPLE_RATE_HZ", "read_audio"],
     "wordlength.objectives.audio.prepared": ["FrameSet", "MixtureSet", "PreparedData"],
     "wordlength.objectives.audio.settings": ["CORPUS_KINDS", "CorpusSettings", "DataSettings"],
@@ -27,6 +27,7 @@ __all__ = [
     "PreparedData",
     "prepare",
     "read_audio",
+    "subsets",
 ]
 
 __getattr__ = lazy_names("wordlength.objectives.audio", _HOMES)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wordlength.objectives.audio import store
 from wordlength.objectives.audio.assemble import frames_of, mixtures_of, moments, standardise
@@ -20,7 +21,7 @@ from wordlength.objectives.audio.mixing import Mixture, plan_mixtures, represent
 from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData
 from wordlength.objectives.audio.settings import DataSettings
 
-__all__ = ["FEATURES_VERSION", "DataSettings", "FrameSet", "MixtureSet", "PreparedData", "prepare"]
+__all__ = ["FEATURES_VERSION", "DataSettings", "FrameSet", "MixtureSet", "PreparedData", "prepare", "subsets"]
 
 FEATURES_VERSION = 1  # part of the digest; raise it whenever the same audio would give other arrays
 Progress = Callable[[str, int, int], None]
@@ -42,9 +43,7 @@ def prepare(settings: DataSettings, cache: Path, progress: Progress | None = Non
     Raises DataError for data that cannot be used.
     """
     report = progress or (lambda stage, done, total: None)
-    render = _stage("render", report)
-    speech = [clip for corpus in settings.speech for clip in read_speech(corpus, cache, render)]
-    noise = [clip for corpus in settings.noise for clip in read_noise(corpus, cache, render)]
+    speech, noise = _clips(settings, cache, report)
     stamp = _stamp(settings, speech, noise)
     known = store.recall(stamp, cache)
     data = store.load(known, cache) if known else None
@@ -52,6 +51,24 @@ def prepare(settings: DataSettings, cache: Path, progress: Progress | None = Non
         data = _prepare_from_contents(settings, speech, noise, cache, report)
         store.remember(stamp, data.digest, cache)
     return data
+
+
+def subsets(
+    settings: DataSettings, train: FrameSet, fractions: Iterable[float], cache: Path, progress: Progress | None = None
+) -> dict[float, NDArray[np.int32]]:
+    """Per fraction, the training windows of the representative subset that `subset_fraction` would make of it.
+
+    `train`: the study's training frames, which are not prepared again; the files' contents are read, since copies
+    of a clip count once. Raises DataError.
+    """
+    report = progress or (lambda stage, done, total: None)
+    speech, noise = _clips(settings, cache, report)
+    contents = _contents((*speech, *noise), _stage("hash", report))
+    plan = _plan(settings, _distinct(speech, contents), _distinct(noise, contents))
+    return {
+        fraction: _windows_of(_subset(replace(settings, subset_fraction=fraction), plan.train), train)
+        for fraction in fractions
+    }
 
 
 def _prepare_from_contents(
@@ -76,10 +93,10 @@ def _build(
     test = mixtures_of(plan.test, _stage("test", report))
     for frames in (train, validation.frames, test.frames):
         standardise(frames, mean, std)
-    subset = representative_subset(plan.train, settings.subset_fraction, _seed(settings, 6))
+    subset = _subset(settings, plan.train)
     return PreparedData(
         train=train,
-        subset_windows=train.windows[np.isin(train.mixture_of_window, subset)],
+        subset_windows=_windows_of(subset, train),
         validation=validation,
         test=test,
         mean=mean,
@@ -97,6 +114,21 @@ def _build(
             "test": _summary(plan.test, test.frames) | {"noisy_stoi": float(test.noisy_stoi.mean())},
         },
     )
+
+
+def _subset(settings: DataSettings, train: Sequence[Mixture]) -> NDArray[np.int64]:
+    return representative_subset(train, settings.subset_fraction, _seed(settings, 6))
+
+
+def _windows_of(mixtures: NDArray[np.int64], train: FrameSet) -> NDArray[np.int32]:
+    return train.windows[np.isin(train.mixture_of_window, mixtures)]
+
+
+def _clips(settings: DataSettings, cache: Path, report: Progress) -> tuple[list[Clip], list[Clip]]:
+    render = _stage("render", report)
+    speech = [clip for corpus in settings.speech for clip in read_speech(corpus, cache, render)]
+    noise = [clip for corpus in settings.noise for clip in read_noise(corpus, cache, render)]
+    return speech, noise
 
 
 def _plan(settings: DataSettings, speech: Sequence[Clip], noise: Sequence[Clip]) -> _Plan:

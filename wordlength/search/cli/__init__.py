@@ -1,0 +1,33 @@
+"""The command line: launch a study, look at its front, export the best config."""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+from wordlength.errors import WordlengthError
+
+# Importing the commands registers them, in the order in which --help lists them.
+from wordlength.search.cli import studies  # noqa: F401  isort: skip
+from wordlength.search.cli import candidates  # noqa: F401  isort: skip
+from wordlength.search.cli import measures  # noqa: F401  isort: skip
+from wordlength.search.cli.common import app, print_error
+
+__all__ = ["app", "main"]
+
+
+def main() -> NoReturn:
+    """Run the command line; anything that wordlength refuses becomes one line and exit status 2."""
+    try:
+        app()
+    except WordlengthError as error:
+        print_error(str(error))
+        sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print_error(f"files must be readable and folders writable, but {error.filename}: {error.strerror}")
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(0)

@@ -1,0 +1,121 @@
+"""What a measuring command was asked for: its options, each refused in one line if it breaks a rule."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wordlength.errors import FormatError, SpecError
+from wordlength.search.cli.common import read_spec
+
+if TYPE_CHECKING:
+    from wordlength.search.home import Home
+    from wordlength.search.spec import StudySpec
+    from wordlength.space import Format, KindRange, Role
+
+
+def study_spec(study: str, home: Home) -> StudySpec:
+    """A study file as it is, launched or not; else the spec of a launched study. Raises SpecError."""
+    return read_spec(Path(study)) if is_file(study) else home.find(study)
+
+
+def is_file(study: str) -> bool:
+    """Whether STUDY is meant as a study file."""
+    return Path(study).suffix in (".yaml", ".yml")
+
+
+def roles_of(names: Sequence[str] | None) -> tuple[Role, ...]:
+    """The roles named, each once, in their own order; all if none is. Raises SpecError."""
+    from wordlength.space import Role
+
+    wanted = {one_of(name, tuple(Role), "--role") for name in names or tuple(Role)}
+    return tuple(role for role in Role if role in wanted)
+
+
+def one_of(value: str, known: Iterable[str], option: str) -> str:
+    """The value, if it is known. Raises SpecError."""
+    if value not in known:
+        raise SpecError(f"{option.strip('-')} must be one of {', '.join(known)}, but got {value!r} ({option})")
+    return value
+
+
+def widths_of(text: str, kind: str, roles: Sequence[Role]) -> tuple[int, ...]:
+    """Widths in ascending order, each once. Raises SpecError for one that the kind does not have."""
+    from wordlength.objectives.sensitivity import ranged
+
+    if not re.fullmatch(r"\s*\d{1,6}\s*(,\s*\d{1,6}\s*)*", text):
+        raise SpecError(f"bits must be whole numbers separated by commas, as 4,8, but got {text!r} (--bits)")
+    widths = tuple(sorted({int(part) for part in text.split(",")}))
+    for width in widths:
+        try:
+            for role in roles:
+                ranged(kind, width, role)
+        except FormatError as error:
+            raise SpecError(f"{error} (--bits)") from None
+    return widths
+
+
+def fractions_of(text: str) -> tuple[float, ...]:
+    """Fractions in ascending order, each once. Raises SpecError."""
+    try:
+        shares = tuple(sorted({float(part) for part in text.split(",")}))
+    except ValueError:
+        shares = ()
+    if not shares or not all(0 < share <= 1 for share in shares):
+        raise SpecError(
+            f"fractions must be above 0 and at most 1, separated by commas, as 0.05,0.1, but got {text!r} (--fractions)"
+        )
+    return shares
+
+
+def wish_of(text: str, role: Role) -> tuple[KindRange, int] | Format:
+    """`fixed:4` and its like as the range to propose from; a whole format as itself. Raises SpecError."""
+    from wordlength.space import parse_format
+    from wordlength.space.candidate import unfit
+
+    match = re.fullmatch(r"\s*(fixed|po2)\s*:\s*(\d{1,6})\s*((?:,\s*[a-z_]+\s*)*)", text)
+    try:
+        if match is None:
+            fmt = parse_format(text)
+            reason = unfit(fmt, role)
+        else:
+            limits = _range(match[1], int(match[2]), re.findall(r"[a-z_]+", match[3]))
+            reason = limits.unfit(role)
+    except FormatError as error:
+        raise SpecError(f"{error}; fixed:4 asks for the proposal with 4 bits (--{role})") from None
+    if reason:
+        raise SpecError(f"{reason} (--{role})")
+    return (limits, limits.widths[0]) if match else fmt
+
+
+def _range(kind: str, bits: int, words: Sequence[str]) -> KindRange:
+    from wordlength.space import FixedRange, Overflow, PowerOfTwoRange, Rounding
+
+    known: dict[str, dict[str, Any]] = {"zero": {"zero": True}}
+    if kind == "fixed":
+        known = {"channel": {"per_channel": True}}
+        known |= {str(mode): {"rounding": mode} for mode in Rounding}
+        known |= {str(mode): {"overflow": mode} for mode in Overflow}
+    chosen: dict[str, Any] = {}
+    for word in words:
+        if word not in known:
+            raise FormatError(f"{kind} options must be {', '.join(known)}, but got {word!r}")
+        chosen |= known[word]
+    return FixedRange((bits, bits), **chosen) if kind == "fixed" else PowerOfTwoRange((bits, bits), **chosen)
+
+
+def require_places(**files: Path | None) -> None:
+    """Refuse at once what could not be written in the end; keywords are the options' names."""
+    for option, file in files.items():
+        if file is None:
+            continue
+        folder = file.absolute().parent
+        if not folder.is_dir():
+            raise SpecError(f"a file's folder must exist, but {file.parent} does not (--{option})")
+        if file.is_dir():
+            raise SpecError(f"a file to write must not be a folder, but {file} is (--{option})")
+        if not os.access(folder, os.W_OK):
+            raise SpecError(f"a file's folder must be writable, but {file.parent} is not (--{option})")

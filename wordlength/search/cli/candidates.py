@@ -1,0 +1,193 @@
+"""One candidate's numbers: analyze, memory."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wordlength.errors import SpecError
+from wordlength.search.cli.common import (
+    HomeOption,
+    StudyFile,
+    Verbose,
+    app,
+    check_formats,
+    console,
+    home_of,
+    read_candidate,
+    read_spec,
+    uniform_candidate,
+)
+
+if TYPE_CHECKING:
+    from wordlength.objectives.baseline import Baseline
+    from wordlength.objectives.report import TrialReport
+    from wordlength.search.spec import StudySpec
+    from wordlength.space import Candidate, SlotInfo
+
+DEFAULT_FORMAT = "fixed:16,2"
+"""Of biases and activations: the paper's 3.13."""
+
+Weights = Annotated[
+    str | None, typer.Option("--weights", help="Format of all kernels, as po2:4,-1 or 'po2<4,-1>'.", show_default=False)
+]
+Biases = Annotated[
+    str | None, typer.Option("--biases", help=f"Format of all biases; by default {DEFAULT_FORMAT}.", show_default=False)
+]
+Activations = Annotated[
+    str | None,
+    typer.Option(
+        "--activations", help=f"Format of all layer outputs; by default {DEFAULT_FORMAT}.", show_default=False
+    ),
+]
+CandidateFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--candidate",
+        help="Formats of all slots instead: what `wordlength propose --to` wrote, or an exported config.json.",
+        show_default=False,
+    ),
+]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option("--report", help="Write the analysis as one HTML page that needs nothing else.", show_default=False),
+]
+
+
+@app.command()
+def analyze(
+    study_file: StudyFile,
+    weights: Weights = None,
+    biases: Biases = None,
+    activations: Activations = None,
+    candidate: CandidateFile = None,
+    report: ReportFile = None,
+    home: HomeOption = None,
+    verbose: Verbose = False,
+) -> None:
+    """One candidate, with the same formats in every layer or from a file: two-step training and fixed-point analysis.
+
+    Examples:
+
+        wordlength analyze examples/klein.yaml --weights po2:4,-1 --biases fixed:16,2 --activations fixed:16,2
+
+        wordlength analyze examples/klein.yaml --candidate best/config.json --report analysis.html
+    """
+    spec, place = read_spec(study_file), home_of(home)
+    _require_formats(weights, biases, activations, candidate)
+    _require_writable(report)
+    from wordlength.objectives.quiet import start_tensorflow
+    from wordlength.objectives.report import TrialJob
+    from wordlength.search.progress import LaunchDisplay
+    from wordlength.search.session import model_slots, open_evaluator
+
+    # Formats that do not fit the network are refused before anything is trained.
+    start_tensorflow(spec.workers.cpus, verbose)
+    chosen = _chosen(model_slots(spec, verbose), weights, biases, activations, candidate)
+    with LaunchDisplay(console) as display:
+        evaluator, baseline = open_evaluator(spec, place, display, verbose)
+        with display.busy("two-step training"):
+            trial, _ = evaluator.evaluate(TrialJob(0, chosen, spec.seed))
+    _print_analysis(trial, baseline, spec.analysis.precision_limit)
+    if report is not None:
+        _write_report(report, trial, baseline, spec)
+
+
+@app.command()
+def memory(
+    study_file: StudyFile,
+    weights: Weights = None,
+    biases: Biases = None,
+    activations: Activations = None,
+    candidate: CandidateFile = None,
+    verbose: Verbose = False,
+) -> None:
+    """Bytes per layer and in total, for the same formats in every layer or from a file; trains nothing, needs no data.
+
+    Examples:
+
+        wordlength memory examples/klein.yaml --weights po2:4,-1 --biases fixed:16,2 --activations fixed:16,2
+
+        wordlength memory examples/klein.yaml --candidate best/config.json
+    """
+    spec = read_spec(study_file)
+    _require_formats(weights, biases, activations, candidate)
+    from wordlength.search.session import model_slots
+    from wordlength.search.tables import memory_table
+
+    slots = model_slots(spec, verbose)
+    console.print(memory_table(slots, _chosen(slots, weights, biases, activations, candidate)))
+
+
+def _require_formats(weights: str | None, biases: str | None, activations: str | None, candidate: Path | None) -> None:
+    """Formats come from the options or from a file, and those of the options can be read."""
+    texts = [text for text in (weights, biases, activations) if text is not None]
+    if candidate is not None and texts:
+        raise SpecError(f"formats must come from options or from a file, but got both ({candidate} and {texts[0]})")
+    if candidate is None and weights is None:
+        raise SpecError(
+            "formats must be given, but got neither --weights (with --biases, --activations) nor --candidate"
+        )
+    check_formats(*texts)
+
+
+def _chosen(
+    slots: tuple[SlotInfo, ...],
+    weights: str | None,
+    biases: str | None,
+    activations: str | None,
+    candidate: Path | None,
+) -> Candidate:
+    """The candidate asked for. Raises SpecError or FormatError, naming the slot, for one that does not fit."""
+    if candidate is not None:
+        return read_candidate(candidate, slots)
+    assert weights is not None
+    found = uniform_candidate(slots, weights, biases or DEFAULT_FORMAT, activations or DEFAULT_FORMAT)
+    for info in slots:
+        info.formats(found[info.slot])
+    return found
+
+
+def _require_writable(report: Path | None) -> None:
+    if report is None:
+        return
+    if not report.parent.is_dir():
+        raise SpecError(f"the report's folder must exist, but {report.parent} does not (--report)")
+    if report.is_dir():
+        raise SpecError(f"the report must be a file, but {report} is a folder (--report)")
+    if not os.access(report.parent, os.W_OK):
+        raise SpecError(f"the report's folder must be writable, but {report.parent} is not (--report)")
+
+
+def _print_analysis(trial: TrialReport, baseline: Baseline, precision_limit: float) -> None:
+    from wordlength.search.tables import accumulator_table, analysis_table, findings_text, memory_table, trial_verdict
+
+    # In a file every sentence keeps its line.
+    say = partial(console.print, highlight=False, markup=False, soft_wrap=not console.is_terminal)
+    console.print(analysis_table(trial))
+    say(findings_text(trial, precision_limit))
+    if trial.accumulators:
+        console.print(accumulator_table(trial))
+    console.print(memory_table(baseline.slots, trial.candidate))
+    say(trial_verdict(trial, baseline))
+
+
+def _write_report(path: Path, trial: TrialReport, baseline: Baseline, spec: StudySpec) -> None:
+    from wordlength.atomic import write_atomically
+    from wordlength.search.analysis_html import analysis_html
+    from wordlength.search.export.report import with_error
+
+    improvement = with_error(baseline.stoi_improvement, baseline.stoi_standard_error)
+    facts = {
+        "study": spec.name,
+        "float32 baseline": f"STOI improvement {improvement}, {baseline.memory_bytes:,} bytes",
+        "analysed windows": f"{spec.analysis.windows:,}",
+        "precision limit": f"{100 * spec.analysis.precision_limit:g} %",
+    }
+    page = analysis_html(f"{spec.name}: fixed-point analysis", trial, spec.analysis.precision_limit, facts)
+    write_atomically(path, page.encode())
+    console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)

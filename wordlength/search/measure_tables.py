@@ -1,0 +1,253 @@
+"""Proposals, sensitivities and the fidelity of subsets as tables and sentences for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from wordlength.objectives.proposals import Proposal
+from wordlength.space import Fixed, Format, PowerOfTwo, Role
+
+if TYPE_CHECKING:
+    from wordlength.objectives.fidelity import RankFidelity
+    from wordlength.objectives.reach import SlotReach
+    from wordlength.objectives.sensitivity import Effect
+    from wordlength.search.measures import FractionRow, Sensitivities, SlotProposals
+
+NAMES = {"fixed": "fixed point", "po2": "power of two", "vbs": "virtual bit shift"}
+CLEAR_MISS = 0.1
+"""Integer bits by which the largest value must lie higher on all windows to be worth a word."""
+
+
+def position(fmt: Format) -> int | tuple[int, ...]:
+    """Integer bits, or the largest exponent."""
+    match fmt:
+        case Fixed():
+            return fmt.integer_bits
+        case PowerOfTwo():
+            return fmt.max_exponent
+    raise ValueError(f"a format must have a position, but {fmt} has none")
+
+
+def proposal_tables(rows: Sequence[SlotProposals], kind: str, overflow_share: float) -> Iterator[Table]:
+    """One table per role: the position of least error per width, in brackets that of least overflow if another."""
+    what = "largest exponent" if kind == "po2" else "integer bits"
+
+    def cell(row: Proposal) -> str:
+        error, overflow = position(row.least_error), position(row.least_overflow)
+        return str(error) if error == overflow else f"{error} ({overflow})"
+
+    caption = (
+        f"of least error; in brackets, if another, the least that leaves at most {100 * overflow_share:g} % outside"
+    )
+    yield from _per_role(rows, f"as {NAMES[kind]}: {what}", caption, cell)
+
+
+def sqnr_tables(rows: Sequence[SlotProposals], kind: str) -> Iterator[Table]:
+    """One table per role: signal-to-quantization-noise ratio at the position of least error."""
+    title = f"as {NAMES[kind]}: SQNR in dB"
+    yield from _per_role(
+        rows,
+        title,
+        "signal-to-quantization-noise ratio at the position of least error",
+        lambda row: f"{row.sqnr_db:.1f}",
+    )
+
+
+def _per_role(
+    rows: Sequence[SlotProposals], title: str, caption: str, cell: Callable[[Proposal], str]
+) -> Iterator[Table]:
+    for role in Role:
+        members = [row for row in rows if row.slot.role is role]
+        if not members:
+            continue
+        table = Table(title=f"{role} {title}", caption=caption)
+        table.add_column("layer", no_wrap=True)
+        for name in ("largest", "bits\nfor all", *(f"{proposal.bits}\nbit" for proposal in members[0].proposals)):
+            table.add_column(name, justify="right", no_wrap=True)
+        for row in members:
+            cells = [cell(proposal) for proposal in row.proposals]
+            table.add_row(row.slot.layer, f"{row.largest:.4g}", str(row.integer_bits), *cells)
+        yield table
+
+
+def sensitivity_table(found: Sensitivities, kind: str, float_improvement: float) -> Table:
+    """Slots by the loss that they cause alone, the largest first."""
+    table = Table(
+        title=f"{sensitivity_title(found, kind)}, float32 {float_improvement:+.4f}; nothing trained",
+        caption="≈ 0: within two paired standard errors, not told apart from 0",
+    )
+    table.add_column("tensor", no_wrap=True)
+    table.add_column("format", no_wrap=True)
+    for name in ("only this quantized,\nagainst float32", "all but this,\nagainst all quantized"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in sorted(found.slots, key=lambda row: row.only.difference):
+        table.add_row(str(row.slot), row.format.brief, _effect(row.only), _effect(row.all_but))
+    return table
+
+
+def sensitivity_title(found: Sensitivities, kind: str) -> str:
+    """`4-bit power of two: all quantized +0.0123`."""
+    return f"{found.bits}-bit {NAMES[kind]}: all quantized {found.all_quantized:+.4f}"
+
+
+def _effect(effect: Effect) -> str:
+    return f"{effect.difference:+.5f} ± {effect.standard_error:.5f} {'   ' if effect.clear else '≈ 0'}"
+
+
+def rank_table(rows: Sequence[FractionRow]) -> Table:
+    """Size, rank correlations, differences and time of every fraction; last all windows, which they refer to."""
+    table = Table(
+        title="STOI improvement after training on a subset, against training on all windows",
+        caption=f"{_OWN}; swapped: of the pairs that all windows tell apart in both trainings",
+    )
+    table.add_column("fraction", no_wrap=True)
+    heads = (
+        "mix-\ntures",
+        "windows",
+        "Spear-\nman",
+        "Kendall",
+        "mean\n|diff.|",
+        "paired\nerror",
+        "swapped",
+        "s per\ntrial",
+    )
+    for name in heads:
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        ranks = row.ranks
+        figures = (
+            f"{ranks.spearman:.3f}",
+            f"{ranks.kendall:.3f}",
+            f"{ranks.mean_difference:.4f}",
+            f"{ranks.paired_error:.4f}",
+            f"{ranks.swapped_pairs} of {ranks.clear_pairs}",
+        )
+        shown = figures if row is not rows[-1] else [""] * len(figures)
+        table.add_row(_head(row), str(row.mixtures), f"{row.windows:,}", *shown, f"{row.outcomes.seconds:.1f}")
+    return table
+
+
+def outcome_table(rows: Sequence[FractionRow]) -> Table:
+    """STOI improvement of every candidate after training on each fraction."""
+    caption = f"weights, activations; biases fixed with 16 bits. {_OWN}"
+    table = Table(title="STOI improvement after training on", caption=caption)
+    table.add_column("candidate", no_wrap=True)
+    for row in rows:
+        table.add_column(_head(row), justify="right", no_wrap=True)
+    for label in rows[-1].outcomes.reports:
+        reports = [row.outcomes.reports.get(label) for row in rows]
+        cells = ["diverged" if report is None else f"{report.stoi_improvement:+.4f}" for report in reports]
+        table.add_row(label, *cells)
+    return table
+
+
+def reach_tables(rows: Sequence[FractionRow]) -> Iterator[Table]:
+    """The float model's activations: largest magnitude with the integer bits it needs, then overflow per format."""
+    title = "largest |activation| of the float model (integer bits for all)"
+    yield _reach_table(title, rows, lambda reach: f"{reach.largest:.4g} ({reach.integer_bits})")
+    for label in rows[-1].reach[0].overflow:
+        yield _reach_table(f"overflow of the float model's activations: {label}", rows, partial(_overflow, label=label))
+
+
+def _overflow(reach: SlotReach, label: str) -> str:
+    return f"{reach.overflow[label]:.3%}"
+
+
+def _reach_table(title: str, rows: Sequence[FractionRow], cell: Callable[[SlotReach], str]) -> Table:
+    table = Table(title=title, caption=_OWN)
+    table.add_column("layer", no_wrap=True)
+    for row in rows:
+        table.add_column(_head(row), justify="right", no_wrap=True)
+    for number, slot in enumerate(reach.slot for reach in rows[0].reach):
+        table.add_row(slot.layer, *(cell(row.reach[number]) for row in rows))
+    return table
+
+
+_OWN = "*: this study's own"
+
+
+def _head(row: FractionRow) -> str:
+    return f"{row.name} *" if row.is_own else row.name
+
+
+def fidelity_sentence(row: FractionRow, again: FractionRow, full: FractionRow) -> str:
+    """One fraction in plain words: whether it is honest; ranks, level, ranges, overflow, time."""
+    parts = (
+        _rank_words(row.ranks, again.ranks),
+        _level_words(row.ranks, again.ranks),
+        *_reach_words(row.reach, full.reach),
+        f"a trial takes {row.outcomes.seconds:.1f} s instead of {full.outcomes.seconds:.1f} s",
+    )
+    own = " (this study's)" if row.is_own else ""
+    return f"{row.name}{own}: {_verdict(row, full)}: {'; '.join(parts)}."
+
+
+def _verdict(row: FractionRow, full: FractionRow) -> str:
+    ranges = "honest about ranges" if not _short(row.reach, full.reach) else "not honest about ranges"
+    if not row.ranks.clear_pairs:
+        return f"{ranges}, ranks cannot be told"
+    match not row.ranks.swapped_pairs, not _short(row.reach, full.reach):
+        case True, True:
+            return "honest"
+        case False, False:
+            return "not honest"
+        case True, False:
+            return "honest about ranks, not about ranges"
+    return "honest about ranges, not about ranks"
+
+
+def _short(subset: Sequence[SlotReach], full: Sequence[SlotReach]) -> list[str]:
+    """Layers whose activations need more integer bits on all windows than the subset shows."""
+    return [m.slot.layer for m, e in zip(subset, full, strict=True) if m.integer_bits < e.integer_bits]
+
+
+def _rank_words(ranks: RankFidelity, again: RankFidelity) -> str:
+    figures = f"Spearman {ranks.spearman:.2f}, all windows trained twice {again.spearman:.2f}"
+    if not ranks.clear_pairs:
+        return f"all windows tell no two candidates apart in both trainings ({figures})"
+    if ranks.swapped_pairs:
+        return f"swaps {ranks.swapped_pairs} of the {ranks.clear_pairs} pairs that all windows tell apart ({figures})"
+    return f"swaps none of the {ranks.clear_pairs} pairs that all windows tell apart ({figures})"
+
+
+def _level_words(ranks: RankFidelity, again: RankFidelity) -> str:
+    if ranks.mean_difference == 0:
+        return "gives the same improvements"
+    factor = f"{ranks.mean_difference / ranks.paired_error:.1f} paired standard errors; " if ranks.paired_error else ""
+    return (
+        f"its improvements are {ranks.mean_difference:.4f} away on average "
+        f"({factor}all windows trained twice {again.mean_difference:.4f})"
+    )
+
+
+def _reach_words(subset: Sequence[SlotReach], full: Sequence[SlotReach]) -> Iterator[str]:
+    missed = [(mine.missed_bits(every), mine, every) for mine, every in zip(subset, full, strict=True)]
+    worst, mine, every = max(missed, key=lambda item: item[0])
+    if worst < CLEAR_MISS:
+        yield "sees the largest activations of every layer"
+    else:
+        short = _short(subset, full)
+        bits = f", and would give {_listed(short)} too few" if short else ", within the same whole number"
+        yield (
+            f"misses the largest activation of {mine.slot.layer} by {worst:.1f} integer bits "
+            f"({mine.largest:.3g} of {every.largest:.3g}){bits}"
+        )
+    shares = [
+        (abs(m.overflow[label] - e.overflow[label]), label, m, e)
+        for m, e in zip(subset, full, strict=True)
+        for label in e.overflow
+    ]
+    difference, label, m, e = max(shares, key=lambda item: item[0])
+    if difference:
+        yield (
+            f"overflow is off by at most {100 * difference:.2f} percentage points "
+            f"({m.slot.layer}, {label}: {m.overflow[label]:.2%} instead of {e.overflow[label]:.2%})"
+        )
+
+
+def _listed(layers: Sequence[str]) -> str:
+    return layers[0] if len(layers) == 1 else f"{', '.join(layers[:-1])} and {layers[-1]}"
