@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from small_models import all_float, inputs_for, seeded, stack
 
 from wordlength.errors import FormatError, ModelError
 from wordlength.objectives.quantized_model import QuantizedModel, frozen, quantize
@@ -27,10 +28,6 @@ from wordlength.space import (
 from wordlength.space.slots import KERNELS
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
-
-
-def stack(shape: tuple[int, ...], *layer: keras.layers.Layer) -> keras.Model:
-    return keras.Sequential([keras.Input(shape), *layer, layers.Flatten(), layers.Dense(2, name="last")])
 
 
 def branches() -> keras.Model:
@@ -62,18 +59,6 @@ MODELS = SEQUENTIAL | {"branches": branches}
 @pytest.fixture(params=MODELS)
 def model(request: pytest.FixtureRequest) -> keras.Model:
     return seeded(MODELS[request.param])
-
-
-def seeded(build) -> keras.Model:
-    """The model with random weights, biases included, large enough to saturate some formats."""
-    model = build()
-    rng = np.random.default_rng(1)
-    model.set_weights([rng.normal(0, 0.6, weight.shape).astype(np.float32) for weight in model.get_weights()])
-    return model
-
-
-def inputs_for(model: keras.Model) -> np.ndarray:
-    return np.random.default_rng(2).normal(0, 1.5, (7, *model.input_shape[1:])).astype(np.float32)
 
 
 def taking_turns(model: keras.Model, **by_role: list[Format | str]) -> Candidate:
@@ -116,10 +101,6 @@ def shifted_first(model: keras.Model) -> Candidate:
 
 
 CANDIDATES = {"usual": mixed, "per channel": per_channel_first, "shifted": shifted_first}
-
-
-def all_float(model: keras.Model) -> Candidate:
-    return Candidate.of((info.slot, Float32()) for info in find_slots(model))
 
 
 def with_rounded_weights(model: keras.Model, candidate: Candidate) -> keras.Model:
@@ -218,65 +199,6 @@ def test_another_number_of_channels_is_refused_with_the_slot(kind: str) -> None:
     quantized = quantize(model)
     with pytest.raises(FormatError, match=rf"as many as output channels, [\d+]+, but got 7 \({slot}\)"):
         quantized.assign(dict(all_float(model)) | {slot: Fixed(8, (1,) * 7)})
-
-
-FIRING = {
-    "relu": lambda: stack((5,), layers.Dense(4, "relu", name="first")),
-    "sigmoid": lambda: stack((5,), layers.Dense(4, "sigmoid", name="first")),
-    "linear": lambda: stack((5,), layers.Dense(4, name="first")),
-    "relu layer": lambda: stack((5,), layers.Dense(4, name="first"), layers.ReLU(name="then")),
-    "sigmoid layer": lambda: stack((5,), layers.Dense(4, name="first"), layers.Activation("sigmoid", name="then")),
-}
-STEEPNESS = 3.0
-
-
-def firing(kind: str, learn_threshold: bool = True) -> tuple[keras.Model, QuantizedModel, np.ndarray, np.ndarray]:
-    """A model whose first output is binary and all else float; inputs and sums, neuron 0 and 1 never firing."""
-    model = seeded(FIRING[kind])
-    kernel, bias = model.get_layer("first").get_weights()
-    model.get_layer("first").set_weights([kernel, bias + np.float32([-30, -30, 0, 0.5])])
-    quantized = quantize(model)
-    slot = next(info.slot for info in quantized.slots if info.slot.role is Role.ACTIVATIONS)
-    quantized.assign(dict(all_float(model)) | {slot: Binary(STEEPNESS, learn_threshold)})
-    x = inputs_for(model)
-    kernel, bias = model.get_layer("first").get_weights()
-    sums = x @ kernel + bias
-    assert (sums[:, :2] < 0).all()
-    assert (sums > 0).any()
-    return model, quantized, x, sums
-
-
-@pytest.mark.parametrize("kind", FIRING)
-def test_a_binary_output_says_where_the_sum_is_above_zero(kind: str) -> None:
-    model, quantized, x, sums = firing(kind)
-    tap, _, outputs = (tensor.numpy() for tensor in quantized.taps(x))
-    np.testing.assert_allclose(tap, sums, rtol=1e-5, atol=1e-5)  # the sum itself, not its activation
-    spikes = (tap > 0).astype(np.float32)
-    np.testing.assert_array_equal(outputs, model.get_layer("last")(spikes))
-    np.testing.assert_array_equal(quantized.model(x), outputs)
-
-
-@pytest.mark.parametrize("learn_threshold", [True, False], ids=["learned", "fixed"])
-@pytest.mark.parametrize("kind", FIRING)
-def test_the_surrogate_gradient_reaches_neurons_that_do_not_fire(kind: str, learn_threshold: bool) -> None:
-    model, quantized, x, sums = firing(kind, learn_threshold)
-    with tf.GradientTape() as tape:
-        total = tf.reduce_sum(quantized.model(x))
-    first = quantized.model.get_layer("first")
-    by_kernel, by_bias = tape.gradient(total, [first.kernel.value, first.bias.value])
-    last, _ = model.get_layer("last").get_weights()
-    by_sum = last.sum(1) / (1 + STEEPNESS * np.abs(sums)) ** 2
-    np.testing.assert_allclose(by_kernel, x.T @ by_sum, rtol=1e-4, atol=1e-6)
-    assert (by_kernel.numpy()[:, :2] != 0).all()
-    np.testing.assert_allclose(by_bias, by_sum.sum(0) if learn_threshold else np.zeros(4), rtol=1e-4, atol=1e-6)
-
-
-def test_a_threshold_learns_again_once_the_output_is_a_number() -> None:
-    model, quantized, x, _ = firing("linear", learn_threshold=False)
-    quantized.assign(all_float(model))
-    with tf.GradientTape() as tape:
-        total = tf.reduce_sum(quantized.model(x))
-    assert (tape.gradient(total, quantized.model.get_layer("first").bias.value).numpy() != 0).all()
 
 
 def test_only_kinds_beyond_the_usual_make_graphs_trace_again() -> None:

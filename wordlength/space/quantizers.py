@@ -18,10 +18,8 @@ import tensorflow as tf
 from qkeras.base_quantizer import BaseQuantizer
 
 from wordlength.errors import FormatError
+from wordlength.space import graph
 from wordlength.space.formats import (
-    HIGHEST_VBS_POSITION,
-    LOWEST_VBS_POSITION,
-    SQRT2_FRACTION,
     Binary,
     Fixed,
     Float32,
@@ -32,16 +30,6 @@ from wordlength.space.formats import (
     VirtualBitShift,
     parse_format,
 )
-
-_BIAS = 127
-_FRACTION_BITS = 23
-_MAGNITUDE_MASK = 0x7FFFFFFF
-_SMALLEST_NORMAL = 1 << _FRACTION_BITS
-_SMALLEST_NORMAL_VALUE = np.float32(2.0**-126)
-_INFINITY = 0x7F800000
-_NO_ZERO = -1
-_WHOLE_TENSOR = 2**30
-_BY_CHANNEL = 0
 
 
 class Kind(IntEnum):
@@ -113,9 +101,9 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
                 tf.Variable([1.0], trainable=False, shape=[None]) for _ in range(4)
             )
             self._codes = tf.Variable([0.0, 0.0], trainable=False)
-            self._exponents = tf.Variable([0, 0, _NO_ZERO], trainable=False, dtype=tf.int32)
+            self._exponents = tf.Variable([0, 0, graph.NO_ZERO], trainable=False, dtype=tf.int32)
             self._modes = tf.Variable([0, 0], trainable=False, dtype=tf.int32)
-            self._group = tf.Variable(_WHOLE_TENSOR, trainable=False, dtype=tf.int32)
+            self._group = tf.Variable(graph.WHOLE_TENSOR, trainable=False, dtype=tf.int32)
             self._smallest = tf.Variable(0.0, trainable=False)
             self._steepness = tf.Variable(1.0, trainable=False)
             # Where an activation's gradient passes.
@@ -155,9 +143,7 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
                 steps = np.ldexp(1.0, fmt.step_exponents)
                 lowest, highest = fmt.lowest_code * steps, fmt.highest_code_float32 * steps
             case PowerOfTwo():
-                # Magnitudes up to half the smallest become zero: the biased exponent one below, no fraction.
-                zero_below = (fmt.min_exponent - 1 + _BIAS) << _FRACTION_BITS if fmt.zero else _NO_ZERO
-                self._exponents.assign([fmt.min_exponent + _BIAS, fmt.max_exponent + _BIAS, zero_below])
+                self._exponents.assign(graph.po2_exponents(fmt))
             case VirtualBitShift():
                 self._assign_shifted(fmt)
             case Binary():
@@ -182,8 +168,8 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
 
     def _assign_shifted(self, fmt: VirtualBitShift) -> None:
         self._codes.assign([-float(2 ** (fmt.bits - 1)), fmt.highest_code_float32])
-        self._exponents.assign([fmt.bits, 0, _NO_ZERO])
-        groups = {"tensor": _WHOLE_TENSOR, "channel": _BY_CHANNEL}
+        self._exponents.assign([fmt.bits, 0, graph.NO_ZERO])
+        groups = {"tensor": graph.WHOLE_TENSOR, "channel": graph.BY_CHANNEL}
         self._group.assign(groups[fmt.group] if isinstance(fmt.group, str) else fmt.group)
 
     def is_kind(self, kind: Kind) -> tf.Tensor | bool:
@@ -198,7 +184,7 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
     @property
     def has_zero(self) -> tf.Tensor:
         """Whether zero is representable, as a scalar that follows `assign`."""
-        return tf.logical_not(self.is_kind(Kind.PO2)) | (self._exponents[2] != _NO_ZERO)
+        return tf.logical_not(self.is_kind(Kind.PO2)) | (self._exponents[2] != graph.NO_ZERO)
 
     def limits(self, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Lowest and highest value that each element of x could become; shapes broadcast to x's."""
@@ -222,7 +208,7 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
             Kind.PO2: self._round_po2,
             Kind.FIXED_MODES: self._round_fixed_modes,
             Kind.VBS: self._round_shifted,
-            Kind.BINARY: self._fire,
+            Kind.BINARY: graph.fire,
         }
         # switch_case runs one branch only: computing all and selecting made an epoch 2.1 times slower.
         branches = [partial(roundings[kind], values) for kind in self.kinds]
@@ -263,74 +249,21 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
         return tf.reshape(x, [*shape[: -self.channel_axes], int(np.prod(shape[-self.channel_axes :]))])
 
     def _round_fixed(self, x: tf.Tensor) -> tf.Tensor:
-        lowest, highest = tf.unstack(self._codes)
-        return tf.clip_by_value(tf.round(x * self._inverse_steps), lowest, highest) * self._steps
+        return graph.round_fixed(x * self._inverse_steps, self._steps, self._codes)
 
     def _round_fixed_modes(self, x: tf.Tensor) -> tf.Tensor:
-        # All modes are computed and one selected: nested branches took longer to trace than this takes to run.
-        flushed = tf.where(tf.abs(x) < _SMALLEST_NORMAL_VALUE, tf.zeros_like(x), x)
-        scaled = tf.cast(flushed, tf.float64) / tf.cast(self._steps, tf.float64)
-        lowest, highest = tf.unstack(tf.cast(self._codes, tf.float64))
-        down = tf.floor(scaled)
-        half_up = down + tf.cast(scaled - down >= 0.5, tf.float64)
-        rounding, overflow = tf.unstack(self._modes)
-        codes = tf.where(rounding == 0, tf.round(scaled), tf.where(rounding == 1, half_up, down))
-        # Every float this large is a multiple of the range, and so is infinity in the limit.
-        finite = tf.where(tf.math.is_inf(codes), tf.zeros_like(codes), codes)
-        # The remainder first: it is exact, while adding to a code of 2^53 and more is not.
-        count = highest - lowest + 1
-        wrapped = tf.math.floormod(finite, count)
-        wrapped = tf.where(wrapped > highest, wrapped - count, wrapped)
-        codes = tf.where(overflow == 0, tf.clip_by_value(codes, lowest, highest), wrapped)
-        return tf.cast(codes * tf.cast(self._steps, tf.float64), tf.float32)
+        return graph.round_fixed_modes(x, self._steps, self._codes, self._modes)
 
     def _round_po2(self, x: tf.Tensor) -> tf.Tensor:
-        # On bit patterns, because log2 in float32 errs next to √2; see PowerOfTwo.round.
-        pattern = tf.bitcast(x, tf.int32)
-        magnitude = tf.bitwise.bitwise_and(pattern, _MAGNITUDE_MASK)
-        carried = tf.cast(magnitude, tf.uint32) + (_SMALLEST_NORMAL - 1 - SQRT2_FRACTION)
-        exponent = tf.cast(tf.bitwise.right_shift(carried, tf.constant(_FRACTION_BITS, tf.uint32)), tf.int32)
-        power = tf.bitwise.left_shift(
-            tf.clip_by_value(exponent, self._exponents[0], self._exponents[1]), _FRACTION_BITS
-        )
-        # The sign bit goes through except for −0 and denormals, which count as zero and so as positive.
-        sign = tf.where(magnitude >= _SMALLEST_NORMAL, tf.bitwise.bitwise_and(pattern, tf.int32.min), 0)
-        # Denormals count as zero: below half the smallest power whatever the threshold.
-        zero_below = self._exponents[2]
-        zeroed = (magnitude <= zero_below) | ((magnitude < _SMALLEST_NORMAL) & (zero_below >= 0))
-        rounded = tf.where(zeroed, 0, tf.bitwise.bitwise_or(power, sign))
-        # NaN must stay one: as a finite weight it would hide that training has diverged.
-        return tf.where(magnitude > _INFINITY, x, tf.bitcast(rounded, tf.float32))
+        return graph.round_po2(x, self._exponents)
 
     def _round_shifted(self, x: tf.Tensor) -> tf.Tensor:
         step = self._shifted_steps(x)
-        lowest, highest = tf.unstack(self._codes)
-        return tf.clip_by_value(tf.round(x / step), lowest, highest) * step
+        # Divided: TensorFlow's reciprocal of a power of two may be an ulp off.
+        return graph.round_fixed(x / step, step, self._codes)
 
     def _shifted_steps(self, x: tf.Tensor) -> tf.Tensor:
-        """The step of every element's group, in x's shape; see VirtualBitShift.positions."""
-        assert x.shape.rank is not None, "groups of a tensor of unknown rank"
-        pattern = tf.bitcast(x, tf.int32)
-        magnitude = tf.bitwise.bitwise_and(pattern, _MAGNITUDE_MASK)
-        normal = magnitude >= _SMALLEST_NORMAL
-        magnitude = tf.where(normal, magnitude - tf.cast(x < 0, tf.int32), 0)
-        flat = tf.reshape(magnitude, [-1])
-        size, channels = tf.size(flat), tf.maximum(tf.shape(x)[-1], 1) if x.shape.rank else 1
-
-        by_channel = tf.reshape(flat, [-1, channels])
-        by_channel = tf.zeros_like(by_channel) + tf.reduce_max(by_channel, 0, keepdims=True)
-        length = tf.clip_by_value(self._group, 1, tf.maximum(size, 1))
-        blocks = tf.reshape(tf.pad(flat, [[0, -size % length]]), [-1, length])
-        blocks = tf.zeros_like(blocks) + tf.reduce_max(blocks, 1, keepdims=True)
-        largest = tf.where(self._group == _BY_CHANNEL, tf.reshape(by_channel, [-1]), tf.reshape(blocks, [-1])[:size])
-        field = tf.bitwise.right_shift(largest, _FRACTION_BITS)
-        position = tf.clip_by_value(field - (_BIAS - 1), LOWEST_VBS_POSITION, HIGHEST_VBS_POSITION)
-        step = tf.bitwise.left_shift(position - (self._exponents[0] - 1) + _BIAS, _FRACTION_BITS)
-        return tf.reshape(tf.bitcast(step, tf.float32), tf.shape(x))
-
-    def _fire(self, x: tf.Tensor) -> tf.Tensor:
-        # NaN stays one, as in the other formats.
-        return tf.where(tf.math.is_nan(x), x, tf.cast(x >= _SMALLEST_NORMAL_VALUE, tf.float32))
+        return graph.shifted_steps(x, self._exponents[0], self._group)
 
     # QKeras asks a quantizer for these three when it builds a layer.
     @property
