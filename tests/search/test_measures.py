@@ -77,6 +77,23 @@ def test_propose_prints_every_slot_and_width(run, tmp_path: Path) -> None:
             assert 0 <= proposal["overflow"] <= 1
 
 
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_proposals_are_whole_at_any_width(columns: int) -> None:
+    from wordlength.objectives.proposals import Proposal
+    from wordlength.search.measure_tables import proposal_tables
+    from wordlength.search.measures import SlotProposals
+
+    slot = Slot("convolution_1", Role.WEIGHTS)
+    each = [Proposal(slot, bits, Fixed(bits, -bits), Fixed(bits, -1), 0.0, 1.0) for bits in range(2, 12)]
+    file = io.StringIO()
+    tables = proposal_tables([SlotProposals(slot, 0.12345, -3, tuple(each))], "fixed", 0.001, columns)
+    Console(file=file, width=columns).print(*tables, sep="\n")
+    if columns > 40:
+        assert "…" not in file.getvalue()
+        assert all(file.getvalue().count(f" {-bits} (-1) ") == 1 for bits in range(2, 12))
+    assert file.getvalue().count("weights as fixed point") == {40: 10, 80: 4, 200: 1}[columns]
+
+
 def test_propose_takes_a_launched_study_by_its_name(run_cli, study: Path, home: Path) -> None:
     folder = home / "studies" / "tiny"
     folder.mkdir(parents=True)

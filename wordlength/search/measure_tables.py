@@ -32,8 +32,11 @@ def position(fmt: Format) -> int | tuple[int, ...]:
     raise ValueError(f"a format must have a position, but {fmt} has none")
 
 
-def proposal_tables(rows: Sequence[SlotProposals], kind: str, overflow_share: float) -> Iterator[Table]:
-    """One table per role: the position of least error per width, in brackets that of least overflow if another."""
+def proposal_tables(rows: Sequence[SlotProposals], kind: str, overflow_share: float, width: int) -> Iterator[Table]:
+    """Per role the position of least error per width, in brackets that of least overflow if another.
+
+    As many widths to a table as fit into `width` characters.
+    """
     what = "largest exponent" if kind == "po2" else "integer bits"
 
     def cell(row: Proposal) -> str:
@@ -43,35 +46,36 @@ def proposal_tables(rows: Sequence[SlotProposals], kind: str, overflow_share: fl
     caption = (
         f"of least error; in brackets, if another, the least that leaves at most {100 * overflow_share:g} % outside"
     )
-    yield from _per_role(rows, f"as {NAMES[kind]}: {what}", caption, cell)
+    yield from _per_role(rows, f"as {NAMES[kind]}: {what}", caption, cell, width)
 
 
-def sqnr_tables(rows: Sequence[SlotProposals], kind: str) -> Iterator[Table]:
-    """One table per role: signal-to-quantization-noise ratio at the position of least error."""
-    title = f"as {NAMES[kind]}: SQNR in dB"
-    yield from _per_role(
-        rows,
-        title,
-        "signal-to-quantization-noise ratio at the position of least error",
-        lambda row: f"{row.sqnr_db:.1f}",
-    )
+def sqnr_tables(rows: Sequence[SlotProposals], kind: str, width: int) -> Iterator[Table]:
+    """The same with the signal-to-quantization-noise ratio at the position of least error."""
+    caption = "signal-to-quantization-noise ratio at the position of least error"
+    yield from _per_role(rows, f"as {NAMES[kind]}: SQNR in dB", caption, lambda row: f"{row.sqnr_db:.1f}", width)
 
 
 def _per_role(
-    rows: Sequence[SlotProposals], title: str, caption: str, cell: Callable[[Proposal], str]
+    rows: Sequence[SlotProposals], title: str, caption: str, cell: Callable[[Proposal], str], width: int
 ) -> Iterator[Table]:
     for role in Role:
         members = [row for row in rows if row.slot.role is role]
+        cells = [[cell(proposal) for proposal in row.proposals] for row in members]
         if not members:
             continue
-        table = Table(title=f"{role} {title}", caption=caption)
-        table.add_column("layer", no_wrap=True)
-        for name in ("largest", "bits\nfor all", *(f"{proposal.bits}\nbit" for proposal in members[0].proposals)):
-            table.add_column(name, justify="right", no_wrap=True)
-        for row in members:
-            cells = [cell(proposal) for proposal in row.proposals]
-            table.add_row(row.slot.layer, f"{row.largest:.4g}", str(row.integer_bits), *cells)
-        yield table
+        # Every column has three characters of frame; the first three tell layer, largest value and bits for all.
+        beside = max(len(row.slot.layer) for row in members) + 3 + (9 + 3) + (7 + 3) + 1
+        fit = max(1, (width - beside) // (max(len(text) for line in cells for text in line) + 3))
+        for first in range(0, len(cells[0]), fit):
+            table = Table(title=f"{role} {title}", caption=caption)
+            table.add_column("layer", no_wrap=True)
+            widths = [f"{proposal.bits}\nbit" for proposal in members[0].proposals]
+            for name in ("largest", "bits\nfor all", *widths[first : first + fit]):
+                table.add_column(name, justify="right", no_wrap=True)
+            for row, line in zip(members, cells, strict=True):
+                held = (row.slot.layer, f"{row.largest:.4g}", str(row.integer_bits))
+                table.add_row(*held, *line[first : first + fit])
+            yield table
 
 
 def sensitivity_table(found: Sensitivities, kind: str, float_improvement: float) -> Table:

@@ -97,7 +97,8 @@ def propose(
     rows = slot_proposals(baseline, kind, widths, roles, overflow)
     figures = {"kind": kind, "overflow_share": overflow, "slots": rows}
     if to is None:
-        console.print(*proposal_tables(rows, kind, overflow), *(sqnr_tables(rows, kind) if sqnr else ()), sep="\n")
+        ratios = sqnr_tables(rows, kind, console.width) if sqnr else ()
+        console.print(*proposal_tables(rows, kind, overflow, console.width), *ratios, sep="\n")
     else:
         candidate = proposed_candidate(baseline, wishes, chosen, overflow)
         figures["candidate"] = candidate.to_dict()
