@@ -228,3 +228,24 @@ def test_widths_count_the_sign() -> None:
     assert (row.integer_bits_worst, row.integer_bits_used) == (3, 2)  # −4 itself fits two integer bits.
     assert (row.bits_worst, row.bits_used) == (8, 7)
     assert Accumulator("a", "kernel", 1, 1, 0, 0, 0, 0, None, False).bits_worst is None
+
+
+def test_padded_windows_that_overlap_have_no_finite_fraction() -> None:
+    """At the edges they divide by 3 and 2; and without a bias the last bit is the product's."""
+    inputs = keras.Input((16, 6))
+    x = layers.Conv1D(2, 3, activation="relu", name="one")(inputs)
+    overlapping = layers.AveragePooling1D(4, strides=1, padding="same")(x)
+    tiling = layers.AveragePooling1D(2, padding="same")(x)
+    outputs = [
+        layers.Dense(2, use_bias=False, name=name)(layers.Flatten()(pooled))
+        for name, pooled in (("overlapping", overlapping), ("tiling", tiling))
+    ]
+    model = quantize(keras.Model(inputs, layers.Concatenate()(outputs)))
+    windows = Windows(keras.ops.convert_to_tensor(FEATURES), keras.ops.zeros((40, 4)), CURRENT)
+    analyser = Analyser(model, windows, CURRENT, AnalysisSettings(9))
+    candidate = Candidate.uniform([info.slot for info in model.slots], Fixed(4, 8), Fixed(9, 2), Fixed(8, 7))
+    model.assign(candidate)
+    rows = {row.layer: row for row in analyser.analyse(candidate, 2, 1).accumulators}
+    assert rows["overlapping"].fraction_bits is None
+    silent = rows["tiling"].lowest_worst == rows["tiling"].highest_worst == 0
+    assert rows["tiling"].fraction_bits == 0 + 1 + (0 if silent else -5)  # Steps 2^5 and 2^0, halves from averaging.

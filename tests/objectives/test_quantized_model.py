@@ -332,3 +332,18 @@ def test_causal_padding_is_refused_by_name() -> None:
     model = stack((9, 2), layers.Conv1D(3, 3, padding="causal", activation="relu", name="late"))
     with pytest.raises(ModelError, match="'late'"):
         quantize(model)
+
+
+def test_a_kind_that_traced_graphs_lack_is_refused_until_it_is_admitted() -> None:
+    """Else they would go on with another format."""
+    model = seeded(SEQUENTIAL["Dense"])
+    quantized, x = quantize(model), inputs_for(model)
+    quantized.assign(shifted_first(model))  # Nothing is traced yet.
+    quantized = quantize(model)
+    traced = tf.function(lambda values, version: quantized.model(values))
+    traced(x, quantized.version)
+    with pytest.raises(FormatError, match=r"a traced quantizer keeps its kinds .* but got vbs"):
+        quantized.assign(shifted_first(model))
+    quantized.admit(shifted_first(model).items())
+    quantized.assign(shifted_first(model))
+    np.testing.assert_array_equal(traced(x, quantized.version), quantized.model(x))

@@ -63,6 +63,8 @@ def test_formats_come_from_options_or_from_a_file(run_cli, write_study, candidat
     [
         ("{'a': 1}", "a candidate file must be JSON, but Expecting property name"),
         ("", "a candidate file must be JSON, but Expecting value"),
+        ('{"conv_1.weights": "po2<4,-1>", "conv_1.weights": "po2<4,0>"}', "'conv_1.weights' is there twice"),
+        ("[" * 100_000, "a candidate file must be a flat map, but it is nested too deep"),
         ("[1]", 'a candidate file must map slots to formats, as {"conv_1.weights": "fixed<8,0>", …}'),
         ({"candidate": 3}, "a candidate file must map slots to formats"),
         ({"conv_1.weights": 8}, "a candidate file must map slots to formats"),
@@ -89,7 +91,8 @@ def test_candidate_files_that_do_not_fit_are_one_line(run_cli, write_study, cand
 
 def test_a_missing_candidate_file_is_named(run_cli, write_study, tmp_path: Path) -> None:
     line = refused(run_cli, "memory", write_study(), "--candidate", tmp_path / "none.json")
-    assert "none.json: No such file or directory" in line
+    assert "a candidate file must be a file, but" in line
+    assert "none.json is not (--candidate)" in line
 
 
 @pytest.mark.parametrize(
@@ -99,7 +102,7 @@ def test_a_missing_candidate_file_is_named(run_cli, write_study, tmp_path: Path)
         (["--weights", "binary"], "weights cannot be binary"),
         (["--weights", "fixed:8,0", "--activations", "vbs:4"], "activations cannot be vbs<4>"),
         (["--weights", "fixed:8,0", "--report", "{tmp}/nowhere/a.html"], "nowhere does not (--report)"),
-        (["--weights", "fixed:8,0", "--report", "{tmp}"], "is a folder (--report)"),
+        (["--weights", "fixed:8,0", "--report", "{tmp}"], "is (--report)"),
         (["--weights", "fixed:8,0", "--candidate", "{tmp}/a.json"], "but got both"),
     ],
 )

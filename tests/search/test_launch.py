@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from wordlength import Home, SpecError, StudyView, TrialReport, launch, load_spec, load_study
+from wordlength import Home, SpecError, StudyView, TrialReport, WordlengthError, launch, load_spec, load_study
 from wordlength.objectives.baseline import Baseline, BaselineProgress, load_baseline, save_baseline
 from wordlength.search.home import StudyFolder
 from wordlength.search.loop import MOST_REPEATS_IN_A_ROW, load_weights
@@ -268,3 +268,11 @@ def test_a_tracking_server_that_does_not_answer_is_refused_at_once(write_study, 
     with pytest.raises(SpecError, match=r"tracking server must answer, but it does not: .* \(storage\.tracking\)"):
         launch(load_spec(path), Home(tmp_path / "home"))
     assert not (tmp_path / "home" / "studies").exists()
+
+
+def test_a_uniform_format_for_other_channels_is_refused_before_anything_is_trained(write_study, tmp_path: Path) -> None:
+    path = write_study(("search: {trials: 6,", "search: {uniform: [{weights: 'fixed<8,1/2>'}], trials: 6,"))
+    listener = Listener()
+    with pytest.raises(WordlengthError, match=r"as many as output channels, .* but got 2 .*\(search\.uniform\)"):
+        launch(load_spec(path), Home(tmp_path / "home"), observer=listener)
+    assert not listener.baselines

@@ -324,6 +324,8 @@ def fraction_row(
         (5.0, {}, ["0.1: honest: ", "misses the largest activation of a by 0.5 integer bits (5 of 7), within"]),
         (3.5, {}, ["honest about ranks, not about ranges", "by 1.0 integer bits", "give a too few"]),
         (7.0, {"swapped": 2}, ["honest about ranges, not about ranks", "swaps 2 of the 5 pairs"]),
+        (7.0, {"spearman": 0.9}, ["0.1: honest: swaps none"]),
+        (7.0, {"spearman": 0.8}, ["0.1: honest about ranges, not about ranks: swaps none of the 5", "Spearman 0.80"]),
         (7.0, {"clear": 0}, ["0.1: honest about ranges, ranks cannot be told", "tell no two candidates apart"]),
         (3.5, {"clear": 0}, ["0.1: not honest about ranges, ranks cannot be told"]),
         (1.0, {"swapped": 1}, ["0.1: not honest: "]),

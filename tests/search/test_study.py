@@ -1,5 +1,6 @@
 """The study in Optuna's storage: ask, tell, queue, recover."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,14 @@ def test_interrupted_trials_are_queued_again_and_count_as_nothing(store: StudySt
 def test_a_study_keeps_its_settings_and_data(store: StudyStore) -> None:
     spec = spec_of()
     check_unchanged(store, spec, "abc")  # Nothing is known yet.
+    old = json.loads(json.dumps(spec.fingerprint()))
+    for kinds in (old["space"]["weights"], old["space"]["activations"]):
+        for name in ("vbs", "binary"):
+            del kinds[name]
+        for name in ("rounding", "overflow", "per_channel"):
+            del kinds["fixed"][name]
+    store.remember({"fingerprint": old, "data_digest": "abc"})
+    check_unchanged(store, spec, "abc")  # Begun before these keys were known: they have their defaults.
     store.remember({"fingerprint": spec.fingerprint(), "data_digest": "abc"})
     check_unchanged(store, spec, "abc")
     changed = parse_spec(MINIMAL + "\ntraining: {baseline_epochs: 3}", Path("s.yaml"))

@@ -130,6 +130,8 @@ FIXED_FORM = r"a format must be written fixed<bits,integer_bits>, but got '{}'; 
         ("fixed<8,2", r"format must be one of .*, but got 'fixed<8,2'"),
         ("fixed<8,2>>", r"format must be one of .*, but got 'fixed<8,2>>'"),
         ("Fixed<8,2>", r"format must be one of .*, but got 'Fixed<8,2>'; did you mean fixed<bits,integer_bits>\?"),
+        ("fixed<８,2>", r"a format must be written fixed<bits,integer_bits>, but got 'fixed<８,2>'"),
+        ("fixed<" + "8" * 1000, r"format must be one of .*, but got 'fixed<8{50}\.\.\."),
         ("binray", r"format must be one of .*, but got 'binray'; did you mean binary\?"),
     ],
 )

@@ -90,7 +90,7 @@ class AccumulatorAnalyser:
         self, rounded: Mapping[Slot, Sequence[tf.Tensor]], ranges: tf.Tensor, probed: Sequence[tf.Tensor]
     ) -> tf.Tensor:
         """(accumulators, 6) float64, in the order of `rows`: worst lowest and highest, used lowest and highest,
-        exponents of the last bit of weights and bias (0 without one).
+        exponents of the last bit of weights and bias (_NO_BIT without one).
 
         `rounded`: the quantized tensors of every slot; `probed`: the values of `probes`.
         """
@@ -141,8 +141,9 @@ class AccumulatorAnalyser:
         rows = []
         for place, kernel in enumerate(kernels):
             ends = _interval(tf.cast(kernel, tf.float64), ends, item.depthwise[place])
-            weight_bit += _last_bit(kernel)
-            sums, bias_bit = outputs, tf.constant(0)
+            last_bit = _last_bit(kernel)
+            weight_bit += tf.where(last_bit == _NO_BIT, 0, last_bit)
+            sums, bias_bit = outputs, tf.constant(_NO_BIT)
             if place < len(kernels) - 1:  # The depthwise half of a separable convolution is no tensor of the model.
                 sums = _depthwise(item.layer, inputs, kernel)
             elif (bias := Slot(item.name, Role.BIASES)) in rounded:
@@ -174,14 +175,13 @@ def _interval(kernel: tf.Tensor, ends: tuple[tf.Tensor, ...], depthwise: bool) -
 
 
 def _last_bit(values: tf.Tensor) -> tf.Tensor:
-    """Exponent of the largest power of two that divides all float32 values; 0 if all are zero."""
+    """Exponent of the largest power of two that divides all float32 values; _NO_BIT if all are zero."""
     pattern = tf.bitcast(values, tf.int32)
     significand = tf.bitwise.bitwise_or(tf.bitwise.bitwise_and(pattern, 0x7FFFFF), 0x800000)
     lowest_bit = tf.bitcast(tf.cast(tf.bitwise.bitwise_and(significand, -significand), tf.float32), tf.int32)
     places = tf.bitwise.right_shift(lowest_bit, 23) - 127 - 23
     exponent = tf.bitwise.bitwise_and(tf.bitwise.right_shift(pattern, 23), 0xFF) - 127
-    last = tf.reduce_min(tf.where(values == 0, _NO_BIT, exponent + places))
-    return tf.where(last == _NO_BIT, 0, last)
+    return tf.reduce_min(tf.where(values == 0, _NO_BIT, exponent + places))
 
 
 def _depthwise(layer: Any, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
@@ -211,7 +211,12 @@ def _average_places(pooling: Any) -> int | None:
     """Binary places that averaging adds; None if it divides by no power of two, or by fewer at the edges."""
     spatial = pooling.input.shape[1:-1] if pooling.data_format == "channels_last" else pooling.input.shape[2:]
     pool = tuple(getattr(pooling, "pool_size", spatial))
-    ragged = getattr(pooling, "padding", "valid") == "same" and any(n % p for n, p in zip(spatial, pool, strict=True))
+    if None in pool:
+        return None
+    strides = tuple(getattr(pooling, "strides", pool))
+    # With padding the windows at the edges hold fewer values, unless they tile the input.
+    tiled = strides == pool and all(n is not None and n % p == 0 for n, p in zip(spatial, pool, strict=True))
+    ragged = getattr(pooling, "padding", "valid") == "same" and not tiled
     count = math.prod(pool)
     return None if ragged or count & (count - 1) else count.bit_length() - 1
 

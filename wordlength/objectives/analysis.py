@@ -215,7 +215,8 @@ def gate_constraints(analyses: Iterable[LayerAnalysis], gate: GateSettings) -> d
 def gate_reason(constraints: dict[str, tuple[float, LayerAnalysis]]) -> str:
     """One sentence that names layer, tensor and figure of every broken limit; empty if none is."""
     return "; ".join(
-        f"{figure} of {row.slot} as {row.format} is {row.figures[figure]:.1%}, limit {row.figures[figure] - excess:.1%}"
+        f"{figure} of {row.slot} as {row.format.brief} is {row.figures[figure]:.1%}, "
+        f"limit {row.figures[figure] - excess:.1%}"
         for figure, (excess, row) in constraints.items()
         if excess > 0
     )

@@ -119,6 +119,7 @@ class Evaluator:
 
     def measure_untrained(self, candidate: Candidate) -> StoiImprovement:
         """STOI improvement of the float baseline's weights in these formats, without any training."""
+        self._admit(tuple(candidate.items()))
         self.quantized.model.set_weights(list(self._baseline.weights))
         self.quantized.assign(candidate)
         return self._meter.improvement(self._predictor.masks())

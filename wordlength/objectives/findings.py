@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from math import frexp, log2
 
-import numpy as np
-
 from wordlength.objectives.report import Accumulator, LayerAnalysis
 from wordlength.space import Binary, Fixed, Format, PowerOfTwo, VirtualBitShift
 from wordlength.space.formats import HIGHEST_VBS_POSITION, MAX_FIXED_BITS, MAX_POSITION, Overflow, Rounding
@@ -130,8 +128,9 @@ def _overflow(row: LayerAnalysis) -> str:
     how = ", by less than one step" if _is_slight(row) else how
     if part := _part(fmt):
         return f"{share} overflow the range of their {part}{how}; the largest magnitude is {row.max_magnitude:.4g}"
-    ends = [f"above {_exact(fmt.highest)}"] if row.maximum > np.float32(fmt.highest) else []
-    ends += [f"below {_exact(fmt.lowest)}"] if row.minimum < np.float32(fmt.lowest) else []
+    lowest, highest = (float(end) for end in fmt.limits(0.0))
+    ends = [f"above {_exact(highest)}"] if row.maximum > highest else []
+    ends += [f"below {_exact(lowest)}"] if row.minimum < lowest else []
     return f"{share} overflow {' or '.join(ends)}{how}; {_range_needed(row)}"
 
 
@@ -231,7 +230,8 @@ def _moved(fmt: Fixed | PowerOfTwo, position: int) -> Fixed | PowerOfTwo:
 
 
 def _holds_all(row: LayerAnalysis, fmt: Format) -> bool:
-    return bool(np.float32(fmt.lowest) <= row.minimum and row.maximum <= np.float32(fmt.highest))
+    lowest, highest = fmt.limits(0.0)
+    return bool(lowest <= row.minimum and row.maximum <= highest)
 
 
 def _lost(row: LayerAnalysis, fmt: Fixed | PowerOfTwo, position: int) -> float:

@@ -43,7 +43,7 @@ class QuantizedModel:
         return sum(len(quantizer.kinds) for quantizers in self.quantizers.values() for quantizer in quantizers)
 
     def admit(self, formats: Iterable[tuple[Slot, Format]]) -> None:
-        """Prepare all slots of a role for the formats of one.
+        """Prepare all slots of a role for the formats of one. Graphs of another `version` must be traced again.
 
         Kinds beyond the usual ones are traced only if they may appear: in every study they would take longer
         to trace than many trials to train.
@@ -51,8 +51,12 @@ class QuantizedModel:
         admit(self.quantizers, formats)
 
     def assign(self, candidate: Mapping[Slot, Format]) -> None:
-        """Give every slot the candidate's format; graphs already traced follow, unless a kind is new to them."""
-        self.admit(candidate.items())
+        """Give every slot the candidate's format; graphs already traced follow.
+
+        Raises FormatError for a kind that they may lack: `admit` it first.
+        """
+        if not any(quantizer.in_use for parts in self.quantizers.values() for quantizer in parts):
+            self.admit(candidate.items())
         for info in self.slots:
             fires = candidate[self.thresholds.get(info.slot, info.slot)]
             learns = not (isinstance(fires, Binary) and info.tensors and not fires.learn_threshold)
@@ -122,6 +126,9 @@ def quantize(float_model: Any) -> QuantizedModel:
     )
     model.set_weights(float_model.get_weights())
     order = [info.slot for info in slots if info.slot.role is Role.ACTIVATIONS]
+    for parts in quantizers.values():
+        for quantizer in parts:
+            quantizer.in_use = False  # So far only Keras has asked for shapes.
     inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
     return QuantizedModel(
         model,

@@ -157,7 +157,8 @@ class Accumulator:
     @property
     def integer_bits_used(self) -> int:
         """Integer bits, sign excluded, that the data needed; sums that were all 0 need none of their own."""
-        return min(integer_bits_for(self.lowest_used, self.highest_used), self.integer_bits_worst)
+        silent = self.lowest_used == self.highest_used == 0
+        return min(0, self.integer_bits_worst) if silent else integer_bits_for(self.lowest_used, self.highest_used)
 
     @property
     def bits_worst(self) -> int | None:

@@ -168,7 +168,8 @@ def layer_table(point: FrontPoint) -> list[str]:
     formats = dict(point.candidate.pairs)
     rows = [["layer", *(role.value for role in Role)]]
     for layer in dict.fromkeys(slot.layer for slot in formats):
-        rows.append([layer, *(str(formats.get(Slot(layer, role), "–")) for role in Role)])
+        found = (formats.get(Slot(layer, role)) for role in Role)
+        rows.append([layer, *(fmt.brief if fmt else "–" for fmt in found)])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 

@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 
 from wordlength.atomic import write_atomically
-from wordlength.errors import SpecError
+from wordlength.errors import FormatError, SpecError
 from wordlength.objectives.audio import PreparedData, prepare
 from wordlength.objectives.baseline import Baseline, baseline_path, load_baseline, save_baseline
 from wordlength.objectives.proposals import anchors
@@ -27,7 +27,7 @@ from wordlength.search.study import StudyStore, check_baseline, check_unchanged
 from wordlength.search.tracking import Tracker, check_server
 from wordlength.search.trials import StudyView
 from wordlength.search.workers import WorkerPool
-from wordlength.space import Format, SearchSpace, Slot
+from wordlength.space import Format, SearchSpace, Slot, SlotInfo
 
 
 def launch(
@@ -52,7 +52,7 @@ def launch(
         with WorkerPool(ray_address, spec.workers.count, spec.workers.cpus, verbose) as pool:
             stopping.install()  # Ray has put a handler of its own for SIGTERM, which aborts.
             shared, settings = pool.share(data), evaluation_settings(spec)
-            build_space(spec.space, pool.slots(settings))  # Refuses bad patterns early.
+            _require_fitting(spec, pool.slots(settings))
             baseline = _baseline(pool, shared, settings, spec, home, observer)
             space = search_space(spec, baseline)
             if store is not None:
@@ -96,6 +96,18 @@ def _known_store(spec: StudySpec, home: Home, data: PreparedData) -> StudyStore 
         raise SpecError(f"{error}; bring the storage back, or remove {folder.path} to begin anew") from None
     check_unchanged(store, spec, data.digest)
     return store
+
+
+def _require_fitting(spec: StudySpec, slots: tuple[SlotInfo, ...]) -> None:
+    """Refuse patterns and formats that do not fit the network, before anything is trained."""
+    space = build_space(spec.space, slots)
+    for uniform in spec.search.uniform:
+        candidate = uniform.candidate(space.order)
+        for info in slots:
+            try:
+                info.formats(candidate[info.slot])
+            except FormatError as error:
+                raise SpecError(f"{error} (search.uniform)") from None
 
 
 def _formats(spec: StudySpec, space: SearchSpace) -> tuple[tuple[Slot, Format], ...]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from wordlength.search.measures import FractionRow, Sensitivities, SlotProposals
 
 NAMES = {"fixed": "fixed point", "po2": "power of two", "vbs": "virtual bit shift"}
+CLOSE_RANKS = 0.9
+"""Spearman correlation from which ranks count as the same, unless two trainings on all windows agree less."""
 CLEAR_MISS = 0.1
 """Integer bits by which the largest value must lie higher on all windows to be worth a word."""
 
@@ -187,14 +189,16 @@ def fidelity_sentence(row: FractionRow, again: FractionRow, full: FractionRow) -
         f"a trial takes {row.outcomes.seconds:.1f} s instead of {full.outcomes.seconds:.1f} s",
     )
     own = " (this study's)" if row.is_own else ""
-    return f"{row.name}{own}: {_verdict(row, full)}: {'; '.join(parts)}."
+    return f"{row.name}{own}: {_verdict(row, again, full)}: {'; '.join(parts)}."
 
 
-def _verdict(row: FractionRow, full: FractionRow) -> str:
-    ranges = "honest about ranges" if not _short(row.reach, full.reach) else "not honest about ranges"
+def _verdict(row: FractionRow, again: FractionRow, full: FractionRow) -> str:
+    """Ranks are honest if no pair told apart is swapped and the others agree as well as all windows with themselves."""
+    ranges = not _short(row.reach, full.reach)
     if not row.ranks.clear_pairs:
-        return f"{ranges}, ranks cannot be told"
-    match not row.ranks.swapped_pairs, not _short(row.reach, full.reach):
+        return f"{'' if ranges else 'not '}honest about ranges, ranks cannot be told"
+    close = row.ranks.spearman >= min(CLOSE_RANKS, again.ranks.spearman)
+    match close and not row.ranks.swapped_pairs, ranges:
         case True, True:
             return "honest"
         case False, False:

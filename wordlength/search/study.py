@@ -23,6 +23,7 @@ from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport, TrialState
 from wordlength.search.front import Baseline
 from wordlength.search.home import Home
+from wordlength.search.space_spec import SpaceSpec
 from wordlength.search.spec import SearchSpec, StudySpec
 from wordlength.search.trials import INTERRUPTED, StudyView, TrialRow
 from wordlength.space import Candidate
@@ -167,6 +168,9 @@ def check_unchanged(store: StudyStore, spec: StudySpec, data_digest: str) -> Non
     began, now = known.get("fingerprint"), json.loads(json.dumps(spec.fingerprint()))
     if began is None:
         return
+    if "space" in began:
+        # Keys that have come since the study began have their defaults, with which it was run.
+        began = began | {"space": SpaceSpec.model_validate(began["space"]).model_dump(mode="json")}
     for place, old, new in _differences(began, now):
         raise SpecError(
             f"a study keeps its settings, but {place} was {old!r} and is now {new!r}; "

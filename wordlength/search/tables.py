@@ -68,10 +68,10 @@ def _format_tables(front: Sequence[FrontPoint], width: int) -> Iterator[Table | 
         if len(formats := {point.candidate[slot] for point in front for slot in slots if slot.role is role}) == 1
     }
     for role, fmt in pinned.items():
-        yield f"all {role}: {fmt}"
+        yield f"all {role}: {fmt.brief}"
     shown = [slot for slot in slots if slot.role not in pinned]
     names = max((len(str(slot)) for slot in shown), default=0) + 4
-    columns = max(1, (width - names) // (max((len(str(p.candidate[s])) for p in front for s in shown), default=1) + 3))
+    columns = max(1, (width - names) // (max((len(p.candidate[s].brief) for p in front for s in shown), default=1) + 3))
     for first in range(0, len(front) if shown else 0, columns):
         table = Table(title="formats by trial")
         table.add_column("", no_wrap=True)
@@ -80,7 +80,7 @@ def _format_tables(front: Sequence[FrontPoint], width: int) -> Iterator[Table | 
             table.add_column(str(point.number), no_wrap=True)
         for slot in sorted(shown, key=lambda slot: (tuple(Role).index(slot.role), slots.index(slot))):
             last = slot == [other for other in shown if other.role is slot.role][-1]
-            table.add_row(str(slot), *(str(point.candidate[slot]) for point in members), end_section=last)
+            table.add_row(str(slot), *(point.candidate[slot].brief for point in members), end_section=last)
         yield table
 
 

@@ -92,7 +92,8 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
         self.channel_axes = channel_axes
         never = Kind.VBS if activations else Kind.BINARY
         self.kinds = [kind for kind in (Kind if kinds is None else kinds) if kind is not never]
-        self._in_use = False
+        self.in_use = False
+        """Whether a graph may have been traced with it."""
         with tf.init_scope():
             # Plain tf.Variable: Keras must neither train these nor save them with the weights.
             self._branch = tf.Variable(0, trainable=False, dtype=tf.int32)
@@ -132,9 +133,9 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
             role = "activations" if self.activations else "parameters"
             raise FormatError(f"{role} cannot be {fmt.brief}: {reason}")
         kind = Kind.of(fmt)
-        if kind not in self.kinds and self._in_use:
+        if kind not in self.kinds and self.in_use:
             known = ", ".join(kind.name for kind in self.kinds)
-            raise FormatError(f"a quantizer in use keeps its kinds ({known}), but got {fmt.brief}")
+            raise FormatError(f"a traced quantizer keeps its kinds ({known}) until it is extended, but got {fmt.brief}")
         self.extend(kind)
         lowest, highest = np.array([fmt.lowest]), np.array([fmt.highest])
         match fmt:
@@ -200,7 +201,7 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
 
     def round(self, x: tf.Tensor) -> tf.Tensor:
         """The rounding alone, without a gradient."""
-        self._in_use = True
+        self.in_use |= not tf.executing_eagerly()
         values = self._channels_last(x)
         roundings: dict[Kind, Callable[[tf.Tensor], tf.Tensor]] = {
             Kind.FLOAT32: tf.identity,

@@ -117,8 +117,8 @@ class SearchSpace:
     def sweep(self) -> Iterator[Candidate]:
         """One candidate per kind and width of the weights, in all layers, exactly at the proposals.
 
-        Other searched slots take their widest format at the offset nearest to the proposal; a layer whose
-        weights do not allow the kind or width takes its nearest width.
+        Other searched slots take the widest format of their first kind at the offset nearest to the proposal; a
+        layer whose weights do not allow the kind or width takes its nearest width.
         """
         weights = [group for group in self.groups if group.slots[0].role is Role.WEIGHTS]
         ranges = [group.choice.kinds for group in weights if isinstance(group.choice, SlotRange)]

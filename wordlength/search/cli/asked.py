@@ -46,7 +46,7 @@ def widths_of(text: str, kind: str, roles: Sequence[Role]) -> tuple[int, ...]:
     """Widths in ascending order, each once. Raises SpecError for one that the kind does not have."""
     from wordlength.objectives.sensitivity import ranged
 
-    if not re.fullmatch(r"\s*\d{1,6}\s*(,\s*\d{1,6}\s*)*", text):
+    if not re.fullmatch(r"\s*[0-9]{1,6}\s*(,\s*[0-9]{1,6}\s*)*", text):
         raise SpecError(f"bits must be whole numbers separated by commas, as 4,8, but got {text!r} (--bits)")
     widths = tuple(sorted({int(part) for part in text.split(",")}))
     for width in widths:
@@ -61,7 +61,7 @@ def widths_of(text: str, kind: str, roles: Sequence[Role]) -> tuple[int, ...]:
 def fractions_of(text: str) -> tuple[float, ...]:
     """Fractions in ascending order, each once. Raises SpecError."""
     try:
-        shares = tuple(sorted({float(part) for part in text.split(",")}))
+        shares = () if "_" in text else tuple(sorted({float(part) for part in text.split(",")}))
     except ValueError:
         shares = ()
     if not shares or not all(0 < share <= 1 for share in shares):
@@ -76,7 +76,7 @@ def wish_of(text: str, role: Role) -> tuple[KindRange, int] | Format:
     from wordlength.space import parse_format
     from wordlength.space.candidate import unfit
 
-    match = re.fullmatch(r"\s*(fixed|po2)\s*:\s*(\d{1,6})\s*((?:,\s*[a-z_]+\s*)*)", text)
+    match = re.fullmatch(r"\s*(fixed|po2)\s*:\s*([0-9]{1,6})\s*((?:,\s*[a-z_]+\s*)*)", text)
     try:
         if match is None:
             fmt = parse_format(text)

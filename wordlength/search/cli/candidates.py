@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wordlength.errors import SpecError
+from wordlength.search.cli.asked import require_places, study_spec
 from wordlength.search.cli.common import (
+    AnyStudy,
     HomeOption,
-    StudyFile,
     Verbose,
     app,
     check_formats,
     console,
     home_of,
     read_candidate,
-    read_spec,
     uniform_candidate,
 )
 
@@ -60,7 +59,7 @@ ReportFile = Annotated[
 
 @app.command()
 def analyze(
-    study_file: StudyFile,
+    study: AnyStudy,
     weights: Weights = None,
     biases: Biases = None,
     activations: Activations = None,
@@ -77,9 +76,10 @@ def analyze(
 
         wordlength analyze examples/klein.yaml --candidate best/config.json --report analysis.html
     """
-    spec, place = read_spec(study_file), home_of(home)
+    place = home_of(home)
+    spec = study_spec(study, place)
     _require_formats(weights, biases, activations, candidate)
-    _require_writable(report)
+    require_places(report=report)
     from wordlength.objectives.quiet import start_tensorflow
     from wordlength.objectives.report import TrialJob
     from wordlength.search.progress import LaunchDisplay
@@ -99,11 +99,12 @@ def analyze(
 
 @app.command()
 def memory(
-    study_file: StudyFile,
+    study: AnyStudy,
     weights: Weights = None,
     biases: Biases = None,
     activations: Activations = None,
     candidate: CandidateFile = None,
+    home: HomeOption = None,
     verbose: Verbose = False,
 ) -> None:
     """Bytes per layer and in total, for the same formats in every layer or from a file; trains nothing, needs no data.
@@ -114,7 +115,7 @@ def memory(
 
         wordlength memory examples/klein.yaml --candidate best/config.json
     """
-    spec = read_spec(study_file)
+    spec = study_spec(study, home_of(home))
     _require_formats(weights, biases, activations, candidate)
     from wordlength.search.session import model_slots
     from wordlength.search.tables import memory_table
@@ -133,6 +134,8 @@ def _require_formats(weights: str | None, biases: str | None, activations: str |
             "formats must be given, but got neither --weights (with --biases, --activations) nor --candidate"
         )
     check_formats(*texts)
+    if candidate is not None and not candidate.is_file():
+        raise SpecError(f"a candidate file must be a file, but {candidate} is not (--candidate)")
 
 
 def _chosen(
@@ -150,17 +153,6 @@ def _chosen(
     for info in slots:
         info.formats(found[info.slot])
     return found
-
-
-def _require_writable(report: Path | None) -> None:
-    if report is None:
-        return
-    if not report.parent.is_dir():
-        raise SpecError(f"the report's folder must exist, but {report.parent} does not (--report)")
-    if report.is_dir():
-        raise SpecError(f"the report must be a file, but {report} is a folder (--report)")
-    if not os.access(report.parent, os.W_OK):
-        raise SpecError(f"the report's folder must be writable, but {report.parent} is not (--report)")
 
 
 def _print_analysis(trial: TrialReport, baseline: Baseline, precision_limit: float) -> None:

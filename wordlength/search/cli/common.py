@@ -35,6 +35,7 @@ Three steps: **launch** a study, look at its **front** (also in MLflow: **ui**),
 
 StudyFile = Annotated[Path, typer.Argument(help="Study file (YAML); `wordlength schema` describes every key.")]
 Study = Annotated[str, typer.Argument(help="Name of a launched study, or its study file.")]
+AnyStudy = Annotated[str, typer.Argument(help="Name of a launched study, or any study file.")]
 HomeOption = Annotated[
     Path | None,
     typer.Option(
@@ -42,9 +43,6 @@ HomeOption = Annotated[
     ),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what TensorFlow and Ray print.")]
-Weights = Annotated[str, typer.Option("--weights", help="Format of all kernels, as po2:4,-1 or 'po2<4,-1>'.")]
-Biases = Annotated[str, typer.Option("--biases", help="Format of all biases.")]
-Activations = Annotated[str, typer.Option("--activations", help="Format of all layer outputs.")]
 
 console = Console()
 errors = Console(stderr=True)
@@ -109,7 +107,9 @@ def _formats_in(path: Path, slots: list[str]) -> dict[str, str]:
     from wordlength.errors import SpecError
 
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
+        plain = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_once)
+    except RecursionError:
+        raise SpecError(f"a candidate file must be a flat map, but it is nested too deep ({path})") from None
     except ValueError as error:
         raise SpecError(f"a candidate file must be JSON, but {error} ({path})") from None
     formats = plain.get("candidate", plain) if isinstance(plain, dict) else plain
@@ -123,6 +123,13 @@ def _formats_in(path: Path, slots: list[str]) -> dict[str, str]:
         more = f" and {len(missing) - 1} more have" if len(missing) > 1 else " has"
         raise SpecError(f"a candidate must give every slot a format, but {missing[0]}{more} none ({path})")
     return formats
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    names = [name for name, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]!r} is there twice")
+    return dict(pairs)
 
 
 def refuse(text: str) -> NoReturn:

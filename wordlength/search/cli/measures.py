@@ -21,13 +21,12 @@ from wordlength.search.cli.asked import (
     widths_of,
     wish_of,
 )
-from wordlength.search.cli.common import HomeOption, Verbose, app, console, home_of
+from wordlength.search.cli.common import AnyStudy, HomeOption, Verbose, app, console, home_of
 
 if TYPE_CHECKING:
     from wordlength.search.home import Home
     from wordlength.space import Candidate
 
-AnyStudy = Annotated[str, typer.Argument(help="Name of a launched study, or any study file.")]
 Roles = Annotated[
     list[str] | None,
     typer.Option("--role", help="weights, biases or activations; may be given more than once.", show_default="all"),

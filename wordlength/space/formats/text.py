@@ -16,7 +16,7 @@ from wordlength.space.formats.fixed import Fixed, Overflow, Rounding
 from wordlength.space.formats.power_of_two import PowerOfTwo
 from wordlength.space.formats.virtual_bit_shift import VirtualBitShift
 
-_WHOLE = r"[+-]?\d{1,9}"
+_WHOLE = r"[+-]?[0-9]{1,9}"
 
 
 @lru_cache(4096)
@@ -32,7 +32,7 @@ def parse_format(text: str) -> Format:
         forms = ", ".join(reader.form for reader in _READERS.values())
         near = get_close_matches(name.lower(), _READERS, n=1)
         hint = f"; did you mean {_READERS[near[0]].form}?" if near else ""
-        raise FormatError(f"format must be one of {forms}, but got {str(text)!r}{hint}")
+        raise FormatError(f"format must be one of {forms}, but got {_shown(text)}{hint}")
     inside = match[2] if match[2] is not None else match[3]
     return _READERS[name].read([] if inside is None else [part.strip() for part in inside.split(",")], text)
 
@@ -62,11 +62,16 @@ class _Reader:
         except FormatError:
             raise
         except (ValueError, KeyError):
-            raise FormatError(f"a format must be written {self.form}, but got {text!r}; {self.example}") from None
+            raise FormatError(f"a format must be written {self.form}, but got {_shown(text)}; {self.example}") from None
         try:
             return self.build(*numbers, **options)
         except FormatError as error:
-            raise FormatError(f"{error} in {text!r}; {self.example}") from None
+            raise FormatError(f"{error} in {_shown(text)}; {self.example}") from None
+
+
+def _shown(text: object) -> str:
+    shown = repr(str(text))
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 
 def _whole(text: str) -> int:
@@ -85,7 +90,7 @@ def _group(text: str) -> str | int:
 
 
 def _number(text: str) -> float:
-    if not re.fullmatch(r"\d{1,9}(\.\d+)?(e[+-]?\d{1,3})?", text):
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,20})?(e[+-]?[0-9]{1,3})?", text):
         raise ValueError
     return float(text)
 
