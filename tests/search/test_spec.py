@@ -45,6 +45,9 @@ BROKEN = [
     ("po2: {bits: [2, 5], offset: [-1, 1]}", "po3: {bits: [2, 5]}", r"got 'po3'; did you mean 'po2'"),
     ("po2: {bits: [2, 5], offset: [-1, 1]}", "binary: {}", r"weights cannot be binary: .* \(space\.weights in"),
     ("po2: {bits: [2, 5], offset: [-1, 1]}", "vbs: {bits: [2, 5], group: 0}", r"vbs group .* got 0 \(space\.weights"),
+    ("po2: {bits: [2, 5], offset: [-1, 1]}", "vbs: {bits: [2, 5], group: true}", r"but got True \(space\.weights\.vbs"),
+    ("po2: {bits: [2, 5], offset: [-1, 1]}", "vbs: {bits: [2, 5], group: 1.5}", r"but got 1\.5 \(space\.weights\.vbs"),
+    ("po2: {bits: [2, 5], offset: [-1, 1]}", "vbs: {bits: [2, 5], group: '8'}", r"but got '8' \(space\.weights\.vbs"),
     ("snr_db: [0]", "snr_db: [0]\n  validation_fraction: 0.9", r"leave something for training, but got 0\.9 and 0\.2"),
 ]
 

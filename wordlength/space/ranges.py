@@ -6,7 +6,9 @@ import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import BeforeValidator
 
 from wordlength.errors import FormatError
 from wordlength.space.candidate import unfit
@@ -125,6 +127,13 @@ class PowerOfTwoRange(KindRange):
         return PowerOfTwo(bits, position, self.zero)
 
 
+def _group(value: object) -> object:
+    """The value, if it can be a group: else a union would answer twice, and take true for 1."""
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        raise FormatError(f"vbs group must be tensor, channel or a block's length, but got {value!r}")
+    return value
+
+
 @dataclass(frozen=True)
 class VirtualBitShiftRange(KindRange):
     """Virtual bit shift: fixed point whose shift follows the values of each group."""
@@ -134,7 +143,7 @@ class VirtualBitShiftRange(KindRange):
 
     bits: tuple[int, int]
     """Smallest and largest width in bits, sign included."""
-    group: str | int = "tensor"
+    group: Annotated[str | int, BeforeValidator(_group)] = "tensor"
     """Values that share a shift: tensor, channel, or a block of so many; each costs 4 stored bits."""
 
     @property
