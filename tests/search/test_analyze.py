@@ -142,6 +142,7 @@ def test_analyze_of_an_exported_config_prints_and_writes_everything(
     assert len(slots) == 27
     assert slots[0] == "conv_1.weights"
     assert "worst offenders first" in out
+    assert not (tmp_path / "home" / "optuna.db").exists()
     sentences = [line for line in lines if line.startswith("- ")]
     assert sentences[0].startswith("- conv_1 weights: ")
     assert "% overflow above 0.062012 or below -0.0625; " in sentences[0]
