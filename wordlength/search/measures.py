@@ -8,17 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from wordlength.objectives.baseline import Baseline, prepare_baseline
+from wordlength.objectives.baseline import Baseline
 from wordlength.objectives.fidelity import RankFidelity, ladder, rank_fidelity, train_all
 from wordlength.objectives.noise import paired_difference
 from wordlength.objectives.proposals import Proposal, extent, proposals
-from wordlength.objectives.quiet import start_tensorflow
 from wordlength.objectives.report import TrialReport
 from wordlength.objectives.sensitivity import Effect, SlotSensitivity, everything, ranged, sensitivity
 from wordlength.objectives.settings import GateSettings
 from wordlength.search.home import Home
-from wordlength.search.launch import evaluation_settings, prepare_data
-from wordlength.search.observer import Observer
+from wordlength.search.launch import evaluation_settings
 from wordlength.search.progress import LaunchDisplay
 from wordlength.search.spec import StudySpec
 from wordlength.space import Format, Role, Slot
@@ -65,18 +63,6 @@ class FractionRow:
     outcomes: Outcomes
     ranks: RankFidelity
     reach: tuple[SlotReach, ...]
-
-
-def open_baseline(
-    spec: StudySpec, home: Home, observer: Observer, verbose: bool = False
-) -> tuple[PreparedData, Baseline]:
-    """The study's data and its float baseline, trained or from the cache, as its workers have them."""
-    data = prepare_data(spec, home, observer)
-    start_tensorflow(spec.workers.cpus, verbose)
-    for item in prepare_baseline(data, spec.model, spec.training, spec.seed, home.cache, spec.workers.cpus):
-        observer.baseline(item)
-    assert isinstance(item, Baseline)
-    return data, item
 
 
 def slot_proposals(

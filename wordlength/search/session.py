@@ -14,6 +14,7 @@ from wordlength.search.spec import StudySpec
 from wordlength.space import SlotInfo
 
 if TYPE_CHECKING:
+    from wordlength.objectives.audio import PreparedData
     from wordlength.objectives.evaluate import Evaluator
 
 
@@ -26,18 +27,26 @@ def model_slots(spec: StudySpec, verbose: bool = False) -> tuple[SlotInfo, ...]:
         return find_slots(build_model(spec.model, spec.seed))
 
 
+def open_baseline(
+    spec: StudySpec, home: Home, observer: Observer | None = None, verbose: bool = False
+) -> tuple[PreparedData, Baseline]:
+    """The study's data and its float baseline, trained or from the cache, as its workers have them."""
+    data = prepare_data(spec, home, observer)
+    start_tensorflow(spec.workers.cpus, verbose)
+    from wordlength.objectives.baseline import prepare_baseline
+
+    tell: Callable[[BaselineProgress | Baseline], None] = (observer or Observer()).baseline
+    for item in prepare_baseline(data, spec.model, spec.training, spec.seed, home.cache, spec.workers.cpus):
+        tell(item)
+    assert isinstance(item, Baseline)
+    return data, item
+
+
 def open_evaluator(
     spec: StudySpec, home: Home, observer: Observer | None = None, verbose: bool = False
 ) -> tuple[Evaluator, Baseline]:
     """What a worker of this study is, in this process: same data, baseline, threads and so the same figures."""
-    data = prepare_data(spec, home, observer)
-    start_tensorflow(spec.workers.cpus, verbose)
-    from wordlength.objectives.baseline import prepare_baseline
+    data, baseline = open_baseline(spec, home, observer, verbose)
     from wordlength.objectives.evaluate import Evaluator
 
-    settings = evaluation_settings(spec)
-    tell: Callable[[BaselineProgress | Baseline], None] = (observer or Observer()).baseline
-    for item in prepare_baseline(data, settings.model, settings.training, spec.seed, home.cache, spec.workers.cpus):
-        tell(item)
-    assert isinstance(item, Baseline)
-    return Evaluator(data, item, settings), item
+    return Evaluator(data, baseline, evaluation_settings(spec)), baseline

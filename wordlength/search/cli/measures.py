@@ -87,8 +87,9 @@ def propose(
     wishes = {each: wish_of(text, each) for each, text in texts.items()}
     require_places(to=to, json=json_file)
     from wordlength.search.measure_tables import proposal_tables, sqnr_tables
-    from wordlength.search.measures import figures_json, open_baseline, slot_proposals
+    from wordlength.search.measures import figures_json, slot_proposals
     from wordlength.search.progress import LaunchDisplay
+    from wordlength.search.session import open_baseline
     from wordlength.search.tables import memory_table
 
     with LaunchDisplay(console) as display:
@@ -156,8 +157,9 @@ def sensitivity(
     require_places(plot=plot, json=json_file)
     from wordlength.search.measure_plots import sensitivity_html, sensitivity_png
     from wordlength.search.measure_tables import sensitivity_table
-    from wordlength.search.measures import figures_json, open_baseline, sensitivities
+    from wordlength.search.measures import figures_json, sensitivities
     from wordlength.search.progress import LaunchDisplay
+    from wordlength.search.session import open_baseline
 
     with LaunchDisplay(console) as display:
         data, baseline = open_baseline(spec, place, display, verbose)
@@ -210,8 +212,9 @@ def subset(
         raise SpecError(f"formats must be between 5 and {len(LADDER)}, but got {formats} (--formats)")
     require_places(json=json_file)
     from wordlength.search.measure_tables import fidelity_sentence, outcome_table, rank_table, reach_tables
-    from wordlength.search.measures import fidelity, figures_json, open_baseline
+    from wordlength.search.measures import fidelity, figures_json
     from wordlength.search.progress import LaunchDisplay
+    from wordlength.search.session import open_baseline
 
     with LaunchDisplay(console) as display:
         data, baseline = open_baseline(spec, place, display, verbose)
