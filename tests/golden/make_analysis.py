@@ -13,10 +13,10 @@ from wordlength.objectives.quiet import start_tensorflow
 
 start_tensorflow(threads=1, verbose=False)
 
-from test_analysis import CANDIDATES, GOLDEN, Study, inputs_at_random  # noqa: E402
-
 
 def main() -> None:
+    from test_analysis import CANDIDATES, GOLDEN, Study, inputs_at_random
+
     inputs = inputs_at_random()
     study = Study(inputs)
     analyses = [

@@ -41,7 +41,7 @@ _KEEPING = frozenset(
     | {"MaxPooling1D", "MaxPooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D"}
     | {"ZeroPadding1D", "ZeroPadding2D", "Cropping1D", "Cropping2D"}
 )
-"""Layers that hand values on without changing one."""
+"""Layers that hand values on without changing one, dropout once training is over."""
 _AVERAGING = ("AveragePooling1D", "AveragePooling2D", "GlobalAveragePooling1D", "GlobalAveragePooling2D")
 _NO_BIT = 1000
 

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 def front_tables(view: StudyView, width: int) -> Iterator[Table | str]:
     """The front, ascending in memory, then its formats: a row per slot, a column per trial, as wide as fits."""
-    table = Table(title=f"Pareto front of {view.name!r}, {view.finished} of {view.wanted} trials finished")
+    table = Table(title=f"Pareto front of {view.name!r}, {view.finished} of {view.wanted} trials finished", **_NARROW)
     for name in ("trial", "STOI improvement", "to float32", "kept", "bytes", "saved"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    table.add_column("")  # The one that may wrap.
     alike = indistinct(view.front)
     bend = knee(view.front).number if view.front else None
     for point in view.front:
