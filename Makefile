@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format install clean
+.PHONY: demo test check format install chromium clean
 
 demo: $(VENV)/.installed
 	$(BIN)/wordlength launch examples/demo.yaml
@@ -24,6 +24,10 @@ format: $(VENV)/.installed
 	$(BIN)/ruff format .
 
 install: $(VENV)/.installed
+
+# For the tests of pages, which are skipped without it; on Debian, as root.
+chromium:
+	command -v chromium || (apt-get update -q && apt-get install -q -y --no-install-recommends chromium)
 
 # Everything is pinned to what was tested together; the editable install follows the sources.
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -12,6 +12,7 @@ import pytest
 
 if TYPE_CHECKING:
     from wordlength import Home, StudyView
+    from wordlength.search.tracking import Tracker
 
 MLFLOW_NOISE = "The ``noload`` loader strategy is deprecated"
 """SQLAlchemy's warning about MLflow's own store."""
@@ -94,3 +95,37 @@ def run_cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return int(stopped.value.code or 0), out, err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An MLflow store whose migrations have run, which takes seconds: each test gets a copy."""
+    from mlflow import MlflowClient
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", MLFLOW_NOISE)
+        MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def store(migrated: Path, tmp_path: Path) -> str:
+    """Address of an empty MLflow store."""
+    shutil.copy(migrated, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path / 'mlflow.db'}"
+
+
+@pytest.fixture
+def opened(store: str, tmp_path: Path) -> Callable[..., "Tracker"]:
+    """Opens and begins a study in that store, as often as asked."""
+    from recorded import BASELINE, INFOS
+
+    from wordlength.search.tracking import Description, Tracker
+
+    def open_it(name: str = "study", **about: object) -> Tracker:
+        tracker = Tracker(store, tmp_path / "artifacts", name)
+        tracker.begin(Description(BASELINE, **({"slots": INFOS} | about)))
+        return tracker
+
+    return open_it

@@ -6,19 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordlength.search.front import (
-    Baseline,
     FrontPoint,
     hypervolume,
     indistinct,
     knee,
-    layer_table,
-    markdown_table,
     pareto_front,
     parse_bytes,
     pick,
     saved_percent,
 )
-from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, Slot
+from wordlength.space import Candidate
 
 NOTHING = Candidate.of({})
 
@@ -196,31 +193,6 @@ def test_sizes_that_are_none(text):
         parse_bytes(text)
 
 
-def mixed_point() -> FrontPoint:
-    slots = {Slot("conv_1", Role.WEIGHTS): PowerOfTwo(4, -1), Slot("dense_10", Role.WEIGHTS): Fixed(8, -1)}
-    return FrontPoint(3, 0.03, 1000, Candidate.of(slots | {Slot("dense_10", Role.BIASES): Fixed(16, 2)}))
-
-
-def test_layer_table_is_aligned():
-    assert layer_table(mixed_point()) == [
-        "layer     weights      biases       activations",
-        "conv_1    po2<4,-1>    –            –",
-        "dense_10  fixed<8,-1>  fixed<16,2>  –",
-    ]
-
-
-def test_markdown_table_links_and_ends_in_time():
-    front = [FrontPoint(n, n / 1000, 100 + n, NOTHING, "uniform po2<4,-1>" if n == 1 else "") for n in range(200)]
-    text = markdown_table(front, Baseline(0.03, 1000), {0: "#/zero"}, 2000)
-    lines = text.splitlines()
-    assert len(text) <= 2000
-    assert lines[2] == "| [0](#/zero) | searched | 0.0000 | 100 | 90.0 % |"
-    assert lines[3] == "| 1 | `uniform po2<4,-1>` | 0.0010 | 101 | 89.9 % |"
-    shown = sum(line.startswith("| ") for line in lines) - 2
-    assert lines[-1] == f"{200 - shown} more in front.csv."
-    assert shown > 30
-
-
 def member(number: int, *gains: float) -> FrontPoint:
     return FrontPoint(number, sum(gains) / len(gains), number, NOTHING, gains=gains)
 
@@ -238,10 +210,3 @@ def test_neighbours_within_two_paired_standard_errors_are_indistinct() -> None:
 def test_unknown_or_single_mixtures_tell_nothing() -> None:
     assert indistinct((*points((1, 0.1), (2, 0.2)), member(9, 0.1), member(10, 0.2))) == {}
     assert indistinct(()) == {}
-
-
-def test_the_note_marks_what_is_not_told_apart() -> None:
-    front = (member(1, 0.01, 0.03), member(2, 0.032, 0.01))
-    table = markdown_table(front, Baseline(0.05, 1000), {}, 5000)
-    assert "| 0.0200 ≈ 2 |" in table
-    assert "| 0.0210 ≈ 1 |" in table

@@ -2,7 +2,9 @@
 
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -102,11 +104,12 @@ def test_mlflow_shows_every_trial_and_exactly_the_front(tiny_study) -> None:
         assert run.data.metrics["stoi_improvement"] == row.stoi_improvement
         assert run.data.metrics["memory_bytes"] == row.memory_bytes
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
-        assert any(name.startswith("step2.overflow/") for name in run.data.metrics)
+        assert any(name.startswith("overflow/") for name in run.data.metrics)
     assert parent.info.status == "FINISHED"
     assert parent.data.metrics["baseline_memory_bytes"] == view.baseline.memory_bytes
     files = {file.path for file in client.list_artifacts(parent.info.run_id)}
-    assert {"pareto_front.html", "pareto_front.png", "front.csv", "study.yaml"} <= files
+    assert {"pareto_front.html", "pareto_front.png", "pareto_front.csv", "formats_along_front.html"} <= files
+    assert {"study.yaml", "study.resolved.yaml"} <= files
 
 
 def test_the_same_launch_again_changes_nothing(copied_study) -> None:
@@ -206,8 +209,9 @@ def test_a_stop_tells_every_running_trial_and_the_same_command_resumes(write_stu
         [*command, "--workers", "1"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert process.stdout is not None
-    deadline = time.monotonic() + 120
+    deadline, front = time.monotonic() + 120, ""
     for line in process.stdout:
+        front = line if line.startswith("Pareto front: ") else front
         if line.startswith("trials: 2 of 40"):
             break
         assert time.monotonic() < deadline
@@ -217,6 +221,12 @@ def test_a_stop_tells_every_running_trial_and_the_same_command_resumes(write_stu
     assert process.returncode == 130, output
     assert "go on with: wordlength launch" in output
     assert "Traceback" not in output
+    served = re.fullmatch(
+        r"Pareto front: http://127\.0\.0\.1:(\d+)/#/experiments/1/runs\?viewStateShareKey=\S+\n", front
+    )
+    assert served, front
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", int(served[1]))) != 0, "the server ends with the launch"
     stopped = load_study("tiny", home)
     assert stopped.counts["running"] == 0
     assert stopped.counts["interrupted"] >= 1

@@ -1,40 +1,41 @@
-import csv
+"""The interactive page of the front: its figure, the data it carries, and that it needs nothing else."""
+
 import html
-import io
+import json
+import math
 import re
-import struct
 import subprocess
 import sys
-import threading
+from itertools import pairwise
 
 import pytest
+from front_points import BASELINE, FIXED_313, MIXED, OTHER_NETWORK, POWERS, SLOTS, alike_pair, cloud, crowd
 
 from wordlength.search.front import Baseline, FrontPoint, pareto_front
-from wordlength.search.plots import _view, front_csv, pareto_html, pareto_png, plotly_figure
-from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, Slot
+from wordlength.search.plots import marked, paper_mark, pareto_html, plotly_figure, point_name, view_of
+from wordlength.search.plots.cells import bits_colour, cell_class, key_html, short_text
+from wordlength.search.plots.page import script_json
+from wordlength.space import Binary, Candidate, Fixed, Float32, PowerOfTwo, Role, Slot, VirtualBitShift
 
-SLOTS = [Slot(layer, role) for layer in ("conv_1", "dense_1") for role in Role]
-BASELINE = Baseline(0.034, 1_875_812)
-
-
-def cloud() -> list[FrontPoint]:
-    """Two uniform references, front members, dominated trials and one far below."""
-    uniform = Candidate.uniform(SLOTS, PowerOfTwo(4, -1), Fixed(16, 2), Fixed(16, 2))
-    other = Candidate.uniform(SLOTS, Fixed(6, -1), Fixed(16, 2), Fixed(12, 2))
-    rows = [
-        (0.016, 236_506, uniform, "uniform po2<4,-1>"),
-        (0.032, 937_906, uniform, "uniform fixed<16,2>"),
-        (0.001, 130_000, other, ""),
-        (0.021, 182_143, other, ""),
-        (0.019, 300_000, other, ""),
-        (0.015, 350_000, other, ""),
-        (-0.300, 320_000, other, ""),
-    ]
-    return [FrontPoint(n, s, m, c, label, 0.0011 if n % 2 else None) for n, (s, m, c, label) in enumerate(rows)]
+HOSTILE = "</script><!--<b>\u2028'\"&{{data}}"
 
 
-def figure_of(points, study="study", trial_count=None):
-    return plotly_figure(_view(points, pareto_front(points), BASELINE, study, trial_count))
+def figure_of(points, baseline=BASELINE, **told):
+    return plotly_figure(view_of(points, pareto_front(points), baseline, "study", **told))
+
+
+def named(figure, name):
+    return next(trace for trace in figure["data"] if trace.get("name", "").startswith(name))
+
+
+def page_of(points, baseline=BASELINE, study="study", **told):
+    return pareto_html(points, pareto_front(points), baseline, study, **told)
+
+
+def embedded(page: str, name: str):
+    """The JSON of one of the page's data elements, found as a browser finds it: up to the first end tag."""
+    start = page.index(f'<script type="application/json" id="{name}">')
+    return json.loads(page[page.index(">", start) + 1 : page.index("</script", start)])
 
 
 def test_plotly_accepts_the_figure():
@@ -44,15 +45,17 @@ def test_plotly_accepts_the_figure():
     assert [trace.name for trace in figure.data] == [
         "other trials",
         "Pareto front",
-        "uniform po2&lt;4,-1&gt;",
-        "uniform fixed&lt;16,2&gt;",
+        "uniform po2&lt;4,-1&gt; (the paper’s)",
+        "uniform fixed&lt;16,2&gt; (the paper’s 3.13)",
+        None,
         "float32 baseline",
+        "published by the paper<br>(other data; click to show)",
     ]
 
 
 def test_every_point_is_drawn_once_by_kind():
-    points = cloud()
-    other, front, first, second, baseline = figure_of(points)["data"]
+    figure = figure_of(cloud())
+    other, front, first, second, _, baseline, _ = figure["data"]
     assert sorted(other["x"]) == [300.0, 320.0, 350.0]
     assert front["x"] == [130.0, 182.143, 937.906]
     assert front["line"]["shape"] == "hv"
@@ -61,97 +64,201 @@ def test_every_point_is_drawn_once_by_kind():
     assert first["marker"]["symbol"] != second["marker"]["symbol"]
 
 
-def test_hover_tells_figures_and_formats_of_each_layer():
-    text = html.unescape(figure_of(cloud())["data"][1]["text"][1]).replace("\u00a0", " ")
-    assert text.split("<br>") == [
-        "<b>trial 3</b>",
-        "182,143 bytes, 90.3 % saved",
-        "STOI improvement 0.0210 ± 0.0011",
-        "",
-        "layer    weights      biases       activations",
-        "conv_1   fixed<6,-1>  fixed<16,2>  fixed<12,2>",
-        "dense_1  fixed<6,-1>  fixed<16,2>  fixed<12,2>",
-    ]
+def test_customdata_leads_to_the_point_itself():
+    points = cloud()
+    figure, data = figure_of(points), embedded(page_of(points), "data")
+    trials = data["points"]
+    seen = set()
+    for trace in figure["data"]:
+        for x, y, row in zip(trace["x"], trace["y"], trace.get("customdata", ()), strict=False):
+            bytes_, gain = trials[row][2:4] if row < len(trials) else data["references"][row - len(trials)][2:4]
+            assert (bytes_, gain) == (round(x * 1000), y)
+            seen.add(row)
+    assert seen == set(range(len(trials) + len(data["references"])))
 
 
-def test_hover_leaves_out_an_unknown_error():
-    assert "±" not in figure_of(cloud())["data"][1]["text"][0]
+def test_cells_hold_the_format_of_every_slot():
+    points = [*cloud(), FrontPoint(9, 0.0, 400_000, Candidate.of({SLOTS[0]: Fixed(3, 0)}))]
+    data = embedded(page_of(points), "data")
+    by_number = {point.number: point for point in points}
+    assert len(data["slots"]) == len(SLOTS)
+    for number, *_, cells in data["points"]:
+        told = {
+            f"{data['layers'][layer]}.{data['roles'][role]}": data["formats"][place][0]
+            for (layer, role), place in zip(data["slots"], cells, strict=True)
+            if place >= 0
+        }
+        assert told == {str(slot): fmt.brief for slot, fmt in by_number[number].candidate.pairs}
+
+
+def test_points_tell_errors_differences_and_neighbours():
+    trials = embedded(page_of(alike_pair()), "data")["points"]
+    assert trials[0][:9] == [0, "", 100_000, 0.02, None, -0.03, 0.001, [1], "smallest"]
+    assert trials[2][7:9] == [[], "knee, best"]
+    figure = figure_of(alike_pair())
+    assert named(figure, "Pareto front")["marker"]["symbol"] == ["circle-open", "circle-open", "circle"]
+
+
+def test_unknown_and_infinite_errors_are_null():
+    points = [FrontPoint(0, 0.1, 1000, MIXED, "", math.inf, (), math.nan, None)]
+    assert embedded(page_of(points), "data")["points"][0][4:7] == [None, None, None]
+
+
+def test_smallest_knee_and_best_are_named_once_each():
+    names = [(point.number, text) for point, text in marked(pareto_front(cloud()))]
+    assert names == [(2, "smallest"), (3, "knee"), (1, "best")]
+    assert [text for _, text in marked(pareto_front(cloud()[:1]))] == ["smallest, knee, best"]
+    assert marked(()) == []
+    texts = [note["text"] for note in figure_of(cloud())["layout"]["annotations"]]
+    assert texts == ["smallest", "knee", "best"]
+
+
+def test_names_of_close_members_stand_above_each_other():
+    close = [FrontPoint(n, 0.02 + n / 10_000, 200_000 + 100 * n, MIXED) for n in range(5)]
+    heights = [mark.up_px for mark in view_of(close, pareto_front(close), BASELINE, "s").marks]
+    assert len(heights) == 2  # The straight line's knee is its better end.
+    assert all(b - a >= 16 for a, b in pairwise(heights))
+
+
+@pytest.mark.parametrize(
+    ("candidate", "mark"),
+    [
+        (POWERS, "the paper’s"),
+        (FIXED_313, "the paper’s 3.13"),
+        (MIXED, ""),
+        (Candidate.uniform(SLOTS, PowerOfTwo(4, -1), Fixed(16, 2), Fixed(8, 2)), ""),
+        (Candidate.uniform(SLOTS, PowerOfTwo(4, -1), Fixed(12, 2), Fixed(16, 2)), ""),
+        (Candidate.uniform(SLOTS, PowerOfTwo(4, 0), Fixed(16, 2), Fixed(16, 2)), ""),
+        (Candidate.uniform(SLOTS, Fixed(16, 2, signed=False), Fixed(16, 2), Fixed(16, 2)), ""),
+        (Candidate.of({**POWERS, Slot("conv_1", Role.WEIGHTS): PowerOfTwo(3, -1)}), ""),
+        (Candidate.of({}), ""),
+    ],
+    ids=["po2", "3.13", "mixed", "activations", "biases", "exponent", "unsigned", "one layer", "nothing"],
+)
+def test_the_papers_formats_are_known_by_the_candidate(candidate, mark):
+    assert paper_mark(candidate) == mark
+
+
+def test_a_label_alone_makes_no_paper():
+    liar = FrontPoint(0, 0.1, 1000, MIXED, "uniform po2<4,-1>")
+    assert point_name(liar) == "uniform po2<4,-1>"
+    searched = FrontPoint(1, 0.1, 1000, POWERS)
+    assert point_name(searched) == "uniform po2<4,-1> (the paper’s)"
+    assert named(figure_of([searched]), "uniform po2")
+    assert point_name(FrontPoint(2, 0.1, 1000, MIXED)) == ""
+
+
+def test_the_papers_results_show_only_with_the_papers_network():
+    published = named(figure_of(cloud()), "published")
+    assert published["visible"] == "legendonly"
+    assert (published["x"], published["y"]) == ([1875.812, 236.506], [0.074, 0.067])
+    assert not [t for t in figure_of(cloud(), OTHER_NETWORK)["data"] if t.get("name", "").startswith("published")]
+    assert len(embedded(page_of(cloud(), OTHER_NETWORK), "data")["references"]) == 1
 
 
 def test_memory_axis_is_logarithmic_only_for_a_wide_spread():
     wide = figure_of(cloud())["layout"]["xaxis"]
     assert wide["type"] == "log"
-    assert wide["ticktext"][:3] == ["150", "200", "300"]
-    narrow = [FrontPoint(0, 0.01, 900_000, cloud()[0].candidate), FrontPoint(1, 0.02, 1_000_000, cloud()[0].candidate)]
+    assert wide["ticktext"][:3] == ["100", "150", "200"]
+    narrow = [FrontPoint(0, 0.01, 900_000, MIXED), FrontPoint(1, 0.02, 1_000_000, MIXED)]
     axis = figure_of(narrow)["layout"]["xaxis"]
     assert "type" not in axis
     assert axis["range"][0] == 0.0
 
 
 def test_trials_far_below_are_counted_not_shown():
-    layout = figure_of(cloud())["layout"]
-    assert layout["yaxis"]["range"][0] > -0.02
-    assert layout["annotations"][0]["text"].startswith("1 trial below this range")
-    assert figure_of(cloud()[:6])["layout"]["annotations"][0]["text"] == ""
+    assert figure_of(cloud())["layout"]["yaxis"]["range"][0] > -0.02
+    assert "1 trial below this range" in page_of(cloud())
+    assert "below this range" not in page_of(cloud()[:6])
 
 
 def test_axes_have_units_and_the_title_its_study():
-    layout = figure_of(cloud(), "a <b> & c", 46)["layout"]
+    layout = figure_of(cloud())["layout"]
     assert layout["xaxis"]["title"]["text"] == "memory in kB (1 kB = 1000 bytes)"
     assert layout["yaxis"]["title"]["text"] == "STOI improvement"
-    assert layout["title"]["text"] == "a &lt;b&gt; &amp; c: Pareto front of 46 trials"
+    page = page_of(cloud(), study="a <b> & c", trial_count=46)
+    assert "<h1>a &lt;b&gt; &amp; c: Pareto front of 46 trials</h1>" in page
+
+
+def test_caption_tells_how_the_trials_ended():
+    told = page_of(cloud(), counts={"complete": 7, "pruned": 2_100, "failed": 0, "running": 1})
+    assert "Trials: 7 complete, 2,100 pruned, 1 running. Pruned and failed trials have no STOI improvement" in told
+    assert "Trials: 7 complete. " in page_of(cloud(), counts={"complete": 7, "pruned": 0})
+    assert "Trials:" not in page_of(cloud())
 
 
 def test_page_needs_nothing_else_and_sends_nothing():
-    points = cloud()
-    page = pareto_html(points, pareto_front(points), BASELINE, "study <1>")
+    page = page_of(cloud(), study="study <1>")
     assert "<title>study &lt;1&gt;: Pareto front of 7 trials</title>" in page
     assert not re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=", page)
-    assert "sendChartToCloud" in page.split('"modeBarButtonsToRemove"')[-1].split("]")[0]
-    assert len(page) > 1_000_000
+    config = embedded(page, "figure")["config"]
+    assert "sendChartToCloud" in config["modeBarButtonsToRemove"]
+    assert config["plotlyServerURL"] == ""
+    from plotly.offline import get_plotlyjs
+
+    own = page.replace(get_plotlyjs(), "")
+    assert len(own) < len(page) - 1_000_000
+    assert not re.findall(r"https?:|//[a-z]+\.|url\(|@import|\beval\b|innerHTML", own)
 
 
-def png_size(content: bytes) -> tuple[int, int]:
-    assert content[:8] == b"\x89PNG\r\n\x1a\n"
-    width, height = struct.unpack(">II", content[16:24])
-    return width, height
+def test_hostile_names_stay_text():
+    slot = Slot("</script><img src=x>", Role.WEIGHTS)
+    points = [FrontPoint(0, 0.1, 1000, Candidate.of({slot: Fixed(4, 0)}), HOSTILE)]
+    page = page_of(points, study=HOSTILE)
+    assert embedded(page, "data")["points"][0][1] == HOSTILE
+    assert embedded(page, "data")["layers"] == ["</script><img src=x>"]
+    assert named(embedded(page, "figure"), html.escape(HOSTILE, quote=False))
+    assert page.count("</script>") == page_of(cloud()).count("</script>")
+    assert f"<h1>{html.escape(HOSTILE)}: Pareto front" in page
+    assert script_json(HOSTILE).isascii()
+    assert "<" not in script_json(HOSTILE)
 
 
-def test_png_has_its_size_and_is_the_same_each_time():
-    points = cloud()
-    first = pareto_png(points, pareto_front(points), BASELINE, "cost $1 of $2", 46)
-    assert png_size(first) == (816, 480)
-    assert first == pareto_png(points, pareto_front(points), BASELINE, "cost $1 of $2", 46)
+def test_two_thousand_points_stay_small():
+    from plotly.offline import get_plotlyjs
+
+    points = crowd(2000)
+    page = page_of(points)
+    assert len(page.encode()) - len(get_plotlyjs().encode()) < 500_000
+    assert len(embedded(page, "data")["points"]) == 2000
 
 
-def test_png_leaves_matplotlib_as_it_was():
-    code = (
-        "import sys, matplotlib\n"
-        # Reading the backend would choose one, and import pyplot for it.
-        "def settings(): return {k: matplotlib.rcParams[k] for k in matplotlib.rcParams if k != 'backend'}\n"
-        "before = settings()\n"
-        "from wordlength.search.front import Baseline\n"
-        "from wordlength.search.plots import pareto_png\n"
-        "assert pareto_png([], [], Baseline(0.034, 1000), 'empty')\n"
-        "assert 'matplotlib.pyplot' not in sys.modules\n"
-        "assert settings() == before\n"
-    )
-    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, env={"PATH": "", "HOME": "/tmp"})
+@pytest.mark.parametrize("points", [[], cloud()[:1], cloud()[6:]], ids=["none", "one", "one far below"])
+def test_small_studies_are_drawn_too(points):
+    import plotly.graph_objects as go
+
+    go.Figure(figure_of(points))
+    data = embedded(page_of(points), "data")
+    assert len(data["points"]) == len(points)
+    assert ("No trial is complete yet." in page_of(points)) is (not points)
 
 
-def test_png_in_several_threads():
-    points = cloud()
-    found = []
-    draw = [
-        threading.Thread(target=lambda: found.append(pareto_png(points, pareto_front(points), BASELINE, "threads")))
-        for _ in range(3)
+def luminance(colour: str) -> float:
+    linear = [
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4
+        for c in (b / 255 for b in bytes.fromhex(colour[1:]))
     ]
-    for thread in draw:
-        thread.start()
-    for thread in draw:
-        thread.join()
-    assert len(found) == 3
-    assert len(set(found)) == 1
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_more_bits_are_darker_and_every_text_can_be_read():
+    colours = [bits_colour(bits) for bits in range(1, 33)]
+    fills = [luminance(fill) for fill, _ in colours]
+    assert all(a > b for a, b in pairwise(fills[:24]))
+    assert all(a >= b for a, b in pairwise(fills))
+    for fill, ink in colours:
+        low, high = sorted((luminance(fill), luminance(ink)))
+        assert (high + 0.05) / (low + 0.05) >= 4.5
+
+
+def test_every_kind_has_its_mark_and_short_text():
+    formats = [Fixed(16, 2), PowerOfTwo(4, -1), VirtualBitShift(8), Binary(), Float32(), Fixed(8, 2, signed=False)]
+    assert [short_text(fmt) for fmt in formats] == ["16,2", "4,-1", "8", "1", "f32", "u8,2"]
+    assert [cell_class(fmt) for fmt in formats[:2]] == ["c b16 fixed", "c b4 po2"]
+    key = key_html(formats)
+    assert re.findall(r">(\d+)</span>", key) == ["1", "4", "8", "16", "32"]
+    assert re.findall(r"plain (\w+)", key) == ["fixed", "po2", "vbs", "binary", "float32"]
+    assert key_html([]) == ""
 
 
 def test_importing_draws_nothing_in():
@@ -161,52 +268,7 @@ def test_importing_draws_nothing_in():
     assert done.stdout.strip() == "set()"
 
 
-@pytest.mark.parametrize("points", [[], cloud()[:1], cloud()[6:]], ids=["none", "one", "one far below"])
-def test_small_studies_are_drawn_too(points):
-    import plotly.graph_objects as go
-
-    go.Figure(figure_of(points))
-    assert png_size(pareto_png(points, pareto_front(points), BASELINE, "small")) == (816, 480)
-
-
-def test_csv_has_a_column_per_slot():
-    points = cloud()
-    rows = list(csv.reader(io.StringIO(front_csv(pareto_front(points), BASELINE.memory_bytes))))
-    noise = ["stoi_standard_error", "baseline_difference", "baseline_difference_error", "indistinct_from"]
-    assert rows[0][:5] == ["trial", "label", "stoi_improvement", "memory_bytes", "saved_percent"]
-    assert rows[0][5:] == [*noise, *(str(slot) for slot in SLOTS)]
-    assert rows[2][:5] == ["3", "", "0.021", "182143", "90.29"]
-    assert rows[2][8:10] == ["", "fixed<6,-1>"]
-    assert rows[3][1] == "uniform fixed<16,2>"
-    assert len(rows) == 4
-    assert front_csv((), 100).startswith("trial,label,stoi_improvement,memory_bytes,saved_percent,")
-
-
-def alike_pair() -> list[FrontPoint]:
-    """Two front members that the mixtures do not tell apart, and a third that they do."""
-    gains = ((0.01, 0.03), (0.032, 0.01), (0.06, 0.0601))
-    return [
-        FrontPoint(
-            number,
-            sum(pair) / 2,
-            (number + 1) * 100_000,
-            Candidate.uniform(SLOTS, Fixed(6, -1), Fixed(16, 2), Fixed(12, 2)),
-            gains=pair,
-            difference=sum(pair) / 2 - 0.05,
-            difference_error=0.001,
-        )
-        for number, pair in enumerate(gains)
-    ]
-
-
-def test_members_that_are_not_told_apart_are_hollow_and_named():
-    front = pareto_front(alike_pair())
-    assert len(front) == 3
-    drawn = next(trace for trace in figure_of(front)["data"] if trace["name"] == "Pareto front")
-    assert drawn["marker"]["symbol"] == ["circle-open", "circle-open", "circle"]
-    assert "not told apart from trial 1" in drawn["text"][0]
-    assert "not told apart" not in drawn["text"][2]
-    assert "against float32 -0.0300 ± 0.0010 (paired)" in drawn["text"][0]
-    rows = list(csv.reader(io.StringIO(front_csv(front, BASELINE.memory_bytes))))
-    assert [row[8] for row in rows[1:]] == ["1", "0", ""]
-    assert png_size(pareto_png(front, front, BASELINE, "alike")) == (816, 480)
+def test_a_baseline_is_a_point_of_its_own():
+    data = embedded(page_of(cloud(), Baseline(0.05, 2_000)), "data")
+    assert data["references"] == [["float32 baseline", "", 2_000, 0.05]]
+    assert data["baseline_bytes"] == 2_000

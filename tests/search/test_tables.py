@@ -1,20 +1,24 @@
 import io
+import re
 
+import pytest
 from rich.console import Console
 
 from wordlength.search.front import Baseline
 from wordlength.search.tables import front_tables
 from wordlength.search.trials import StudyView, TrialRow
-from wordlength.space import Candidate, Fixed, Role, Slot
+from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, Slot
 
-SLOTS = [Slot("dense_1", role) for role in Role]
+SLOTS = [Slot(layer, role) for layer in ("conv_1", "dense_1") for role in Role]
+MIXED = Candidate.of({slot: Fixed(4 if slot.layer == "conv_1" else 3, -1) for slot in SLOTS})
+POWERS = Candidate.uniform(SLOTS, PowerOfTwo(4, -1), Fixed(16, 2), Fixed(16, 2))
 
 
-def row(number: int, improvement: float, memory_bytes: int, label: str = "") -> TrialRow:
+def row(number: int, improvement: float, memory_bytes: int, label: str = "", candidate: Candidate = MIXED) -> TrialRow:
     return TrialRow(
         number,
         "complete",
-        Candidate.uniform(SLOTS, Fixed(4, -1), Fixed(16, 2), Fixed(16, 2)),
+        candidate,
         label,
         stoi_improvement=improvement,
         stoi_standard_error=0.0038,
@@ -25,12 +29,51 @@ def row(number: int, improvement: float, memory_bytes: int, label: str = "") -> 
     )
 
 
-def test_no_figure_of_the_front_is_cut_in_80_columns() -> None:
-    rows = (row(9_997, 0.03, 119_606), row(9_998, 0.0301, 1_131_184, "uniform po2<4,-1>"))
+def printed(*rows: TrialRow, width: int = 80) -> str:
     file = io.StringIO()
     view = StudyView("klein", rows, Baseline(0.04, 1_875_812), 10_000)
-    Console(file=file, width=80).print(*front_tables(view, 80), sep="\n")
+    Console(file=file, width=width).print(*front_tables(view, width), sep="\n")
     text = file.getvalue()
+    assert all(len(line) <= width for line in text.splitlines())
+    return text
+
+
+def test_no_figure_of_the_front_is_cut_in_80_columns() -> None:
+    text = printed(row(9_997, 0.03, 119_606), row(9_998, 0.0301, 1_131_184, "uniform po2<4,-1>", POWERS))
     assert "…" not in text
     for shown in ("9997 +0.0300 ± 0.0038 -0.0100 ± 0.0009", "1,131,184 39.7 %", "≈ 9998", "≈ N: 2 mixtures"):
         assert shown in text
+
+
+def notes(text: str) -> list[str]:
+    """The last column, its lines joined, trial by trial."""
+    found: list[str] = []
+    for line in text.split("formats by trial")[0].splitlines()[3:]:
+        if re.match(r" *\d+ [+-]", line):
+            found.append(line.split(" %", 1)[1].strip())
+        elif found and line.startswith(" " * 40):
+            found[-1] += " " + line.strip()
+    return found
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_the_front_names_its_knee_its_ends_and_uniform_formats(width: int) -> None:
+    uniform = Candidate.uniform(SLOTS, Fixed(5, 0), Fixed(16, 2), Fixed(8, 2))
+    text = printed(
+        row(2, 0.010, 100_000),
+        row(4, 0.030, 200_000, "uniform po2<4,-1>", POWERS),
+        row(6, 0.031, 300_000, "", uniform),
+        row(8, 0.032, 400_000, "[red]mine"),
+        width=width,
+    )
+    assert notes(text) == [
+        "smallest",
+        "knee, uniform po2<4,-1> (the paper’s)",
+        "uniform fixed<5,0>",
+        "best, [red]mine",
+    ]
+    assert "…" not in text
+
+
+def test_a_front_without_members_is_a_title() -> None:
+    assert "Pareto front of 'klein', 0 of 10000 trials finished" in printed()

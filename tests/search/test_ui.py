@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from wordlength.errors import ServerError
-from wordlength.search.ui import HOST, serve_ui
+from wordlength.search.ui import HOST, UiServer
 
 pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads children from /proc"),
@@ -24,17 +24,22 @@ pytestmark = [
 SCRIPT = """
 import signal, sys
 from pathlib import Path
-from wordlength.search.ui import serve_ui
+from wordlength.search.ui import UiServer, stop_signals
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
-code = serve_ui(sys.argv[1], Path(sys.argv[2]), announce=lambda text: print(text, flush=True))
+try:
+    with stop_signals(), UiServer(sys.argv[1], Path(sys.argv[2])) as server:
+        server.wait_until_ready()
+        print(server.address, flush=True)
+        server.wait()
+except KeyboardInterrupt:
+    pass
 assert "mlflow" not in sys.modules
-sys.exit(code)
 """
 
 
 class Served:
-    """`serve_ui` in a process of its own."""
+    """A `UiServer` in a process of its own."""
 
     def __init__(self, folder: Path) -> None:
         command = [sys.executable, "-c", SCRIPT, f"sqlite:///{folder / 'mlflow.db'}", str(folder / "artifacts")]
@@ -84,7 +89,7 @@ def is_open(port: int) -> bool:
         return probe.connect_ex((HOST, port)) == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=["ctrl-c", "sigterm", "kill"])
 def test_serves_and_leaves_nothing(folder, number):
     served = Served(folder)
     assert re.fullmatch(rf"http://{HOST}:\d+", served.address)
@@ -94,28 +99,27 @@ def test_serves_and_leaves_nothing(folder, number):
     assert descendants
     if number is signal.SIGTERM:
         record_through(served, capture=folder)
-    assert served.end(number) == 0
-    assert not is_open(served.port)
-    deadline = time.monotonic() + 5
+    assert served.end(number) == (-9 if number is signal.SIGKILL else 0)
+    deadline = time.monotonic() + 10
     while any(map(is_running, descendants)) and time.monotonic() < deadline:
         time.sleep(0.05)
+    assert not is_open(served.port)
     assert not [pid for pid in descendants if is_running(pid)]
 
 
 def record_through(served: Served, capture: Path) -> None:
     """A study recorded over http, artifacts kept by the server, nothing printed."""
     code = (
-        "import sys\n"
-        "from wordlength.search.tracking import Tracker\n"
-        "from wordlength.search.front import Baseline, FrontPoint\n"
-        "from wordlength.objectives.report import TrialReport, TrialState\n"
-        "from wordlength.space import Candidate\n"
+        "import pathlib, sys\n"
+        "sys.path.insert(0, sys.argv[3])\n"
+        "from recorded import BASELINE, report, view\n"
+        "from wordlength.search.tracking import Description, Tracker\n"
         "tracker = Tracker(sys.argv[1], None, 'over http')\n"
-        "tracker.start({'seed': '1'}, {}, {'baseline_memory_bytes': 100.0}, 'x: 1')\n"
-        "for number, memory in enumerate((50, 20)):\n"
-        "    tracker.log_trial(TrialReport(number, Candidate.of({}), TrialState.COMPLETE, memory, 0.01))\n"
-        "    point = FrontPoint(number, 0.01, memory, Candidate.of({}))\n"
-        "    tracker.show_front([point], [point], Baseline(0.03, 100))\n"
+        "tracker.begin(Description(BASELINE, params={'seed': '1'}, files={'study.yaml': 'x: 1'}))\n"
+        "rows = [(0, 0.01, 50), (1, 0.01, 20)]\n"
+        "for count in (1, 2):\n"
+        "    tracker.log_trial(report(count - 1))\n"
+        "    tracker.show(view(*rows[:count]), lambda number: pathlib.Path(sys.argv[3], 'recorded.py'), final=True)\n"
         "again = Tracker(sys.argv[1], None, 'over http')\n"
         "assert list(again.trials) == [1, 0], list(again.trials)\n"
         "assert again._front == {1}\n"
@@ -124,19 +128,26 @@ def record_through(served: Served, capture: Path) -> None:
     )
     result = capture / "run_id"
     done = subprocess.run(
-        [sys.executable, "-c", code, served.address, str(result)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code, served.address, str(result), str(Path(__file__).parent)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert (done.stdout, done.stderr) == ("", "")
     status, content = get(served.port, f"/get-artifact?path=pareto_front.png&run_uuid={result.read_text()}")
     assert status == 200
     assert content.startswith(b"\x89PNG")
     assert list((capture / "artifacts").rglob("pareto_front.html"))
+    assert len(list((capture / "artifacts").rglob("weights.npz"))) == 1, "of the trial that is on the front"
 
 
-def test_a_running_server_is_only_announced():
-    told = []
-    assert serve_ui("http://tracking.example:5000", announce=told.append) == 0
-    assert told == ["http://tracking.example:5000"]
+def test_the_same_store_has_the_same_port_unless_it_is_taken():
+    first, other = UiServer("sqlite:///one.db").address, UiServer("sqlite:///other.db").address
+    assert first == UiServer("sqlite:///one.db").address != other
+    with socket.socket() as holder:
+        holder.bind((HOST, int(first.rpartition(":")[2])))
+        holder.listen()
+        assert UiServer("sqlite:///one.db").address != first
 
 
 def test_a_taken_port_is_refused():
@@ -145,22 +156,24 @@ def test_a_taken_port_is_refused():
         holder.listen()
         port = holder.getsockname()[1]
         with pytest.raises(ValueError, match=f"the port must be free, but {port} cannot be used"):
-            serve_ui("sqlite:///unused.db", port=port)
+            UiServer("sqlite:///unused.db", port=port)
 
 
 @pytest.mark.parametrize("port", [0, -1, 70_000])
 def test_a_port_is_a_port(port):
     with pytest.raises(ValueError, match=f"between 1 and 65535, but got {port}"):
-        serve_ui("sqlite:///unused.db", port=port)
+        UiServer("sqlite:///unused.db", port=port)
 
 
 def test_a_server_that_cannot_start_says_why():
-    waited, before = [], signal.getsignal(signal.SIGTERM)
-    with pytest.raises(ServerError, match=r"ended with code \d+ before answering: .*nosuchdb"):
-        serve_ui("nosuchdb://here", progress=waited.append)
+    waited = []
+    with (
+        UiServer("nosuchdb://here") as server,
+        pytest.raises(ServerError, match=r"ended with code \d+ before answering: .*nosuchdb"),
+    ):
+        server.wait_until_ready(waited.append)
     assert waited
     assert waited == sorted(waited)
-    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_importing_is_cheap():

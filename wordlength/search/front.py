@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
 from wordlength.objectives.noise import told_apart
-from wordlength.space import Candidate, Role, Slot
+from wordlength.space import Candidate
 
 RULES = ("knee", "best", "smallest", "trial=N", "max-bytes=SIZE")
 """How `pick` may be asked to choose; SIZE as in 120kB."""
@@ -161,38 +161,6 @@ def parse_bytes(text: str) -> int:
         raise ValueError(f"a size is a number and one of {units} (or whole bytes), such as 120kB, but got {text!r}")
     # Decimal: 1.001 kB is 1000.99… bytes in binary fractions, and would lose one.
     return int(Decimal(match[1] + (match[2] or "")) * UNIT_BYTES[match[3] or "B"])
-
-
-def layer_table(point: FrontPoint) -> list[str]:
-    """The candidate as an aligned table, one line per layer after a heading; a role the layer lacks is a dash."""
-    formats = dict(point.candidate.pairs)
-    rows = [["layer", *(role.value for role in Role)]]
-    for layer in dict.fromkeys(slot.layer for slot in formats):
-        found = (formats.get(Slot(layer, role)) for role in Role)
-        rows.append([layer, *(fmt.brief if fmt else "–" for fmt in found)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-
-
-def markdown_table(front: Sequence[FrontPoint], baseline: Baseline, links: Mapping[int, str], characters: int) -> str:
-    """The front as a Markdown table of at most `characters`; what does not fit is counted below it.
-
-    `links`: trial number → address, for the trials that have one.
-    """
-    lines = ["| trial | formats | STOI improvement | memory in bytes | saved |", "| ---: | --- | ---: | ---: | ---: |"]
-    alike = indistinct(front)
-    for place, point in enumerate(front):
-        trial = f"[{point.number}]({links[point.number]})" if point.number in links else str(point.number)
-        saved = saved_percent(point.memory_bytes, baseline.memory_bytes)
-        # As code: outside of it, <4,-1> would be taken for HTML.
-        formats = f"`{point.label.replace('`', ' ').replace('|', ' ')}`" if point.label else "searched"
-        same = "".join(f" ≈ {number}" for number in alike.get(point.number, ()))
-        row = f"| {trial} | {formats} | {point.stoi_improvement:.4f}{same} | {point.memory_bytes:,} | {saved:.1f} % |"
-        rest = f"\n{len(front) - place} more in front.csv."
-        if len("\n".join([*lines, row, rest])) > characters:
-            return "\n".join([*lines, rest])
-        lines.append(row)
-    return "\n".join(lines)
 
 
 def _pick_trial(value: str, points: Sequence[FrontPoint]) -> FrontPoint:

@@ -53,6 +53,32 @@ class Home:
         """Studies launched here."""
         return sorted(path.parent.name for path in (self.root / "studies").glob(f"*/{STUDY_FILE}"))
 
+    def newest_first(self) -> list[str]:
+        """Studies launched here, the one launched last first."""
+        return sorted(self.names(), key=lambda name: -self.study(name).study_file.stat().st_mtime_ns)
+
+    @contextmanager
+    def serving(self, address: str) -> Iterator[None]:
+        """While the block runs, `served_at` tells launches that MLflow's UI on this folder's store answers there."""
+        with self._ui.open("a+") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:  # Another one is told already.
+                yield
+                return
+            handle.truncate(0)
+            handle.write(address)
+            handle.flush()
+            yield
+
+    def served_at(self) -> str | None:
+        """Address of a UI that runs now on this machine, None if there is none."""
+        return self._ui.read_text(encoding="utf-8") if _is_locked(self._ui) else None
+
+    @property
+    def _ui(self) -> Path:
+        return self.root / "ui.address"
+
     def find(self, study: str) -> StudySpec:
         """The spec of a launched study, by its name or by a study file. Raises SpecError."""
         if study in self.names():
@@ -109,15 +135,20 @@ class StudyFolder:
 
     def is_live(self) -> bool:
         """Whether a launch of this study runs now, on this machine."""
-        if not self._lock.exists():
-            return False
-        with self._lock.open("r") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except OSError:
-                return True
-        return False
+        return _is_locked(self._lock)
 
     @property
     def _lock(self) -> Path:
         return self.path / "lock"
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether some process holds this file's lock."""
+    if not path.exists():
+        return False
+    with path.open("r") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False

@@ -7,7 +7,6 @@ import uuid
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 import yaml
 
 from wordlength.atomic import write_atomically
@@ -17,6 +16,7 @@ from wordlength.objectives.baseline import Baseline, baseline_path, load_baselin
 from wordlength.objectives.proposals import anchors
 from wordlength.objectives.settings import EvaluationSettings
 from wordlength.search import front as fronts
+from wordlength.search.description import describe
 from wordlength.search.home import Home
 from wordlength.search.loop import Loop
 from wordlength.search.observer import Observer
@@ -24,7 +24,7 @@ from wordlength.search.space_spec import build_space
 from wordlength.search.spec import StudySpec
 from wordlength.search.stopping import stop_signals
 from wordlength.search.study import StudyStore, check_baseline, check_unchanged
-from wordlength.search.tracking import Tracker, check_server
+from wordlength.search.tracking import Description, Tracker, check_server
 from wordlength.search.trials import StudyView
 from wordlength.search.workers import WorkerPool
 from wordlength.space import Format, SearchSpace, Slot, SlotInfo
@@ -60,8 +60,9 @@ def launch(
             pool.start(shared, baseline, settings, _formats(spec, space))
             store = store or StudyStore.create(spec, home.optuna_address(spec))
             identity = str(store.attributes.get("id") or uuid.uuid4().hex)
-            tracker = _tracker(spec, home, data, baseline, identity)
-            _describe(store, spec, home, data, baseline, identity)
+            tracker = _tracker(spec, home, describe(spec, data, baseline, identity))
+            _remember(store, spec, home, data, baseline, identity)
+            observer.tracked(tracker.experiment_id)
             stopping.check()
             return Loop(spec, home.study(spec.name), store, space, baseline, pool, tracker, observer, stopping).run()
 
@@ -128,7 +129,7 @@ def _baseline(
     return item
 
 
-def _describe(
+def _remember(
     store: StudyStore, spec: StudySpec, home: Home, data: PreparedData, baseline: Baseline, identity: str
 ) -> None:
     store.remember(
@@ -147,31 +148,8 @@ def _describe(
     write_atomically(home.study(spec.name).study_file, text.encode())
 
 
-def _tracker(spec: StudySpec, home: Home, data: PreparedData, baseline: Baseline, identity: str) -> Tracker:
+def _tracker(spec: StudySpec, home: Home, about: Description) -> Tracker:
     artifacts = None if spec.storage.tracking else home.artifacts
     tracker = Tracker(home.tracking_address(spec), artifacts, spec.name)
-    parts: dict[str, Any] = {
-        "model": spec.model,
-        "training": spec.training,
-        "analysis": spec.analysis,
-        "gate": spec.gate,
-    }
-    params = {
-        f"{part}.{name}": str(value) for part, s in parts.items() for name, value in dataclasses.asdict(s).items()
-    }
-    params |= {f"search.{name}": str(value) for name, value in spec.search.model_dump(exclude={"uniform"}).items()}
-    params |= {f"data.{name}": str(value) for name, value in data.summary.items()}
-    metrics = {
-        "baseline_stoi_improvement": baseline.stoi_improvement,
-        "baseline_stoi_standard_error": baseline.stoi_standard_error,
-        "baseline_memory_bytes": float(baseline.memory_bytes),
-        "noisy_stoi": float(np.mean(data.validation.noisy_stoi)),
-    }
-    tags = {
-        "study.id": identity,
-        "data.digest": data.digest,
-        "baseline.digest": baseline.digest,
-        "wordlength.version": version("wordlength"),
-    }
-    tracker.start(params, tags, metrics, spec.published())
+    tracker.begin(about)
     return tracker

@@ -60,7 +60,7 @@ class Loop:
             self._catch_up()
             self.observer.study(self.store.view(), recovered, self.pool.count)
             self._work()
-            self._show_front()
+            self._show(final=True)
         except BaseException as error:
             with self.stopping.undisturbed():
                 self._stop(error)
@@ -86,6 +86,7 @@ class Loop:
             for finished in self.pool.wait(timeout_seconds=1.0):
                 self._record(finished)
             self.stopping.check()
+            self._show()
             self.observer.trial(self.store.view())
 
     def _wanted(self) -> int:
@@ -128,7 +129,6 @@ class Loop:
         return TrialReport(finished.job.number, candidate, TrialState.FAILED, size, reason=finished.reason)
 
     def _finish(self, report: TrialReport, weights: Weights | None, reused_from: int | None = None) -> None:
-        before = {point.number for point in self.store.view().front}
         write_atomically(self.folder.report(report.number), report.to_json().encode())
         if weights is not None and report.state is TrialState.COMPLETE:
             save_weights(self.folder.weights(report.number), weights)
@@ -136,14 +136,12 @@ class Loop:
         view = self.store.view()
         members = {point.number for point in view.front}
         label = next(row.label for row in view.rows if row.number == report.number)
-        self.tracker.log_trial(report, label, members)
-        if members != before:
-            self._show_front()
+        self.tracker.log_trial(report, label)
+        self._show()
         self._drop_weights(members)
 
-    def _show_front(self) -> None:
-        view = self.store.view()
-        self.tracker.show_front(view.points, view.front, view.baseline)
+    def _show(self, final: bool = False) -> None:
+        self.tracker.show(self.store.view(), self.folder.weights, final)
 
     def _drop_weights(self, members: Iterable[int]) -> None:
         kept = {self.folder.weights(number) for number in members}
@@ -153,15 +151,12 @@ class Loop:
 
     def _catch_up(self) -> None:
         """Record what a killed launch told Optuna but not MLflow."""
-        view = self.store.view()
-        members = {point.number for point in view.front}
-        for row in view.rows:
+        for row in self.store.view().rows:
             if row.number not in self.tracker.trials and row.state in ("complete", "pruned", "failed"):
                 report = self._load_report(row.number)
                 if report is not None:
-                    self.tracker.log_trial(report, row.label, members)
-        if view.rows:
-            self._show_front()
+                    self.tracker.log_trial(report, row.label)
+        self._show(final=True)
 
     def _load_report(self, number: int) -> TrialReport | None:
         try:
@@ -180,6 +175,7 @@ class Loop:
         self.store.recover()  # Whatever runs is this launch's: it holds the study's lock.
         self.observer.trial(self.store.view())
         try:
+            self._show(final=True)
             self.tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
         except Exception as second:  # The first error is the one to tell.
             error.add_note(f"MLflow could not be told that the study has stopped: {second}")

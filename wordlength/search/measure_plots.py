@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from wordlength.objectives.noise import DISTINCT
 from wordlength.objectives.sensitivity import Effect, SlotSensitivity
 from wordlength.search.measure_tables import sensitivity_title
-from wordlength.search.plots import _CONFIG, _FONT, _GRID_COLOUR, _TEXT_COLOUR
+from wordlength.search.plots.scale import FONT, GRID_COLOUR, PLOTLY_CONFIG, TEXT_COLOUR
 from wordlength.space import Role
 
 if TYPE_CHECKING:
@@ -42,10 +42,10 @@ def sensitivity_png(panels: Sequence[Sensitivities], kind: str, title: str) -> b
     heights = [1.3 + 0.2 * len(panel.slots) for panel in panels]
     figure = Figure(figsize=(10, sum(heights) + 0.6), dpi=96, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    figure.suptitle(title.replace("$", r"\$"), x=0.01, ha="left", color=_TEXT_COLOUR, fontsize=13)
+    figure.suptitle(title.replace("$", r"\$"), x=0.01, ha="left", color=TEXT_COLOUR, fontsize=13)
     grid = figure.subplots(len(panels), 2, squeeze=False, sharey="row", height_ratios=heights)
     for axes, panel in zip(grid, panels, strict=True):
-        axes[0].set_title(sensitivity_title(panel, kind), loc="left", color=_TEXT_COLOUR, fontsize=11)
+        axes[0].set_title(sensitivity_title(panel, kind), loc="left", color=TEXT_COLOUR, fontsize=11)
         for place, mode in zip(axes, _MODES, strict=True):
             _draw(place, _ordered(panel), *mode)
     figure.supxlabel(NOTE, color="#777777", fontsize=9)
@@ -60,7 +60,12 @@ def sensitivity_html(panels: Sequence[Sensitivities], kind: str, title: str) -> 
 
     figure = sensitivity_figure(panels, kind, title)
     page: str = plotly.io.to_html(
-        figure, include_plotlyjs=True, validate=False, div_id="sensitivity", config=_CONFIG, default_height="auto"
+        figure,
+        include_plotlyjs=True,
+        validate=False,
+        div_id="sensitivity",
+        config=dict(PLOTLY_CONFIG),
+        default_height="auto",
     )
     head = f"<head><title>{html.escape(title)}</title><style>body{{margin:0}}</style>"
     return page.replace("<head>", head, 1).encode()
@@ -72,7 +77,7 @@ def sensitivity_figure(panels: Sequence[Sensitivities], kind: str, title: str) -
         "title": {"text": f"{html.escape(title, quote=False)}<br><sup>{html.escape(NOTE)}</sup>", "x": 0.03},
         "grid": {"rows": len(panels), "columns": 2, "pattern": "independent", "ygap": 0.25, "xgap": 0.06},
         "height": 150 + sum(110 + 20 * len(panel.slots) for panel in panels),
-        "font": {"family": _FONT, "color": _TEXT_COLOUR, "size": 12},
+        "font": {"family": FONT, "color": TEXT_COLOUR, "size": 12},
         "paper_bgcolor": "white",
         "plot_bgcolor": "white",
         "margin": {"l": 160, "r": 20, "t": 90, "b": 60},
@@ -90,7 +95,7 @@ def _axes(panel: Sensitivities, label: str, kind: str) -> tuple[dict[str, Any], 
     first = label == _MODES[0][0]
     text = f"{label}<br>({sensitivity_title(panel, kind)})" if first else label
     return (
-        {"title": {"text": text}, "automargin": True, "gridcolor": _GRID_COLOUR, "zerolinecolor": "#888888"},
+        {"title": {"text": text}, "automargin": True, "gridcolor": GRID_COLOUR, "zerolinecolor": "#888888"},
         {
             "autorange": "reversed",
             "categoryorder": "array",
@@ -156,9 +161,9 @@ def _draw(
     axes.set_yticks(range(len(rows)), labels=[str(row.slot).replace("$", r"\$") for row in rows], fontsize=9)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.axvline(0, color="#888888", linewidth=0.8)
-    axes.set_xlabel(label, color=_TEXT_COLOUR)
+    axes.set_xlabel(label, color=TEXT_COLOUR)
     axes.locator_params(axis="x", nbins=6)
-    axes.grid(axis="x", color=_GRID_COLOUR, linewidth=0.8)
+    axes.grid(axis="x", color=GRID_COLOUR, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.tick_params(colors=_TEXT_COLOUR)
+    axes.tick_params(colors=TEXT_COLOUR)

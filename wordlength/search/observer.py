@@ -19,6 +19,9 @@ class Observer:
     def baseline(self, progress: BaselineProgress | Baseline) -> None:
         """After each epoch of the float baseline; last, the Baseline."""
 
+    def tracked(self, experiment_id: str) -> None:
+        """The study has its place in MLflow: an experiment with its views."""
+
     def study(self, view: StudyView, recovered: int, workers: int) -> None:
         """The study is open; `recovered` candidates of a killed launch are queued again."""
 

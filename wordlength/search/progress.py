@@ -12,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, BaselineProgress
+from wordlength.search.front_page import LivePage
 from wordlength.search.observer import Observer
 from wordlength.search.trials import StudyView
 
@@ -25,10 +26,14 @@ _STAGES = {
 
 
 class LaunchDisplay(Observer):
-    """Shows data, baseline and trials; use as a context manager around `launch`."""
+    """Shows data, baseline and trials; use as a context manager around `launch`.
 
-    def __init__(self, console: Console) -> None:
+    `page`: where the study's front can be seen meanwhile.
+    """
+
+    def __init__(self, console: Console, page: LivePage | None = None) -> None:
         self._console = console
+        self._page = page
         self._bars = Progress(
             TextColumn("{task.description:<19}"),
             BarColumn(bar_width=28),
@@ -87,6 +92,11 @@ class LaunchDisplay(Observer):
             f"float baseline: STOI improvement {progress.stoi_improvement:+.4f} ± {progress.stoi_standard_error:.4f} "
             f"with {progress.memory_bytes:,} bytes (epoch {progress.best_epoch} of {epochs})"
         )
+
+    def tracked(self, experiment_id: str) -> None:
+        """Where to watch the front."""
+        if self._page is not None:
+            self._say(f"Pareto front: {self._page.open(experiment_id, self._say)}")
 
     def study(self, view: StudyView, recovered: int, workers: int) -> None:
         """Whether the study begins or goes on."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, Field, PrivateAttr, StringConstraints, ValidationError, field_validator
 
 from wordlength.errors import SpecError
 from wordlength.objectives.audio.settings import DataSettings
@@ -97,6 +97,17 @@ class StorageSpec(BaseModel):
         return value
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Origin:
+    """A study file, and its text to the letter; None and empty if there is none.
+
+    Two specs of the same content are equal, whatever file they came from.
+    """
+
+    path: Path | None = dataclasses.field(default=None, compare=False)
+    text: str = dataclasses.field(default="", compare=False)
+
+
 class StudySpec(BaseModel):
     """One study: data, network, training, what is searched and how."""
 
@@ -126,6 +137,13 @@ class StudySpec(BaseModel):
     """Where results are kept."""
     seed: Annotated[int, Field(ge=0, le=2**31)] = 0
     """Fixes initial weights, order of training and proposals."""
+
+    _origin: Origin = PrivateAttr(Origin())
+
+    @property
+    def origin(self) -> Origin:
+        """The file it was read from."""
+        return self._origin
 
     def published(self) -> str:
         """The study file's text for others: without storage addresses, which may hold passwords, or places."""
@@ -173,6 +191,7 @@ def parse_spec(text: str, path: Path) -> StudySpec:
         spec = StudySpec.model_validate(plain)
     except ValidationError as error:
         raise SpecError("\n".join(f"{line} in {path})" for line in _lines(error.errors()))) from None
+    spec._origin = Origin(path, text)
     return _with_absolute_paths(spec, path)
 
 

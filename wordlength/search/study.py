@@ -46,6 +46,7 @@ class StudyStore:
 
     def __init__(self, study: optuna.Study) -> None:
         self._study = study
+        self._finished: dict[int, TrialRow] = {}
 
     @classmethod
     def create(cls, spec: StudySpec, address: str) -> StudyStore:
@@ -77,7 +78,15 @@ class StudyStore:
     def rows(self) -> tuple[TrialRow, ...]:
         """Every trial that was begun, in order."""
         trials = self._study.get_trials(deepcopy=False)
-        return tuple(_row(trial) for trial in trials if trial.state != OptunaState.WAITING)
+        return tuple(self._known_row(trial) for trial in trials if trial.state != OptunaState.WAITING)
+
+    def _known_row(self, trial: FrozenTrial) -> TrialRow:
+        """Finished trials do not change any more, and reading thousands of candidates takes its time."""
+        if not trial.state.is_finished():
+            return _row(trial)
+        if trial.number not in self._finished:
+            self._finished[trial.number] = _row(trial)
+        return self._finished[trial.number]
 
     def view(self) -> StudyView:
         """The study as it stands."""
@@ -265,6 +274,7 @@ def _row(trial: FrozenTrial) -> TrialRow:
         memory_bytes=known.get("memory_bytes"),
         seconds=known.get("seconds"),
         started=trial.datetime_start,
+        ended=trial.datetime_complete,
         reused_from=known.get("reused_from"),
         repeatable=not _without_result(trial),
     )

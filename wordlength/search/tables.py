@@ -13,7 +13,9 @@ from rich.text import Text
 from wordlength.objectives.findings import findings, ranked
 from wordlength.objectives.report import TrialReport
 from wordlength.search.export.report import accumulator_cells, layer_rows, with_error
-from wordlength.search.front import FrontPoint, indistinct, knee, saved_percent
+from wordlength.search.front import FrontPoint, indistinct, saved_percent
+from wordlength.search.plots.paper import point_name
+from wordlength.search.plots.scale import marked
 from wordlength.search.trials import StudyView
 from wordlength.space import Candidate, Role, SlotInfo
 
@@ -28,11 +30,11 @@ def front_tables(view: StudyView, width: int) -> Iterator[Table | str]:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")  # The one that may wrap.
     alike = indistinct(view.front)
-    bend = knee(view.front).number if view.front else None
+    marks = {point.number: mark for point, mark in marked(view.front)}
     for point in view.front:
         error = f" ± {point.stoi_standard_error:.4f}" if point.stoi_standard_error is not None else ""
-        notes = [point.label] if point.label else []
-        notes += [f"≈ {' '.join(map(str, alike[point.number]))}"] if point.number in alike else []
+        same = f"≈ {' '.join(map(str, alike[point.number]))}" if point.number in alike else ""
+        notes = (same, marks.get(point.number), point_name(point))
         table.add_row(
             str(point.number),
             f"{point.stoi_improvement:+.4f}{error}",
@@ -40,7 +42,8 @@ def front_tables(view: StudyView, width: int) -> Iterator[Table | str]:
             _kept(point.stoi_improvement, view),
             f"{point.memory_bytes:,}",
             f"{saved_percent(point.memory_bytes, view.baseline.memory_bytes):.1f} %",
-            ", ".join(notes + (["knee"] if point.number == bend else [])),
+            # As Text: a label may hold square brackets, which tables take for markup.
+            Text(", ".join(note for note in notes if note)),
         )
     yield table
     if alike:

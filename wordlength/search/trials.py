@@ -32,6 +32,7 @@ class TrialRow:
     memory_bytes: int | None = None
     seconds: float | None = None
     started: datetime | None = None
+    ended: datetime | None = None
     reused_from: int | None = None
     repeatable: bool = True
     """Whether training again would end the same way; not so for a trial that was cut off or lost its worker."""

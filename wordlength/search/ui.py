@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-import webbrowser
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,57 +38,77 @@ _POLL_SECONDS = 0.1
 _STOP_SECONDS = 5.0
 
 
-def serve_ui(
-    tracking_uri: str,
-    artifact_root: Path | None = None,
-    port: int | None = None,
-    open_browser: bool = False,
-    announce: Callable[[str], None] = print,
-    progress: Callable[[float], None] | None = None,
-) -> int:
-    """Serve the UI until Ctrl-C or SIGTERM and return an exit code: 0, or the server's own if it ended by itself.
+class UiServer:
+    """MLflow's server on a store; use as a context manager: it starts on entering and has ended on leaving.
 
-    `port`: None for a free one; `announce` is told the address once it answers; `progress` is told the seconds waited
-    so far, about ten times a second. With an http(s) `tracking_uri` a server runs already: only its address is
-    announced. Raises ValueError for a port that is taken or out of range, ServerError if the server does not start.
+    `port`: None for a free one, the same each time if it is free. Raises ValueError for a port that is taken or out
+    of range. The server also ends when this process is killed.
     """
-    if tracking_uri.startswith(("http://", "https://")):
-        _show(tracking_uri, open_browser, announce)
-        return 0
-    chosen = _free_port() if port is None else _require_free(port)
-    try:
-        with _stop_signals(), _server(_command(tracking_uri, artifact_root, chosen)) as (process, log):
-            _wait_until_ready(process, log, chosen, progress)
-            _show(f"http://{HOST}:{chosen}", open_browser, announce)
-            return process.wait()
-    except KeyboardInterrupt:
-        return 0
+
+    def __init__(self, tracking_uri: str, artifact_root: Path | None = None, port: int | None = None) -> None:
+        self._port = _usual_port(tracking_uri) if port is None else _require_free(port)
+        self._command = _command(tracking_uri, artifact_root, self._port)
+
+    @property
+    def address(self) -> str:
+        """Where it answers once it is ready."""
+        return f"http://{HOST}:{self._port}"
+
+    def __enter__(self) -> UiServer:
+        self._log = tempfile.TemporaryFile()
+        # Its own session: Ctrl-C reaches us alone, and one signal to the group ends server and workers in order.
+        # Its standard input is a pipe that nobody writes to: it closes when this process is gone, however it went.
+        self._process = subprocess.Popen(
+            self._command,
+            env=LEAN | os.environ,
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=self._log,
+            start_new_session=True,
+        )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            _end(self._process)
+        finally:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            self._log.close()
+
+    def wait_until_ready(self, progress: Callable[[float], None] | None = None) -> None:
+        """Return once it answers; `progress` is told the seconds waited so far, about ten times a second.
+
+        Raises ServerError if it ends before, or does not answer in time.
+        """
+        started = time.monotonic()
+        while not _answers(self._port):
+            waited = time.monotonic() - started
+            if (code := self._process.poll()) is not None:
+                raise ServerError(f"the MLflow server ended with code {code} before answering: {_tail(self._log)}")
+            if waited > START_SECONDS:
+                raise ServerError(
+                    f"the MLflow server must answer within {START_SECONDS:.0f} s, but did not: {_tail(self._log)}"
+                )
+            if progress is not None:
+                progress(waited)
+            time.sleep(_POLL_SECONDS)
+
+    def wait(self) -> int:
+        """Return its exit code once it has ended by itself."""
+        return self._process.wait()
 
 
-def _show(address: str, open_browser: bool, announce: Callable[[str], None]) -> None:
-    announce(address)
-    if open_browser:
-        webbrowser.open(address)
+def is_server(tracking_uri: str) -> bool:
+    """Whether this is a tracking server's address, and not a file's."""
+    return tracking_uri.startswith(("http://", "https://"))
 
 
 def _command(tracking_uri: str, artifact_root: Path | None, port: int) -> list[str]:
-    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port), "--workers", "1"]
+    command = [sys.executable, "-m", "wordlength.search.ui_process"]
+    command += ["server", "--host", HOST, "--port", str(port), "--workers", "1"]
     command += ["--backend-store-uri", tracking_uri, "--uvicorn-opts", "--log-level warning"]
     return command + (["--artifacts-destination", artifact_root.resolve().as_uri()] if artifact_root else [])
-
-
-@contextmanager
-def _server(command: list[str]) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
-    """The running server and what it writes; on leaving, it and its workers have ended."""
-    with tempfile.TemporaryFile() as log:
-        # Its own session: Ctrl-C reaches us alone, and one signal to the group ends server and workers in order.
-        process = subprocess.Popen(
-            command, env=LEAN | os.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
-        try:
-            yield process, log
-        finally:
-            _end(process)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -106,21 +126,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
     with suppress(ProcessLookupError):  # the whole group has ended
         os.killpg(process.pid, number)
-
-
-def _wait_until_ready(
-    process: subprocess.Popen[bytes], log: IO[bytes], port: int, progress: Callable[[float], None] | None
-) -> None:
-    started = time.monotonic()
-    while not _answers(port):
-        waited = time.monotonic() - started
-        if process.poll() is not None:
-            raise ServerError(f"the MLflow server ended with code {process.returncode} before answering: {_tail(log)}")
-        if waited > START_SECONDS:
-            raise ServerError(f"the MLflow server must answer within {START_SECONDS:.0f} s, but did not: {_tail(log)}")
-        if progress is not None:
-            progress(waited)
-        time.sleep(_POLL_SECONDS)
 
 
 def _answers(port: int) -> bool:
@@ -143,10 +148,17 @@ def _tail(log: IO[bytes]) -> str:
     return " | ".join([line.strip() for line in text.splitlines() if line.strip()][-5:]) or "it wrote nothing"
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
+def _usual_port(tracking_uri: str) -> int:
+    """The same free port for the same store, if nobody has taken it: links stay good from one start to the next, and
+    browsers remember what was folded or closed.
+    """
+    usual = 20_000 + zlib.crc32(tracking_uri.encode()) % 10_000
+    try:
+        return _require_free(usual)
+    except ValueError:
+        with socket.socket() as probe:
+            probe.bind((HOST, 0))
+            return int(probe.getsockname()[1])
 
 
 def _require_free(port: int) -> int:
@@ -163,7 +175,7 @@ def _require_free(port: int) -> int:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[None]:
+def stop_signals() -> Iterator[None]:
     """SIGTERM stops us like Ctrl-C, so that the server never outlives this command."""
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers; whoever runs us elsewhere minds the signals

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,6 +22,9 @@ from wordlength.search.cli.common import (
     refuse,
 )
 
+if TYPE_CHECKING:
+    from wordlength.search.trials import StudyView
+
 
 @app.command()
 def launch(
@@ -31,10 +34,14 @@ def launch(
     ] = None,
     workers: Annotated[int | None, typer.Option("--workers", help="Trials at a time.")] = None,
     ray_address: Annotated[str | None, typer.Option("--ray-address", help="Join this Ray cluster.")] = None,
+    ui: Annotated[bool, typer.Option(help="Serve the front in MLflow's UI while the study runs.")] = True,
     home: HomeOption = None,
     verbose: Verbose = False,
 ) -> None:
     """Launch a study, or go on with it: the same command resumes after Ctrl-C.
+
+    As soon as the study exists, the link to its Pareto front in MLflow is printed; the front moves there while the
+    study runs.
 
     Examples:
 
@@ -43,18 +50,20 @@ def launch(
         wordlength launch examples/klein.yaml --trials 100 --workers 2
     """
     spec, place = read_spec(study_file, {"trials": trials, "count": workers}), home_of(home)
+    from wordlength.search.front_page import LivePage
     from wordlength.search.launch import launch as run
     from wordlength.search.progress import LaunchDisplay
     from wordlength.search.tables import front_tables, verdict
 
     try:
-        with LaunchDisplay(console) as display:
+        with LivePage(spec, place, ui) as page, LaunchDisplay(console, page) as display:
             view = run(spec, place, ray_address=ray_address, observer=display, verbose=verbose)
     except KeyboardInterrupt:
         again = shlex.join(sys.argv[1:])
         errors.print(f"stopped; go on with: wordlength {again}", highlight=False, markup=False, soft_wrap=True)
         raise typer.Exit(130) from None
     console.print(*front_tables(view, console.width), verdict(view), sep="\n", highlight=False)
+    console.print(f"the front in MLflow: wordlength ui {view.name}", highlight=False)
     if view.finished < view.wanted:
         console.print("ended early: only known candidates were proposed; the space is as good as exhausted")
 
@@ -76,41 +85,87 @@ def status(study: Study, home: HomeOption = None) -> None:
 
 
 @app.command()
-def front(study: Study, home: HomeOption = None) -> None:
+def front(
+    study: Study,
+    plot: Annotated[Path | None, typer.Option("--plot", help="Draw it into this file, .png or .html.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV in place of the table.")] = False,
+    home: HomeOption = None,
+) -> None:
     """The Pareto front: trial, STOI improvement, memory, formats per layer.
 
-    Example:
+    The smallest member, the knee and the best are named; so are uniform formats, and the paper's among them.
+
+    Examples:
 
         wordlength front klein
+
+        wordlength front klein --plot front.html
+
+        wordlength front klein --json | jq .knee
     """
+    from wordlength.search.cli.asked import require_places
     from wordlength.search.study import load_study
     from wordlength.search.tables import front_tables, verdict
 
+    if as_json and as_csv:
+        refuse("a front is printed in one format, but got both JSON and CSV (--json --csv)")
+    if plot is not None and plot.suffix.lower() not in (".png", ".html"):
+        refuse(f"a picture's file must end in .png or .html, but got {str(plot)!r} (--plot)")
+    require_places(plot=plot)
     view = load_study(study, home_of(home))
-    console.print(*front_tables(view, console.width), verdict(view), sep="\n", highlight=False)
+    if plot is not None:
+        _plot(view, plot)
+    if as_json or as_csv:
+        from wordlength.search.plots import front_csv, front_json
+
+        print(front_json(view) if as_json else front_csv(view.front, view.baseline.memory_bytes).rstrip("\n"))
+    else:
+        console.print(*front_tables(view, console.width), verdict(view), sep="\n", highlight=False)
+    if plot is not None:
+        # Standard output holds what was asked for, and nothing else.
+        told = errors if as_json or as_csv else console
+        told.print(f"written: {plot}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _plot(view: StudyView, file: Path) -> None:
+    from wordlength.atomic import write_atomically
+    from wordlength.search.plots import pareto_html, pareto_png
+
+    shown = view.points, view.front, view.baseline, view.name, view.finished, view.counts
+    drawn = pareto_png(*shown) if file.suffix.lower() == ".png" else pareto_html(*shown).encode()
+    write_atomically(file, drawn)
 
 
 @app.command()
 def ui(
+    study: Annotated[
+        str | None,
+        typer.Argument(help="Name of a launched study, or its study file; by default the one launched last."),
+    ] = None,
     port: Annotated[int | None, typer.Option("--port", help="Port on this machine; by default a free one.")] = None,
     browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
     home: HomeOption = None,
 ) -> None:
-    """Open MLflow's own UI on this project's studies; Ctrl-C ends it. Reachable from this machine only.
+    """Open a study's Pareto front in MLflow's own UI; Ctrl-C ends it. Reachable from this machine only.
+
+    Without STUDY the links of all studies are printed. Where a study is recorded on a tracking server of its own
+    (storage.tracking), that server's link is printed, and nothing is started.
 
     Examples:
 
-        wordlength ui
+        wordlength ui klein
 
-        wordlength ui --port 5000 --no-browser
+        wordlength ui klein --port 5000 --no-browser
     """
-    from wordlength.search.ui import serve_ui
+    from wordlength.search.front_page import show_fronts
 
     place = home_of(home)
-    if not place.names():
+    if study is None and not place.names():
         refuse(f"there must be a launched study to show, but {place.root} has none; run: wordlength launch STUDY_FILE")
+    specs = [place.find(study)] if study else [place.find(name) for name in place.newest_first()]
     try:
-        status = serve_ui(place.tracking_address(), place.artifacts, port, browser)
+        status = show_fronts(specs, place, port, browser, console)
     except ValueError as error:
         refuse(f"{error} (--port)")
     raise typer.Exit(status)

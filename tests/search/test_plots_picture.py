@@ -1,0 +1,107 @@
+"""The front as a PNG."""
+
+import subprocess
+import sys
+import threading
+
+import pytest
+from front_points import BASELINE, alike_pair, cloud, png_size
+
+from wordlength.search.front import FrontPoint, pareto_front
+from wordlength.search.plots import pareto_png, view_of
+
+
+def test_png_has_its_size_and_is_the_same_each_time():
+    points = cloud()
+    first = pareto_png(points, pareto_front(points), BASELINE, "cost $1 of $2", 46)
+    assert png_size(first) == (816, 480)
+    assert first == pareto_png(points, pareto_front(points), BASELINE, "cost $1 of $2", 46)
+
+
+def test_png_leaves_matplotlib_as_it_was():
+    code = (
+        "import sys, matplotlib\n"
+        # Reading the backend would choose one, and import pyplot for it.
+        "def settings(): return {k: matplotlib.rcParams[k] for k in matplotlib.rcParams if k != 'backend'}\n"
+        "before = settings()\n"
+        "from wordlength.search.front import Baseline\n"
+        "from wordlength.search.plots import pareto_png\n"
+        "assert pareto_png([], [], Baseline(0.034, 1000), 'empty')\n"
+        "assert 'matplotlib.pyplot' not in sys.modules\n"
+        "assert settings() == before\n"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, env={"PATH": "", "HOME": "/tmp"})
+
+
+def test_png_in_several_threads():
+    points = cloud()
+    found = []
+    draw = [
+        threading.Thread(target=lambda: found.append(pareto_png(points, pareto_front(points), BASELINE, "threads")))
+        for _ in range(3)
+    ]
+    for thread in draw:
+        thread.start()
+    for thread in draw:
+        thread.join()
+    assert len(found) == 3
+    assert len(set(found)) == 1
+
+
+@pytest.mark.parametrize(
+    "points", [[], cloud()[:1], cloud()[6:], alike_pair()], ids=["none", "one", "one far below", "alike"]
+)
+def test_small_studies_are_drawn_too(points):
+    counts = {"complete": len(points), "pruned": 3}
+    drawn = pareto_png(points, pareto_front(points), BASELINE, "small", len(points) + 3, counts)
+    assert png_size(drawn) == (816, 480)
+
+
+def overlapping(figure) -> list[tuple[str, str]]:
+    """Pairs of texts whose boxes meet, and (text, "edge") for one that leaves the picture."""
+    from matplotlib.text import Text
+
+    renderer = figure.canvas.get_renderer()
+    texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+    # An annotation's own extent holds its arrow too.
+    boxes = [(t.get_text(), Text.get_window_extent(t, renderer)) for t in texts]
+    found = [
+        (one, other)
+        for place, (one, box) in enumerate(boxes)
+        for other, beside in boxes[place + 1 :]
+        if box.overlaps(beside)
+    ]
+    inside = figure.bbox.padded(1)
+    return found + [
+        (text, "edge") for text, box in boxes if not (inside.contains(*box.min) and inside.contains(*box.max))
+    ]
+
+
+def close_by() -> list[FrontPoint]:
+    """Smallest, knee and best within a few pixels of each other, and one trial far away."""
+    near = [(0, 0.0200), (400, 0.0222), (2_000, 0.0225)]
+    points = [FrontPoint(n, gain, 200_000 + more, cloud()[2].candidate) for n, (more, gain) in enumerate(near)]
+    return [*points, FrontPoint(9, 0.01, 900_000, cloud()[2].candidate)]
+
+
+@pytest.mark.parametrize(
+    ("points", "study"),
+    [(cloud(), "klein"), (cloud(), "n" * 63), (close_by(), "klein")],
+    ids=["cloud", "long", "close"],
+)
+def test_no_text_lies_on_another(points, study, monkeypatch):
+    from matplotlib.figure import Figure
+
+    drawn = []
+    save = Figure.savefig
+
+    def keep(figure, *arguments, **settings):
+        save(figure, *arguments, **settings)
+        drawn.append(figure)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    counts = {"complete": 1_900, "pruned": 1_234, "failed": 1_234, "running": 99, "interrupted": 99}
+    pareto_png(points, pareto_front(points), BASELINE, study, 2_000, counts)
+    assert overlapping(drawn[0]) == []
+    shown = {text.get_text() for text in drawn[0].axes[0].texts}
+    assert {mark.text for mark in view_of(points, pareto_front(points), BASELINE, study).marks} <= shown

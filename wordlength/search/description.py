@@ -1,0 +1,153 @@
+"""What a launch tells MLflow about its study: settings, data sets, versions, commits, the study file."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import wordlength
+from wordlength.objectives.audio import PreparedData
+from wordlength.objectives.baseline import Baseline
+from wordlength.search import front
+from wordlength.search.spec import StudySpec
+from wordlength.search.tracking import DataSet, Description
+
+_GIT_SECONDS = 10
+_DIGEST_CHARACTERS = 12
+_CONTEXTS = {"train": "training", "validation": "validation", "test": "test"}
+
+
+def describe(spec: StudySpec, data: PreparedData, baseline: Baseline, identity: str) -> Description:
+    """The study as its parent run tells it; `identity` tells it from others of its name."""
+    return Description(
+        baseline=front.Baseline(baseline.stoi_improvement, baseline.memory_bytes),
+        slots=baseline.slots,
+        precision_limit=spec.analysis.precision_limit,
+        params=_params(spec, data),
+        tags=_tags(spec, data, baseline, identity),
+        metrics={
+            "baseline_stoi_improvement": baseline.stoi_improvement,
+            "baseline_stoi_standard_error": baseline.stoi_standard_error,
+            "baseline_memory_bytes": float(baseline.memory_bytes),
+            "noisy_stoi": float(np.mean(data.validation.noisy_stoi)),
+        },
+        files=_files(spec),
+        data=_data_sets(data),
+        settings=_settings(spec, data, baseline),
+    )
+
+
+def _params(spec: StudySpec, data: PreparedData) -> dict[str, str]:
+    parts: dict[str, Any] = {
+        "model": spec.model,
+        "training": spec.training,
+        "analysis": spec.analysis,
+        "gate": spec.gate,
+    }
+    params = {
+        f"{part}.{name}": str(value) for part, s in parts.items() for name, value in dataclasses.asdict(s).items()
+    }
+    params |= {f"search.{name}": str(value) for name, value in spec.search.model_dump(exclude={"uniform"}).items()}
+    return params | {f"data.{name}": str(value) for name, value in data.summary.items()}
+
+
+def _tags(spec: StudySpec, data: PreparedData, baseline: Baseline, identity: str) -> dict[str, str]:
+    commits = {
+        "wordlength.commit": git_commit(Path(wordlength.__file__)),
+        "mlflow.source.git.commit": git_commit(spec.origin.path) if spec.origin.path else None,
+    }
+    return {
+        "study.id": identity,
+        "data.digest": data.digest,
+        "baseline.digest": baseline.digest,
+        "wordlength.version": version("wordlength"),
+        "mlflow.source.type": "LOCAL",
+        "mlflow.source.name": shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]]),
+    } | {name: commit for name, commit in commits.items() if commit}
+
+
+def git_commit(path: Path) -> str | None:
+    """The commit of the git checkout that holds this file, "-dirty" behind it if tracked files differ from it.
+
+    None for a file that git does not track, or without git.
+    """
+
+    def git(*arguments: str) -> str | None:
+        command = ["git", "-C", str(path.parent), *arguments]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True)
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+
+    if git("ls-files", "--error-unmatch", path.name) is None or not (commit := git("rev-parse", "HEAD")):
+        return None
+    return commit + ("-dirty" if git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def _files(spec: StudySpec) -> dict[str, str]:
+    """The study file to the letter, but for passwords, and with every default written out."""
+    files = {"study.resolved.yaml": spec.published()}
+    return files | ({"study.yaml": without_passwords(spec.origin.text)} if spec.origin.text else {})
+
+
+def without_passwords(text: str) -> str:
+    """The text with `***` for the password of every address scheme://user:password@host."""
+    return re.sub(r"(://[^/\s:@]*:)[^/\s]+@", r"\1***@", text)
+
+
+def _data_sets(data: PreparedData) -> list[DataSet]:
+    source = _mixture(data.summary)
+    return [
+        DataSet(
+            name=f"{source}, {context}",
+            digest=data.digest[:_DIGEST_CHARACTERS],
+            source=source,
+            context=context,
+            profile=_profile(data.summary[part]),
+        )
+        for part, context in _CONTEXTS.items()
+    ]
+
+
+def _profile(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Hours and speakers first, then the rest of the summary."""
+    speakers = part["speakers"]
+    rest = {name: value for name, value in part.items() if name not in ("seconds", "speakers")}
+    return {"hours": round(part["seconds"] / 3600, 4), "speakers": len(speakers), "speaker_names": speakers} | rest
+
+
+def _mixture(summary: Mapping[str, Any]) -> str:
+    speech, noise = (" + ".join(summary[f"{name}_corpora"]) for name in ("speech", "noise"))
+    levels = ", ".join(f"{level:g}" for level in summary["snr_db"])
+    return f"{speech} in {noise} noise at {levels} dB SNR"
+
+
+def _settings(spec: StudySpec, data: PreparedData, baseline: Baseline) -> dict[str, str]:
+    """The lines that one looks for first; all the others are the run's params and its study file."""
+    parts = data.summary
+    amounts = ", ".join(
+        f"{context} {parts[part]['seconds'] / 60:.1f} min of {len(parts[part]['speakers'])} speakers"
+        for part, context in _CONTEXTS.items()
+    )
+    count = baseline.memory_bytes // 4
+    training = spec.training
+    return {
+        "data": f"{_mixture(parts)}: {amounts}",
+        "network": f"{spec.model.name}, {count:,} parameters",
+        "training": f"{training.step_one_epochs} + {training.step_two_epochs} epochs on {spec.data.subset_fraction:.0%}"
+        " of the training mixtures",
+        "search": f"{spec.search.sampler}, {spec.search.trials} trials, {len(spec.search.uniform)} uniform formats, "
+        f"seed {spec.seed}",
+        "wordlength": version("wordlength"),
+    }

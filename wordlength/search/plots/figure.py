@@ -1,0 +1,164 @@
+"""The front as plotly's JSON."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wordlength.search.front import Baseline, FrontPoint
+from wordlength.search.plots.paper import Published, published
+from wordlength.search.plots.scale import (
+    BASELINE_COLOUR,
+    FONT,
+    FRONT_COLOUR,
+    GRID_COLOUR,
+    MEMORY_TITLE,
+    OTHER_COLOUR,
+    SOFT_COLOUR,
+    TEXT_COLOUR,
+    Mark,
+    View,
+    styled,
+)
+from wordlength.search.plots.table import digits
+
+
+def plotly_figure(view: View) -> dict[str, Any]:
+    """The figure as plotly's JSON; checked against plotly's schema by the tests, not at run time.
+
+    `customdata` is a point's row in `page_data`.
+    """
+    rows = {point.number: row for row, point in enumerate(view.points)}
+    last = len(rows)
+    traces = [
+        _trace("other trials", view.dominated, rows, {"color": OTHER_COLOUR, "size": 8}),
+        _trace("Pareto front", view.front, rows, {"color": FRONT_COLOUR, "size": 9, "symbol": _front_symbols(view)})
+        | {"mode": "lines+markers", "line": {"shape": "hv", "color": FRONT_COLOUR, "width": 1.5}},
+        *(
+            _trace(name, [p], rows, {"color": colour, "symbol": symbol, "size": 13, "line": {"width": 2}})
+            for p, name, colour, (symbol, _) in styled(view.uniform)
+        ),
+        _rings([mark.point for mark in view.marks]),
+        _single("float32 baseline", view.baseline, last, {"symbol": "star", "color": BASELINE_COLOUR, "size": 13}),
+        *_published_traces(published(view.baseline), last + 1),
+    ]
+    return {"data": [trace for trace in traces if trace["x"]], "layout": _layout(view)}
+
+
+def _trace(name: str, points: Sequence[FrontPoint], rows: Mapping[int, int], marker: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": html.escape(name, quote=False),
+        "x": [point.memory_bytes / 1000 for point in points],
+        "y": [digits(point.stoi_improvement) for point in points],
+        "customdata": [rows[point.number] for point in points],
+        "hoverinfo": "none",
+        "marker": marker,
+    }
+
+
+def _single(name: str, result: Baseline | Published, row: int, marker: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "name": name,
+        "x": [result.memory_bytes / 1000],
+        "y": [result.stoi_improvement],
+        "customdata": [row],
+        "hoverinfo": "none",
+        "marker": marker,
+    }
+
+
+def _published_traces(results: Sequence[Published], row: int) -> list[dict[str, Any]]:
+    """One trace, off until its legend entry is clicked: these heights do not compare with the study's."""
+    if not results:
+        return []
+    return [
+        _single("", results[0], row, {"symbol": "cross-thin", "size": 12, "line": {"width": 2, "color": SOFT_COLOUR}})
+        | {
+            "name": "published by the paper<br>(other data; click to show)",
+            "x": [result.memory_bytes / 1000 for result in results],
+            "y": [result.stoi_improvement for result in results],
+            "customdata": list(range(row, row + len(results))),
+            "visible": "legendonly",
+        }
+    ]
+
+
+def _rings(points: Sequence[FrontPoint]) -> dict[str, Any]:
+    return {
+        "type": "scatter",
+        "mode": "markers",
+        "x": [point.memory_bytes / 1000 for point in points],
+        "y": [point.stoi_improvement for point in points],
+        "hoverinfo": "skip",
+        "showlegend": False,
+        "marker": {"symbol": "circle-open", "size": 17, "color": TEXT_COLOUR, "line": {"width": 1.5}},
+    }
+
+
+def _front_symbols(view: View) -> list[str]:
+    """Hollow where a member is not told apart from a neighbour."""
+    return ["circle-open" if point.number in view.alike else "circle" for point in view.front]
+
+
+def _layout(view: View) -> dict[str, Any]:
+    low, high = view.memory_kb
+    axis_x: dict[str, Any] = {"title": {"text": MEMORY_TITLE}, "range": [low, high]}
+    if view.logarithmic:
+        ticks = [f"{tick:,.12g}" for tick in view.ticks_kb]
+        log_range = [math.log10(low), math.log10(high)]
+        axis_x |= {"type": "log", "range": log_range, "tickvals": list(view.ticks_kb), "ticktext": ticks}
+    axis_y = {"title": {"text": "STOI improvement", "standoff": 14}, "automargin": True, "tickformat": ".3~f"}
+    axis_y |= {"range": list(view.improvement)}
+    frame = {"gridcolor": GRID_COLOUR, "zeroline": False, "showline": True, "linecolor": "#888888", "ticks": "outside"}
+    return {
+        "xaxis": axis_x | frame,
+        "yaxis": axis_y | frame,
+        "shapes": [_baseline_line(view.baseline.stoi_improvement)],
+        "annotations": [_annotation(mark, view) for mark in view.marks],
+        "font": {"family": FONT, "color": TEXT_COLOUR, "size": 13},
+        "legend": {"x": 1.01, "y": 1, "xanchor": "left"},
+        "margin": {"l": 70, "r": 16, "t": 28, "b": 56},
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "hovermode": "closest",
+    }
+
+
+def _annotation(mark: Mark, view: View) -> dict[str, Any]:
+    x = mark.point.memory_bytes / 1000
+    return {
+        "x": math.log10(x) if view.logarithmic else x,
+        "y": mark.point.stoi_improvement,
+        "text": mark.text,
+        "ax": 0 if mark.centred else -12,
+        "ay": -mark.up_px,
+        "xanchor": "center" if mark.centred else "right",
+        "yanchor": "bottom",
+        "standoff": 9,
+        "arrowhead": 0,
+        "arrowwidth": 1,
+        "arrowcolor": TEXT_COLOUR,
+        "bgcolor": "rgba(255,255,255,0.65)",
+        "borderpad": 1,
+    }
+
+
+def _baseline_line(height: float) -> dict[str, Any]:
+    """Dashed over the whole width, however far the reader zooms out."""
+    line = {"color": BASELINE_COLOUR, "width": 1, "dash": "dash"}
+    return {
+        "type": "line",
+        "xref": "paper",
+        "x0": 0,
+        "x1": 1,
+        "y0": height,
+        "y1": height,
+        "layer": "below",
+        "line": line,
+    }

@@ -1,0 +1,59 @@
+"""The formats and the published results of Klein, Kantic & Blume 2021, whose network the case study is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wordlength.search.front import Baseline, FrontPoint
+from wordlength.space import Candidate, Fixed, Format, PowerOfTwo, Role
+
+NETWORK_BYTES = 1_875_812
+"""The paper's network in float32: a study of another size has another network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A result as the paper prints it; measured on its own corpora, so its height compares with no study's."""
+
+    name: str
+    stoi_improvement: float
+    memory_bytes: int
+
+
+PUBLISHED = (
+    Published("float32", 0.074, NETWORK_BYTES),
+    Published("4-bit power of two", 0.067, 236_506),
+)
+
+_PAPERS = {Fixed(16, 2): "the paper’s 3.13", PowerOfTwo(4, -1): "the paper’s"}
+"""Format of the weights → what the paper made of it, with biases and activations in 3.13."""
+
+
+def published(baseline: Baseline) -> tuple[Published, ...]:
+    """The paper's results where the study's network has the size of the paper's; else none."""
+    return PUBLISHED if baseline.memory_bytes == NETWORK_BYTES else ()
+
+
+def uniform_formats(candidate: Candidate) -> dict[Role, Format] | None:
+    """Role → the one format of all its slots; None if a role has two or the candidate no weights."""
+    found: dict[Role, Format] = {}
+    for slot, fmt in candidate.pairs:
+        if found.setdefault(slot.role, fmt) != fmt:
+            return None
+    return found if Role.WEIGHTS in found else None
+
+
+def paper_mark(candidate: Candidate) -> str:
+    """What the paper calls this choice of formats ("the paper’s 3.13"); empty for all it did not try."""
+    formats = uniform_formats(candidate)
+    if formats is None or any(formats.get(role, Fixed(16, 2)) != Fixed(16, 2) for role in Role if role != "weights"):
+        return ""
+    return _PAPERS.get(formats[Role.WEIGHTS], "")
+
+
+def point_name(point: FrontPoint) -> str:
+    """A trial's label, or that it is uniform, and whether the paper tried it; empty for any other candidate."""
+    formats = uniform_formats(point.candidate)
+    name = point.label or (f"uniform {formats[Role.WEIGHTS].brief}" if formats else "")
+    mark = paper_mark(point.candidate)
+    return f"{name} ({mark})" if mark else name

@@ -1,0 +1,133 @@
+"""The front as a PNG by matplotlib."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wordlength.search.front import Baseline, FrontPoint
+from wordlength.search.plots.scale import (
+    BASELINE_COLOUR,
+    FRONT_COLOUR,
+    GRID_COLOUR,
+    MEMORY_TITLE,
+    OTHER_COLOUR,
+    SOFT_COLOUR,
+    TEXT_COLOUR,
+    Front,
+    Points,
+    View,
+    styled,
+    view_of,
+)
+
+_DPI = 96
+_POINTS_PER_PIXEL = 72 / _DPI
+
+
+def pareto_png(
+    points: Points,
+    front: Front,
+    baseline: Baseline,
+    study: str,
+    trial_count: int | None = None,
+    counts: Mapping[str, int] | None = None,
+) -> bytes:
+    """The same figure as a PNG, 816 × 480 pixels, as MLflow shows it without scaling; arguments as `pareto_html`."""
+    # plotly writes a PNG only through a Chrome that a fresh machine lacks; matplotlib needs nothing. A bare Figure
+    # on an Agg canvas leaves pyplot, its figure list and the chosen backend alone.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    view = view_of(points, front, baseline, study, trial_count, counts)
+    figure = Figure(figsize=(8.5, 5), dpi=_DPI, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    _draw(figure.add_subplot(), view)
+    figure.legend(loc="outside right upper", frameon=False, fontsize=9, labelcolor=TEXT_COLOUR)
+    if view.ended:
+        figure.supxlabel(view.ended.replace(". ", ".\n"), x=0.01, ha="left", color=SOFT_COLOUR, fontsize=8.5)
+    target = io.BytesIO()
+    figure.savefig(target, format="png")
+    return target.getvalue()
+
+
+def plain(text: str) -> str:
+    """As matplotlib writes it: it would read text between two dollar signs as a formula."""
+    return text.replace("$", r"\$")
+
+
+def _draw(axes: Any, view: View) -> None:
+    """Everything but the legend, on matplotlib axes."""
+    _draw_axes(axes, view)
+    base = view.baseline
+    axes.axhline(base.stoi_improvement, color=BASELINE_COLOUR, linewidth=1, linestyle=(0, (5, 4)), zorder=1)
+    _scatter(axes, view.dominated, "other trials", color=OTHER_COLOUR, s=28, linewidths=0, zorder=2)
+    _draw_front(axes, view)
+    for point, name, colour, (_, marker) in styled(view.uniform):
+        style = {"marker": marker, "edgecolors": colour, "facecolors": "none", "s": 90, "linewidths": 1.6, "zorder": 5}
+        _scatter(axes, [point], name.replace(" (", "\n("), **style)
+    star = {"marker": "*", "s": 130, "color": BASELINE_COLOUR, "linewidths": 0, "zorder": 6}
+    axes.scatter([base.memory_bytes / 1000], [base.stoi_improvement], label="float32 baseline", **star)
+    _draw_marks(axes, view)
+
+
+def _draw_front(axes: Any, view: View) -> None:
+    step = {"drawstyle": "steps-post", "color": FRONT_COLOUR, "linewidth": 1.3}
+    filled = {"marker": "o", "markersize": 6, "markeredgewidth": 1.4}
+    if view.front:
+        axes.plot(*_columns(view.front), zorder=3, label="Pareto front", **step, **filled)
+    hollow = [point for point in view.front if point.number in view.alike]
+    style = {"facecolors": "white", "edgecolors": FRONT_COLOUR, "s": 36, "linewidths": 1.4, "zorder": 4}
+    _scatter(axes, hollow, "not told apart\nfrom a neighbour", **style)
+
+
+def _draw_marks(axes: Any, view: View) -> None:
+    ring = {"s": 140, "facecolors": "none", "edgecolors": TEXT_COLOUR, "linewidths": 1.1, "zorder": 7}
+    for mark in view.marks:
+        x, y = mark.point.memory_bytes / 1000, mark.point.stoi_improvement
+        axes.scatter([x], [y], **ring)
+        left = 0.0 if mark.centred else -12 * _POINTS_PER_PIXEL
+        axes.annotate(
+            mark.text,
+            (x, y),
+            xytext=(left, mark.up_px * _POINTS_PER_PIXEL),
+            textcoords="offset points",
+            ha="center" if mark.centred else "right",
+            va="bottom",
+            fontsize=9.5,
+            color=TEXT_COLOUR,
+            arrowprops={"arrowstyle": "-", "linewidth": 0.8, "color": TEXT_COLOUR, "shrinkA": 0, "shrinkB": 6},
+            bbox={"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.65},
+            zorder=8,
+        )
+
+
+def _scatter(axes: Any, points: Sequence[FrontPoint], name: str, **style: Any) -> None:
+    if points:
+        axes.scatter(*_columns(points), label=plain(name), **style)
+
+
+def _columns(points: Sequence[FrontPoint]) -> tuple[list[float], list[float]]:
+    return [point.memory_bytes / 1000 for point in points], [point.stoi_improvement for point in points]
+
+
+def _draw_axes(axes: Any, view: View) -> None:
+    if view.logarithmic:
+        axes.set_xscale("log")
+        axes.set_xticks(view.ticks_kb, labels=[f"{tick:,.12g}" for tick in view.ticks_kb])
+        axes.minorticks_off()
+    axes.set(xlim=view.memory_kb, ylim=view.improvement)
+    axes.set_xlabel(MEMORY_TITLE, color=TEXT_COLOUR)
+    axes.set_ylabel("STOI improvement", color=TEXT_COLOUR)
+    size = min(13, 13 * 58 / len(view.title))
+    axes.set_title(plain(view.title), loc="left", color=TEXT_COLOUR, fontsize=size, pad=12)
+    axes.grid(color=GRID_COLOUR, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color("#888888")
+    axes.tick_params(colors=TEXT_COLOUR)
+    if view.hidden:
+        # Within the axes, where the front never comes: beside a long title it would lie over it.
+        place = {"xycoords": "axes fraction", "textcoords": "offset points", "xytext": (-2, 3), "ha": "right"}
+        axes.annotate(view.hidden, (1, 0), va="bottom", color=SOFT_COLOUR, fontsize=9, **place)

@@ -1,0 +1,175 @@
+"""MLflow's client with what a study needs of it: batches within its limits, names it takes, artifacts in and out.
+
+The fluent API keeps an active run per process, so only the client is used.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+# MLflow reads these when imported or called: nothing about a user's studies leaves the machine unasked, and a run on a
+# server is not announced on standard output.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+
+from mlflow import MlflowClient, MlflowException
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+from wordlength.errors import SpecError
+
+PARAM_CHARACTERS = 6000
+TAG_CHARACTERS = 8000
+_BATCH_ENTITIES = 1000
+_BATCH_PAIRS = 100
+_PAGE = 200
+_SERVER_SECONDS = 10
+
+
+def check_server(tracking_uri: str) -> None:
+    """Raise SpecError if a tracking server does not answer; MLflow's own client would try for minutes."""
+    if not tracking_uri.startswith(("http://", "https://")):
+        return
+    try:
+        urllib.request.urlopen(tracking_uri.rstrip("/") + "/health", timeout=_SERVER_SECONDS).close()
+    except urllib.error.HTTPError:
+        return  # It answers: who may use it is a matter for the first real call.
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        raise SpecError(f"MLflow's tracking server must answer, but it does not: {reason} (storage.tracking)") from None
+
+
+class Store:
+    """One experiment of an MLflow store; `experiment_id` is its number as text.
+
+    `tracking_uri`: `sqlite:///…` or `http(s)://…`; `artifact_root`: folder for the artifacts of a new experiment
+    (None: what the server prefers). Raises SpecError if the store does not open or the experiment lies in its trash.
+    """
+
+    def __init__(self, tracking_uri: str, artifact_root: Path | None, experiment: str) -> None:
+        self._address = tracking_uri
+        self._places: dict[str, str] = {}
+        try:
+            with _quiet_migrations():
+                self.client = MlflowClient(tracking_uri=tracking_uri)
+                self.experiment_id = self._open(artifact_root, experiment)
+        except MlflowException as error:
+            reason = str(error).splitlines()[0]
+            raise SpecError(f"MLflow's store must open, but it does not: {reason} (storage.tracking)") from None
+
+    @classmethod
+    def existing(cls, tracking_uri: str, experiment: str) -> Store | None:
+        """The store, if it has this experiment; nothing is created."""
+        with _quiet_migrations():
+            found = MlflowClient(tracking_uri=tracking_uri).get_experiment_by_name(experiment)
+        return None if found is None or found.lifecycle_stage != "active" else cls(tracking_uri, None, experiment)
+
+    def _open(self, artifact_root: Path | None, experiment: str) -> str:
+        found = self.client.get_experiment_by_name(experiment)
+        if found is None:
+            folder = re.sub(r"[^\w-]+", "_", experiment)
+            location = None if artifact_root is None else (artifact_root.resolve() / folder).as_uri()
+            return str(self.client.create_experiment(experiment, artifact_location=location))
+        if found.lifecycle_stage != "active":
+            command = f"mlflow experiments restore --experiment-id {found.experiment_id}"
+            raise SpecError(f"a study's experiment must be active, but {experiment!r} was deleted (undo: {command})")
+        return str(found.experiment_id)
+
+    def create_run(self, name: str, tags: Mapping[str, str], start_ms: int | None = None) -> Run:
+        """Begin a run; its values are cut to the length of a tag."""
+        short = {name: cut(value, TAG_CHARACTERS) for name, value in tags.items()}
+        run = self.client.create_run(self.experiment_id, start_time=start_ms, tags=short, run_name=name)
+        self._places[run.info.run_id] = run.info.artifact_uri
+        return run
+
+    def runs(self, query: str) -> Iterator[Run]:
+        """All active runs that match, page by page."""
+        token = None
+        while True:
+            page = self.client.search_runs([self.experiment_id], query, max_results=_PAGE, page_token=token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def log(
+        self,
+        run_id: str,
+        metrics: Sequence[Metric] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """In as few calls as MLflow's limits per call allow: 100 params, 100 tags, 1,000 of everything."""
+        pairs = [Param(name, cut(value, PARAM_CHARACTERS)) for name, value in (params or {}).items()]
+        marks = [RunTag(name, cut(value, TAG_CHARACTERS)) for name, value in (tags or {}).items()]
+        while metrics or pairs or marks:
+            room = _BATCH_ENTITIES - len(pairs[:_BATCH_PAIRS]) - len(marks[:_BATCH_PAIRS])
+            self.client.log_batch(run_id, metrics[:room], pairs[:_BATCH_PAIRS], marks[:_BATCH_PAIRS])
+            metrics, pairs, marks = metrics[room:], pairs[_BATCH_PAIRS:], marks[_BATCH_PAIRS:]
+
+    def upload(self, run_id: str, files: Mapping[str, bytes]) -> None:
+        """Write artifacts, name → content; what had these names is replaced."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, content in files.items():
+                (Path(folder) / name).write_bytes(content)
+            self._artifacts(run_id).log_artifacts(folder)
+
+    def remove(self, run_id: str, name: str) -> None:
+        """Delete one artifact; where the artifact store cannot delete, or has none, nothing happens."""
+        with suppress(MlflowException, NotImplementedError, OSError):
+            self._artifacts(run_id).delete_artifacts(name)
+
+    def _artifacts(self, run_id: str) -> ArtifactRepository:
+        """The run's artifact store. The client's own way reads the whole run each time, which takes long."""
+        if run_id not in self._places:
+            self._places[run_id] = self.client.get_run(run_id).info.artifact_uri
+        return get_artifact_repository(self._places[run_id], tracking_uri=self._address)
+
+
+def key(name: str) -> str:
+    """`name` as MLflow allows it: every other character by its code point."""
+    return re.sub(r"[^\w.\- :/]", lambda match: f"_x{ord(match[0]):x}_", name)
+
+
+def cut(text: str, limit: int) -> str:
+    """At most `limit` characters, the last one … where something is missing."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def now_ms() -> int:
+    """MLflow's time stamps: milliseconds since 1970."""
+    return time.time_ns() // 1_000_000
+
+
+@contextmanager
+def unless_deleted() -> Iterator[None]:
+    """A user may delete a run, or its tag, in the UI while the study goes on: then there is nothing to change."""
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST" and "must be in the 'active' state" not in str(error):
+            raise
+
+
+@contextmanager
+def _quiet_migrations() -> Iterator[None]:
+    """The first use of a store runs all of MLflow's migrations, which report themselves one by one."""
+    loggers = [logging.getLogger(name) for name in ("mlflow.store.db.utils", "alembic")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,175 @@
+"""A study as MLflow shows it: the parent run's note, artifacts, data sets and curve of the hypervolume."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mlflow.entities import Dataset, DatasetInput, InputTag
+
+from wordlength.search.export.report import with_error
+from wordlength.search.front import Baseline, FrontPoint, hypervolume, indistinct, knee, pareto_front, saved_percent
+from wordlength.search.plots import (
+    formats_html,
+    front_csv,
+    importance_csv,
+    importance_html,
+    pareto_html,
+    pareto_png,
+)
+from wordlength.search.tracking.description import DataSet, Description
+from wordlength.search.tracking.store import TAG_CHARACTERS
+from wordlength.search.trials import StudyView, TrialRow
+from wordlength.search.views import link
+from wordlength.space import SlotInfo
+
+PAGE, PICTURE, TABLE = "pareto_front.html", "pareto_front.png", "pareto_front.csv"
+FORMATS, IMPORTANCE, IMPORTANCE_TABLE = "formats_along_front.html", "importance.html", "importance.csv"
+
+VIEW_LINKS = {"pareto-front": "Pareto front", "all-trials": "All trials", "fixed-point-health": "Fixed-point health"}
+"""View → how notes call it."""
+
+_MACHINE_LEARNING = "?workflowType=machine_learning"
+"""Without it MLflow shows the pages that belong to language models."""
+_GAP = "&ensp;"
+"""MLflow draws tables without any space between columns."""
+
+
+def view_links(experiment_id: str, run_id: str | None = None) -> str:
+    """Markdown links to the published views, and to the parent run if one is given.
+
+    On one line: MLflow folds an experiment's note after its first.
+    """
+    links = [f"[{name}]({link(experiment_id, view).lstrip('/')})" for view, name in VIEW_LINKS.items()]
+    if run_id is not None:
+        links.append(f"[Summary, figures, files](#/experiments/{experiment_id}/runs/{run_id}{_MACHINE_LEARNING})")
+    return "**" + "** · **".join(links) + "**"
+
+
+def dataset_inputs(data: Sequence[DataSet]) -> list[DatasetInput]:
+    """The data sets as a run's inputs."""
+    return [
+        DatasetInput(
+            dataset=Dataset(part.name, part.digest, "local", part.source, profile=part.profile_json),
+            tags=[InputTag("mlflow.data.context", part.context)],
+        )
+        for part in data
+    ]
+
+
+def front_history(view: StudyView) -> list[dict[str, float]]:
+    """Hypervolume, size and best improvement of the front after the first, second, … finished trial, in the order in
+    which trials ended, whatever their numbers. A repeated candidate's trial was not run and counts for nothing.
+    """
+    found: list[dict[str, float]] = []
+    front: tuple[FrontPoint, ...] = ()
+    figures: dict[str, float] = {"hypervolume": 0.0, "front_size": 0.0}
+    for row in sorted(filter(_was_run, view.rows), key=lambda row: (row.ended is not None, row.ended, row.number)):
+        point = row.point
+        if point is not None and (grown := pareto_front([*front, point])) != front:
+            front = grown
+            area = hypervolume(front, view.baseline.memory_bytes)
+            figures = {"hypervolume": area, "front_size": float(len(front))}
+            figures["best_stoi_improvement"] = front[-1].stoi_improvement
+        found.append(figures)
+    return found
+
+
+def _was_run(row: TrialRow) -> bool:
+    return row.state in ("complete", "pruned", "failed") and row.reused_from is None
+
+
+def artifacts(
+    view: StudyView, slots: Sequence[SlotInfo], importance: Mapping[str, Mapping[str, float]]
+) -> dict[str, bytes]:
+    """The front as page, picture and table, the formats along it and what decided over it: name → content."""
+    told = (view.points, view.front, view.baseline, view.name, view.finished)
+    ended = {state: view.counts[state] for state in ("complete", "pruned", "failed")}
+    texts = {
+        PAGE: pareto_html(*told, counts=ended),
+        TABLE: front_csv(view.front, view.baseline.memory_bytes),
+        FORMATS: formats_html(view.front, view.baseline, view.name, slots),
+    }
+    if importance:
+        texts[IMPORTANCE] = importance_html(importance, view.name, len(view.points))
+        texts[IMPORTANCE_TABLE] = importance_csv(importance)
+    pictures = {PICTURE: pareto_png(*told, counts=ended)}
+    return pictures | {name: text.encode() for name, text in texts.items()}
+
+
+def study_note(
+    view: StudyView,
+    study: Description,
+    experiment_id: str,
+    run_id: str,
+    runs: Mapping[int, str],
+    drawn: int | None,
+    importance: bool,
+) -> str:
+    """The parent run's description in Markdown, within the length of a tag.
+
+    `runs`: trial → its run; `drawn`: trials that the artifacts show, None if there are none yet.
+    """
+    links = {number: f"#/experiments/{experiment_id}/runs/{run}{_MACHINE_LEARNING}" for number, run in runs.items()}
+    parts = [view_links(experiment_id), _state(view), _choices(view, links)]
+    if drawn is not None:
+        files = f"#/experiments/{experiment_id}/runs/{run_id}/artifacts"
+        named = {PAGE: "Interactive figure", FORMATS: "Formats along the front", TABLE: "Table (CSV)"}
+        named |= {IMPORTANCE: "Parameter importance"} if importance else {}
+        parts.append(" · ".join(f"[{text}]({files}/{name}{_MACHINE_LEARNING})" for name, text in named.items()))
+        # The count at the end of the picture's address makes browsers fetch the new picture.
+        parts.append(f"![Pareto front](/get-artifact?path={PICTURE}&run_uuid={run_id}&trials={drawn})")
+    parts.append(_settings(study))
+    head = "\n\n".join(parts) + "\n\n**All of the front**\n\n"
+    return head + front_table(view.front, view.baseline, links, TAG_CHARACTERS - len(head))
+
+
+def front_table(front: Sequence[FrontPoint], baseline: Baseline, links: Mapping[int, str], characters: int) -> str:
+    """The front as a Markdown table of at most `characters`; what does not fit is counted below it.
+
+    `links`: trial number → address, for the trials that have one.
+    """
+    lines = [f"| trial | {_GAP}formats | STOI improvement | memory in bytes | saved |"]
+    lines.append("| ---: | --- | ---: | ---: | ---: |")
+    alike = indistinct(front)
+    for place, point in enumerate(front):
+        trial = f"[{point.number}]({links[point.number]})" if point.number in links else str(point.number)
+        saved = saved_percent(point.memory_bytes, baseline.memory_bytes)
+        name = point.label.replace("`", " ").replace("|", " ")
+        # As code: outside of it, <4,-1> would be taken for HTML.
+        formats = _GAP + (f"`{name}`{_GAP}" if name else "searched")
+        same = "".join(f" ≈ {number}" for number in alike.get(point.number, ()))
+        row = f"| {trial} | {formats} | {point.stoi_improvement:.4f}{same} | {point.memory_bytes:,} | {saved:.1f} % |"
+        rest = f"\n{len(front) - place} more in {TABLE}."
+        if len("\n".join([*lines, row, rest])) > characters:
+            return "\n".join([*lines, rest])
+        lines.append(row)
+    return "\n".join(lines)
+
+
+def _state(view: StudyView) -> str:
+    counts = ", ".join(f"{view.counts[state]} {state}" for state in ("complete", "pruned", "failed"))
+    return (
+        f"**{view.finished} of {view.wanted} trials finished** ({counts}), {len(view.front)} on the front, hypervolume "
+        f"{view.hypervolume:.5f}; float32 reaches {view.baseline.stoi_improvement:+.4f} with "
+        f"{view.baseline.memory_bytes:,} bytes."
+    )
+
+
+def _choices(view: StudyView, links: Mapping[int, str]) -> str:
+    """Best, knee and smallest member."""
+    if not view.front:
+        return "No trial is complete yet."
+    chosen = {"best": view.front[-1], "knee": knee(view.front), "smallest": view.front[0]}
+    lines = ["| | trial | STOI improvement | memory in bytes | saved |", "| --- | ---: | ---: | ---: | ---: |"]
+    for name, point in chosen.items():
+        trial = f"[{point.number}]({links[point.number]})" if point.number in links else str(point.number)
+        reached = with_error(point.stoi_improvement, point.stoi_standard_error)
+        saved = saved_percent(point.memory_bytes, view.baseline.memory_bytes)
+        lines.append(f"| {name}{_GAP} | {trial} | {reached} | {point.memory_bytes:,} | {saved:.1f} % |")
+    return "\n".join(lines)
+
+
+def _settings(study: Description) -> str:
+    if not study.settings:
+        return ""
+    return "\n".join(["| setting | |", "| --- | --- |", *(f"| {k}{_GAP} | {v} |" for k, v in study.settings.items())])

@@ -1,0 +1,245 @@
+"""A study in MLflow: one experiment, a parent run that sums it up, a child run per trial.
+
+A complete trial is a FINISHED run, a pruned one KILLED, a failed one FAILED. The tags `pareto` ("true" on front
+members, absent elsewhere) and `mlflow.runColor` are what the published views go by.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlflow.entities import Metric, Run
+
+from wordlength.errors import SpecError
+from wordlength.objectives.report import TrialReport
+from wordlength.search.front import FrontPoint
+from wordlength.search.tracking import study_run
+from wordlength.search.tracking.description import Description
+from wordlength.search.tracking.store import PARAM_CHARACTERS, Store, cut, key, now_ms, unless_deleted
+from wordlength.search.tracking.trial_run import (
+    ANALYSIS_PAGE,
+    STATUS,
+    WEIGHTS,
+    trial_metrics,
+    trial_name,
+    trial_note,
+    trial_page,
+    trial_tags,
+)
+from wordlength.search.trials import StudyView
+from wordlength.search.views import colour, published_views
+
+if TYPE_CHECKING:
+    from wordlength.search.importance import Importance
+
+DRAW_SECONDS = 20.0
+"""Shortest time between two drawings of the study's pictures, which cost about half a second."""
+
+
+class Tracker:
+    """Writes one study to an MLflow store; safe to stop at any moment and to open again.
+
+    `tracking_uri`, `artifact_root`: see Store; `study`: the experiment's name. Opening a study that exists resumes
+    it: its parent run is RUNNING again and its trials are known. Raises SpecError if the experiment lies in MLflow's
+    trash. `begin` comes before everything else.
+    """
+
+    def __init__(self, tracking_uri: str, artifact_root: Path | None, study: str) -> None:
+        self.study = study
+        self._store = Store(tracking_uri, artifact_root, study)
+        self.experiment_id = self._store.experiment_id
+        self.run_id = self._open_parent()
+        self._about: Description
+        self._runs: dict[int, str] = {}
+        self._states: dict[int, str] = {}
+        self._unfinished: dict[int, Run] = {}
+        self._front: set[int] = set()
+        for run in self._store.runs(f"tags.kind = 'trial' and tags.mlflow.parentRunId = '{self.run_id}'"):
+            self._remember(run)
+        self._steps = self._logged_steps()
+        self._drawn: int | None = None
+        self._drawn_at = -math.inf
+        self._stale = True
+        self._importance: Importance = {}
+        self._weighed = 0
+
+    @property
+    def trials(self) -> Collection[int]:
+        """Numbers of the trials that are recorded to the end."""
+        return self._runs.keys()
+
+    def begin(self, about: Description) -> None:
+        """Describe the study on its parent run and publish its views, again if users have changed them.
+
+        MLflow's params cannot change: when a study is resumed with another value, the first one stays and the new one
+        becomes the tag `resumed.NAME`. Raises SpecError if the experiment holds another study's trials.
+        """
+        self._about = about
+        known = self._store.client.get_run(self.run_id)
+        tags = known.data.tags
+        if tags.get("study.id", about.tags.get("study.id")) != about.tags.get("study.id"):
+            raise SpecError(
+                f"an MLflow experiment belongs to one study, but {self.study!r} holds the trials of another "
+                "of that name; give the study another name"
+            )
+        wanted = {key(name): cut(value, PARAM_CHARACTERS) for name, value in about.params.items()}
+        changed = {f"resumed.{k}": v for k, v in wanted.items() if known.data.params.get(k, v) != v}
+        new = {k: v for k, v in about.metrics.items() if math.isfinite(v) and known.data.metrics.get(k) != v}
+        self._store.log(
+            self.run_id,
+            [Metric(key(name), value, now_ms(), 0) for name, value in new.items()],
+            {name: value for name, value in wanted.items() if name not in known.data.params},
+            {**about.tags, **changed},
+        )
+        self._store.upload(self.run_id, {name: text.encode() for name, text in about.files.items()})
+        if about.data:
+            self._store.client.log_inputs(self.run_id, study_run.dataset_inputs(about.data))
+        _publish(self._store, [str(info.slot) for info in about.slots], self.run_id)
+
+    def log_trial(self, report: TrialReport, label: str = "") -> None:
+        """Record a finished trial as a child run; a trial that is recorded already stays as it is.
+
+        A run that an earlier process left half written is completed, not repeated. `label` names a uniform reference
+        format. Who is on the front is told by `show`.
+        """
+        if report.number in self._runs:
+            return
+        run = self._unfinished.get(report.number) or self._create_child(report, label)
+        run_id = run.info.run_id
+        # One time stamp, kept by the run: writing again what was written before then changes nothing in the store.
+        points = trial_metrics(report, self._about.baseline.memory_bytes, run.info.start_time)
+        note = trial_note(report, self._about, self.experiment_id, run_id)
+        formats = {key(str(slot)): str(fmt) for slot, fmt in report.candidate.pairs}
+        self._store.log(run_id, points, formats, {"mlflow.note.content": note})
+        if report.analyses:
+            page = trial_page(report, label, self.study, self._about)
+            self._store.upload(run_id, {ANALYSIS_PAGE: page.encode()})
+        self._store.client.set_terminated(run_id, STATUS[report.state])
+        self._unfinished.pop(report.number, None)
+        self._runs[report.number], self._states[report.number] = run_id, report.state.value
+        self._stale = True
+
+    def show(self, view: StudyView, weights: Callable[[int], Path] | None = None, final: bool = False) -> None:
+        """Make views, note, curves and pictures tell the study as it stands; quick if nothing has changed.
+
+        The front's runs are marked at once. The pictures, which take longer, follow at most every 20 seconds, and
+        with `final`. `weights`: trial → file of its trained weights, kept with the runs of front members only.
+        A member that was never logged has no run to mark.
+        """
+        moved = self._mark({point.number for point in view.front} & self._runs.keys(), weights)
+        self._stale |= moved
+        due = self._stale and time.monotonic() - self._drawn_at >= DRAW_SECONDS
+        if final or due:
+            self._draw(view, final)
+        if final or due or moved:
+            self._tell(view)
+
+    def finish(self, state: str = "FINISHED") -> None:
+        """End the parent run as FINISHED, KILLED or FAILED. Raises ValueError for another state."""
+        if state not in STATUS.values():
+            raise ValueError(f"a study ends as one of {', '.join(STATUS.values())}, but got {state!r}")
+        self._store.client.set_terminated(self.run_id, state)
+
+    def _open_parent(self) -> str:
+        found = next(self._store.runs("tags.kind = 'study'"), None)
+        client = self._store.client
+        if found is None:
+            return str(self._store.create_run(self.study, {"kind": "study"}).info.run_id)
+        client.update_run(found.info.run_id, status="RUNNING")
+        return str(found.info.run_id)
+
+    def _remember(self, run: Run) -> None:
+        number = int(run.data.tags["trial.number"])
+        if run.info.status == "RUNNING":
+            self._unfinished[number] = run
+            return
+        self._runs[number], self._states[number] = run.info.run_id, run.data.tags["trial.state"]
+        if run.data.tags.get("pareto") == "true":
+            self._front.add(number)
+
+    def _logged_steps(self) -> int:
+        """How many finished trials the curve of the hypervolume has."""
+        history = self._store.client.get_metric_history(self.run_id, "hypervolume")
+        return max((point.step for point in history), default=0)
+
+    def _create_child(self, report: TrialReport, label: str) -> Run:
+        tags = trial_tags(report, label) | {"mlflow.parentRunId": self.run_id}
+        started_ms = now_ms() - round(1000 * math.fsum(report.seconds.values()))
+        return self._store.create_run(trial_name(report, label), tags, started_ms)
+
+    def _mark(self, members: set[int], weights: Callable[[int], Path] | None) -> bool:
+        """Mark those that joined the front and unmark those that left it; whether there were any."""
+        for number in sorted(members - self._front):
+            with unless_deleted():
+                self._join(number, weights)
+        for number in sorted(self._front - members):
+            with unless_deleted():
+                self._leave(number)
+        moved, self._front = members != self._front, members
+        return moved
+
+    def _join(self, number: int, weights: Callable[[int], Path] | None) -> None:
+        path = weights(number) if weights else None
+        if path is not None and path.exists():
+            self._store.upload(self._runs[number], {WEIGHTS: path.read_bytes()})
+        tags = {"pareto": "true", "mlflow.runColor": colour(self._states[number], on_front=True)}
+        self._store.log(self._runs[number], tags=tags)
+
+    def _leave(self, number: int) -> None:
+        run_id, client = self._runs[number], self._store.client
+        self._store.remove(run_id, WEIGHTS)
+        client.set_tag(run_id, "mlflow.runColor", colour(self._states[number], on_front=False))
+        # The tag goes last: as long as it is there, the next opening knows that there is work left.
+        client.delete_tag(run_id, "pareto")
+
+    def _draw(self, view: StudyView, final: bool) -> None:
+        complete = len(view.points)
+        # Seconds with thousands of trials: again only when there are a quarter more.
+        if final or complete >= 1.25 * self._weighed:
+            self._importance, self._weighed = _importance(view.points), complete
+        self._store.upload(self.run_id, study_run.artifacts(view, self._about.slots, self._importance))
+        self._drawn, self._drawn_at, self._stale = view.finished, time.monotonic(), False
+
+    def _tell(self, view: StudyView) -> None:
+        """The curves' points that are still missing, and the note."""
+        history, stamp = study_run.front_history(view), now_ms()
+        points = [
+            Metric(name, value, stamp, step)
+            for step, figures in enumerate(history[self._steps :], start=self._steps + 1)
+            for name, value in figures.items()
+        ]
+        note = study_run.study_note(
+            view, self._about, self.experiment_id, self.run_id, self._runs, self._drawn, bool(self._importance)
+        )
+        self._store.log(self.run_id, points, tags={"mlflow.note.content": note})
+        self._steps = max(self._steps, len(history))
+
+
+def publish_views(tracking_uri: str, study: str, slots: Sequence[str]) -> str | None:
+    """Put a study's views into the store again; its experiment's number, None if the store has no such experiment."""
+    store = Store.existing(tracking_uri, study)
+    if store is None:
+        return None
+    parent = next(store.runs("tags.kind = 'study'"), None)
+    if slots and parent is not None:
+        _publish(store, slots, parent.info.run_id)
+    return store.experiment_id
+
+
+def _publish(store: Store, slots: Sequence[str], run_id: str) -> None:
+    """Put the views, and the links to them, on the experiment."""
+    for view in published_views(slots):
+        store.client.set_experiment_tag(store.experiment_id, *view.tag)
+    note = study_run.view_links(store.experiment_id, run_id)
+    store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", note)
+
+
+def _importance(points: Sequence[FrontPoint]) -> Importance:
+    # Imported here: it brings optuna along.
+    from wordlength.search.importance import importance
+
+    return importance(points)

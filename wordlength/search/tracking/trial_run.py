@@ -1,0 +1,132 @@
+"""One trial's report as MLflow shows it: figures, tags, note and page of its run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import chain
+
+from mlflow.entities import Metric
+
+from wordlength.objectives.findings import findings
+from wordlength.objectives.report import TrialReport, TrialState
+from wordlength.search.analysis_html import analysis_html
+from wordlength.search.export.report import layer_rows, with_error
+from wordlength.search.front import saved_percent
+from wordlength.search.tracking.description import Description
+from wordlength.search.tracking.store import key
+from wordlength.search.views import LAYER_FIGURES, WORST_FIGURES, bits_metric, colour, link
+from wordlength.space import Float32
+
+STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialState.FAILED: "FAILED"}
+"""How a trial ended → the status of its run."""
+
+ANALYSIS_PAGE = "analysis.html"
+WEIGHTS = "weights.npz"
+
+NOTE_FINDINGS = 10
+"""Sentences of a run's note; the page has them all."""
+
+
+def trial_metrics(report: TrialReport, baseline_bytes: int, stamp_ms: int) -> list[Metric]:
+    """Every finite number of a report, with its epoch as step where it has one, in order of names.
+
+    In order, because a series split over two calls would be written, then updated.
+    """
+    named = ((key(name), step, value) for name, step, value in _figures(report, baseline_bytes) if value is not None)
+    points = [Metric(name, float(value), stamp_ms, step) for name, step, value in named if math.isfinite(value)]
+    return sorted(points, key=lambda point: point.key)
+
+
+def trial_tags(report: TrialReport, label: str) -> dict[str, str]:
+    """What filters and columns go by. `trial.rung`: the training step that the trial reached."""
+    return {
+        "kind": "trial",
+        "trial.number": str(report.number),
+        "trial.state": report.state.value,
+        "trial.reason": report.reason,
+        "trial.rung": f"step {max(1, len(report.losses))}",
+        "trial.digest": report.candidate.digest,
+        "trial.label": label,
+        "mlflow.runColor": colour(report.state.value, on_front=False),
+    }
+
+
+def trial_name(report: TrialReport, label: str) -> str:
+    """The run's name: number, label, and how it ended if not complete."""
+    state = "" if report.state is TrialState.COMPLETE else f" {report.state}"
+    return f"trial {report.number}{state}" + (f" ({label})" if label else "")
+
+
+def trial_note(report: TrialReport, study: Description, experiment_id: str, run_id: str) -> str:
+    """Markdown: objectives, links, formats and bytes per layer, the worst findings in words."""
+    page = f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/{ANALYSIS_PAGE}?workflowType=machine_learning"
+    links = [f"[Fixed-point analysis]({page})"] if report.analyses else []
+    links.append(f"[Pareto front]({link(experiment_id).lstrip('/')})")
+    # MLflow folds a note after a few lines: the links come first.
+    parts = [" · ".join(links), _verdict(report, study), _layer_table(report, study)]
+    told = findings(report.last_analyses(), report.last_accumulators(), study.precision_limit)
+    worst = [f"- {finding.sentence}" for finding in told if finding.figure != "accumulator"][:NOTE_FINDINGS]
+    if worst:
+        parts.append("\n".join(["**Fixed-point analysis, worst first**", "", *worst]))
+    return "\n\n".join(parts)
+
+
+def trial_page(report: TrialReport, label: str, study_name: str, study: Description) -> str:
+    """The analysis as a page of its own."""
+    facts = {"study": study_name, "state": report.state.value} | ({"reference": label} if label else {})
+    return analysis_html(f"Trial {report.number}", report, study.precision_limit, facts)
+
+
+def _verdict(report: TrialReport, study: Description) -> str:
+    memory = f"**{report.memory_bytes:,} bytes**, {_saved(report, study):.1f} % saved"
+    if report.stoi_improvement is None:
+        return f"**{report.state}**: {report.reason}. {memory}"
+    reached = f"STOI improvement **{with_error(report.stoi_improvement, report.stoi_standard_error)}**"
+    if report.baseline_difference is not None:
+        reached += f" ({with_error(report.baseline_difference, report.baseline_difference_error)} to float32, paired)"
+    return f"{reached}, {memory}"
+
+
+def _saved(report: TrialReport, study: Description) -> float:
+    return saved_percent(report.memory_bytes, study.baseline.memory_bytes)
+
+
+def _layer_table(report: TrialReport, study: Description) -> str:
+    lines = ["| layer | parameters | weights | biases | activations | bytes |"]
+    lines.append("| --- | ---: | --- | --- | --- | ---: |")
+    for row in layer_rows(study.slots, report.candidate):
+        formats = " | ".join(f"`{fmt}`" for fmt in row.briefs)
+        lines.append(f"| {row.layer} | {row.parameters:,} | {formats} | {row.memory_bytes:,} |")
+    return "\n".join(lines)
+
+
+def _figures(report: TrialReport, baseline_bytes: int) -> Iterator[tuple[str, int, float | None]]:
+    yield "stoi_improvement", 0, report.stoi_improvement
+    yield "stoi_standard_error", 0, report.stoi_standard_error
+    yield "baseline_difference", 0, report.baseline_difference
+    yield "baseline_difference_error", 0, report.baseline_difference_error
+    yield "memory_bytes", 0, report.memory_bytes
+    yield "memory_saved_percent", 0, saved_percent(report.memory_bytes, baseline_bytes)
+    for name, value in _worst(report).items():
+        yield f"worst/{name}", 0, value
+    for slot, fmt in report.candidate.pairs:
+        yield bits_metric(str(slot)), 0, fmt.width_bits
+    for gate, excess in report.constraints.items():
+        yield f"constraint/{gate}", 0, excess
+    for phase, seconds in report.seconds.items():
+        yield f"seconds/{phase}", 0, seconds
+    # One curve through both training steps: epochs of step two follow those of step one.
+    for epoch, loss in enumerate(chain.from_iterable(report.losses), start=1):
+        yield "loss", epoch, loss
+    step_one = len(report.losses[0]) if report.losses else 0
+    for row in report.analyses:
+        # A tensor that stays in float32 has nothing to violate.
+        for name in () if row.format == Float32() else LAYER_FIGURES:
+            yield f"{name}/{row.slot}", row.epoch + step_one * (row.step - 1), row.figures[name]
+
+
+def _worst(report: TrialReport) -> Mapping[str, float]:
+    """Figure → the worst slot's share after the last epoch."""
+    rows = [row for row in report.last_analyses() if row.format != Float32()]
+    return {name: max(row.figures[name] for row in rows) for name in WORST_FIGURES} if rows else {}
