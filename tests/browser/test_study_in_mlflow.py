@@ -27,7 +27,7 @@ QUIET = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', '
 def tracker(server, tmp_path_factory) -> Tracker:
     """A study recorded through the server's store by the real recorder."""
     tracker = Tracker(server.store, tmp_path_factory.mktemp("artifacts"), "recorded study")
-    tracker.begin(Description(BASELINE, INFOS))
+    tracker.begin(Description(BASELINE, INFOS, tuple(SLOTS)))
     for number, stoi, memory in ROWS:
         changes = {"stoi_improvement": stoi, "memory_bytes": memory, "bits": 2 + number}
         tracker.log_trial(report(number, **changes))

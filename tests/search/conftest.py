@@ -119,13 +119,13 @@ def store(migrated: Path, tmp_path: Path) -> str:
 @pytest.fixture
 def opened(store: str, tmp_path: Path) -> Callable[..., "Tracker"]:
     """Opens and begins a study in that store, as often as asked."""
-    from recorded import BASELINE, INFOS
+    from recorded import BASELINE, INFOS, SLOTS
 
     from wordlength.search.tracking import Description, Tracker
 
     def open_it(name: str = "study", **about: object) -> Tracker:
         tracker = Tracker(store, tmp_path / "artifacts", name)
-        tracker.begin(Description(BASELINE, **({"slots": INFOS} | about)))
+        tracker.begin(Description(BASELINE, **({"slots": INFOS, "searched": SLOTS} | about)))
         return tracker
 
     return open_it

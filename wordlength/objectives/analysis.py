@@ -208,15 +208,15 @@ def _layer_analysis(
 def gate_constraints(analyses: Iterable[LayerAnalysis], gate: GateSettings) -> dict[str, tuple[float, LayerAnalysis]]:
     """Figure → (worst share − limit, where); a gate is violated above zero."""
     rows = tuple(analyses)
-    worst = {figure: max(rows, key=lambda row: row.figures[figure]) for figure in gate.limits}
-    return {figure: (worst[figure].figures[figure] - limit, worst[figure]) for figure, limit in gate.limits.items()}
+    worst = {figure: max(rows, key=lambda row: row.figure(figure)) for figure in gate.limits}
+    return {figure: (worst[figure].figure(figure) - limit, worst[figure]) for figure, limit in gate.limits.items()}
 
 
 def gate_reason(constraints: dict[str, tuple[float, LayerAnalysis]]) -> str:
     """One sentence that names layer, tensor and figure of every broken limit; empty if none is."""
     return "; ".join(
-        f"{figure} of {row.slot} as {row.format.brief} is {row.figures[figure]:.1%}, "
-        f"limit {row.figures[figure] - excess:.1%}"
+        f"{figure} of {row.slot} as {row.format.brief} is {row.figure(figure):.1%}, "
+        f"limit {row.figure(figure) - excess:.1%}"
         for figure, (excess, row) in constraints.items()
         if excess > 0
     )

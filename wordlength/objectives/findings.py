@@ -83,7 +83,7 @@ def percent(share: float) -> str:
 
 def _shares(row: LayerAnalysis) -> dict[str, float]:
     counted = ("zero_gradient",) if isinstance(row.format, Binary) else tuple(WEIGHTS)
-    return {figure: row.figures[figure] for figure in counted}
+    return {figure: row.figure(figure) for figure in counted}
 
 
 def _weight(row: LayerAnalysis, figure: str) -> float:

@@ -103,7 +103,11 @@ class LayerAnalysis:
     @property
     def figures(self) -> dict[str, float]:
         """Name → number, in the order of FIGURES."""
-        return {name: float(getattr(self, name)) for name in FIGURES}
+        return {name: self.figure(name) for name in FIGURES}
+
+    def figure(self, name: str) -> float:
+        """One of the FIGURES."""
+        return float(getattr(self, name))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; inverse of `from_dict`."""
@@ -210,7 +214,7 @@ class TrialReport:
     def worst(self, figure: str, role: Role | None = None) -> LayerAnalysis | None:
         """The newest analysis with the largest `figure`, of one role or of all."""
         rows = [row for row in self.last_analyses() if role in (None, row.slot.role)]
-        return max(rows, key=lambda row: row.figures[figure], default=None)
+        return max(rows, key=lambda row: row.figure(figure), default=None)
 
     def to_json(self) -> str:
         """JSON text; inverse of `from_json`."""

@@ -123,19 +123,22 @@ def _band(fmt: Format) -> str:
 
 def _bars(row: LayerAnalysis) -> Iterable[str]:
     tallest = max((count for _, count in row.histogram), default=0)
+    span = log2_range(row.format)
+    lost_below = -math.inf if span is None or row.underflow == 0 else _lost_below(row.format)
     for exponent, count in row.histogram:
         height = round(max((_FOOT - 2) * math.sqrt(count / tallest), _LEAST_BAR), 1)
         share = percent(count / row.count)
         title = f"<title>from 2^{exponent}: {count:,} values, {share}</title>"
-        for kind, start, end in _parts(row, exponent):
+        for kind, start, end in _parts(row, exponent, span, lost_below):
             yield _rect(kind, start, _FOOT - height, end - start, height, title)
 
 
-def _parts(row: LayerAnalysis, exponent: int) -> list[tuple[str, float, float]]:
-    """One bin's bar, cut where the format's range ends: class, left and right end."""
+def _parts(
+    row: LayerAnalysis, exponent: int, span: tuple[float, float] | None, lost_below: float
+) -> list[tuple[str, float, float]]:
+    """One bin's bar, cut where the format's range `span` ends: class, left and right end."""
     left, right = exponent + 0.05, exponent + 0.95
-    span = log2_range(row.format)
-    if span is not None and row.underflow > 0 and exponent + 1 <= _lost_below(row.format):
+    if exponent + 1 <= lost_below:
         return [("u", left, right)]
     if span is None or row.overflow == 0 or span[1] > right - 0.05:
         return [("b", left, right)]

@@ -27,13 +27,21 @@ SHARES = {
 Rows = Sequence[LayerAnalysis]
 
 
-def analysis_html(title: str, report: TrialReport, precision_limit: float, facts: Mapping[str, str]) -> str:
+def analysis_html(
+    title: str,
+    report: TrialReport,
+    precision_limit: float,
+    facts: Mapping[str, str],
+    told: Sequence[Finding] | None = None,
+) -> str:
     """The page: objectives, findings, magnitudes against ranges, evolution, zero gradients, all figures, accumulators.
 
-    `precision_limit`: the analysis' own, a share; `facts`: further name → text for the header, such as the study.
+    `precision_limit`: the analysis' own, a share; `facts`: further name → text for the header, such as the study;
+    `told`: the report's findings, if they are known already.
     """
     rows = report.last_analyses()
-    told = findings(rows, report.last_accumulators(), precision_limit)
+    if told is None:
+        told = findings(rows, report.last_accumulators(), precision_limit)
     anchors = {str(row.slot): f"t{number}" for number, row in enumerate(rows)}
     sections = [_header(title, report, facts)]
     if rows:
@@ -149,7 +157,7 @@ def _magnitude_row(row: LayerAnalysis, axis: Axis, anchor: str) -> str:
 
 def _share(row: LayerAnalysis, figure: str) -> str:
     kind = "warn" if figure == "overflow" and row.overflow > 0 else "plain"
-    return f'<span class="{kind}">{SHARES[figure]} {percent(row.figures[figure])}</span>'
+    return f'<span class="{kind}">{SHARES[figure]} {percent(row.figure(figure))}</span>'
 
 
 def _ticks(axis: Axis) -> str:
@@ -165,7 +173,7 @@ def _evolution(analyses: Rows, rows: Rows) -> str:
     history: dict[Slot, list[LayerAnalysis]] = {}
     for row in analyses:
         history.setdefault(row.slot, []).append(row)
-    ranges = {name: (0.0, max(row.figures[name] for row in analyses)) for name in SHARES} | {"sqnr_db": _span(analyses)}
+    ranges = {name: (0.0, max(row.figure(name) for row in analyses)) for name in SHARES} | {"sqnr_db": _span(analyses)}
     heads = [f"{SHARES[name]}<br><small>0 to {percent(ranges[name][1])}</small>" for name in SHARES]
     low, high = ranges["sqnr_db"]
     heads.append(f"SQNR in dB<br><small>{low:.1f} to {high:.1f}</small>")
@@ -189,9 +197,9 @@ def _span(rows: Rows) -> tuple[float, float]:
 
 
 def _line(history: Rows, figure: str, low: float, high: float) -> str:
-    values = [row.figures[figure] for row in history]
+    values = [row.figure(figure) for row in history]
     show: Callable[[float], str] = _decibel if figure == "sqnr_db" else percent
-    steps = ([show(row.figures[figure]) for row in history if row.step == step] for step in (1, 2))
+    steps = ([show(row.figure(figure)) for row in history if row.step == step] for step in (1, 2))
     told = "; ".join(", ".join(numbers) for numbers in steps if numbers)
     text = f"{SHARES.get(figure, 'SQNR')} of {history[0].slot}: {told}"
     drawn = line_svg(values, [row.step for row in history], low, high, text)

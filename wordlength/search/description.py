@@ -21,17 +21,19 @@ from wordlength.objectives.baseline import Baseline
 from wordlength.search import front
 from wordlength.search.spec import StudySpec
 from wordlength.search.tracking import DataSet, Description
+from wordlength.space import SearchSpace
 
 _GIT_SECONDS = 10
 _DIGEST_CHARACTERS = 12
 _CONTEXTS = {"train": "training", "validation": "validation", "test": "test"}
 
 
-def describe(spec: StudySpec, data: PreparedData, baseline: Baseline, identity: str) -> Description:
+def describe(spec: StudySpec, data: PreparedData, baseline: Baseline, space: SearchSpace, identity: str) -> Description:
     """The study as its parent run tells it; `identity` tells it from others of its name."""
     return Description(
         baseline=front.Baseline(baseline.stoi_improvement, baseline.memory_bytes),
         slots=baseline.slots,
+        searched=space.searched,
         precision_limit=spec.analysis.precision_limit,
         params=_params(spec, data),
         tags=_tags(spec, data, baseline, identity),

@@ -94,7 +94,7 @@ def _tell(specs: Sequence[StudySpec], address: str, home: Home, browser: bool, c
     from wordlength.search.tracking import publish_views
 
     for spec in specs:
-        experiment_id = publish_views(address, spec.name, _slots(spec, home))
+        experiment_id = publish_views(address, spec.name)
         path = link(experiment_id) if experiment_id else "/"
         console.print(f"{spec.name}: {address.rstrip('/')}{path}", highlight=False, soft_wrap=True, markup=False)
         if browser and spec is specs[0] and _has_screen():
@@ -104,12 +104,3 @@ def _tell(specs: Sequence[StudySpec], address: str, home: Home, browser: bool, c
 def _has_screen() -> bool:
     """Without one, `webbrowser` would start a text browser in this terminal."""
     return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-def _slots(spec: StudySpec, home: Home) -> list[str]:
-    """The slots that the study's trials have formats for; none before the first trial."""
-    from wordlength.search.study import StudyStore
-
-    rows = StudyStore.open(spec.name, home.optuna_address(spec)).rows()
-    found = next((row.candidate for row in rows if row.candidate is not None), None)
-    return [str(slot) for slot in found] if found else []

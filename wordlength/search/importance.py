@@ -51,6 +51,7 @@ def _varied(rows: Sequence[Mapping[str, int | str]]) -> dict[str, set[int | str]
 def _shares(
     rows: Sequence[Mapping[str, int | str]], varied: Mapping[str, set[int | str]], losses: Sequence[float]
 ) -> dict[str, float]:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # It would announce every study.
     study = optuna.create_study()
     domains = {name: _domain(values) for name, values in varied.items()}
     study.add_trials(

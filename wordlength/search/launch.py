@@ -60,7 +60,7 @@ def launch(
             pool.start(shared, baseline, settings, _formats(spec, space))
             store = store or StudyStore.create(spec, home.optuna_address(spec))
             identity = str(store.attributes.get("id") or uuid.uuid4().hex)
-            tracker = _tracker(spec, home, describe(spec, data, baseline, identity))
+            tracker = _tracker(spec, home, describe(spec, data, baseline, space, identity))
             _remember(store, spec, home, data, baseline, identity)
             observer.tracked(tracker.experiment_id)
             stopping.check()

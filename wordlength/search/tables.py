@@ -159,7 +159,7 @@ def analysis_table(report: TrialReport) -> Table:
         table.add_row(
             str(row.slot),
             row.format.brief,
-            *(_percent(row.figures[name]) for name in ("overflow", "underflow", "precision", "zero_gradient")),
+            *(_percent(row.figure(name)) for name in ("overflow", "underflow", "precision", "zero_gradient")),
             f"{row.max_magnitude:.4g}",
             str(row.integer_bits_needed),
             f"{row.sqnr_db:.1f}",

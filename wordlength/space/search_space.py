@@ -70,6 +70,12 @@ class SearchSpace:
     order: tuple[Slot, ...]
     anchors: Anchors = field(default_factory=Anchors)
 
+    @property
+    def searched(self) -> tuple[Slot, ...]:
+        """The slots with more than one format to choose from, in model order."""
+        free = {slot for group in self.groups if isinstance(group.choice, SlotRange) for slot in group.slots}
+        return tuple(slot for slot in self.order if slot in free)
+
     def needed_anchors(self) -> tuple[tuple[Slot, KindRange, int], ...]:
         """Every (slot, range of a kind, bits) that a suggestion may ask the anchors for."""
         return tuple(

@@ -9,7 +9,7 @@ from typing import Any
 
 from wordlength.objectives.settings import AnalysisSettings
 from wordlength.search.front import Baseline
-from wordlength.space import SlotInfo
+from wordlength.space import Slot, SlotInfo
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,14 @@ class DataSet:
 class Description:
     """A study as its parent run tells it, and what its trials' runs need of it.
 
-    `slots`: every tensor that has a format; `precision_limit`: the analysis' own, a share; `params`, `tags` and
-    `metrics`: the run's; `files`: artifact name → text, such as the study file; `settings`: lines of the run's note.
+    `slots`: every tensor that has a format; `searched`: those whose format the study varies; `precision_limit`: the
+    analysis' own, a share; `params`, `tags`, `metrics`: the run's; `files`: artifact name → text, such as the study
+    file; `settings`: lines of the run's note.
     """
 
     baseline: Baseline
     slots: tuple[SlotInfo, ...] = ()
+    searched: tuple[Slot, ...] = ()
     precision_limit: float = AnalysisSettings.precision_limit
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)

@@ -24,6 +24,7 @@ from wordlength.search.tracking.trial_run import (
     ANALYSIS_PAGE,
     STATUS,
     WEIGHTS,
+    trial_findings,
     trial_metrics,
     trial_name,
     trial_note,
@@ -35,6 +36,9 @@ from wordlength.search.views import colour, published_views
 
 if TYPE_CHECKING:
     from wordlength.search.importance import Importance
+
+SEARCHED = "search.slots"
+"""The param of the parent run that names the slots whose format the study varies."""
 
 DRAW_SECONDS = 20.0
 """Shortest time between two drawings of the study's pictures, which cost about half a second."""
@@ -86,7 +90,8 @@ class Tracker:
                 f"an MLflow experiment belongs to one study, but {self.study!r} holds the trials of another "
                 "of that name; give the study another name"
             )
-        wanted = {key(name): cut(value, PARAM_CHARACTERS) for name, value in about.params.items()}
+        params = {**about.params, SEARCHED: ", ".join(map(str, about.searched))}
+        wanted = {key(name): cut(value, PARAM_CHARACTERS) for name, value in params.items()}
         changed = {f"resumed.{k}": v for k, v in wanted.items() if known.data.params.get(k, v) != v}
         new = {k: v for k, v in about.metrics.items() if math.isfinite(v) and known.data.metrics.get(k) != v}
         self._store.log(
@@ -98,7 +103,7 @@ class Tracker:
         self._store.upload(self.run_id, {name: text.encode() for name, text in about.files.items()})
         if about.data:
             self._store.client.log_inputs(self.run_id, study_run.dataset_inputs(about.data))
-        _publish(self._store, [str(info.slot) for info in about.slots], self.run_id)
+        _publish(self._store, wanted[SEARCHED], self.run_id)
 
     def log_trial(self, report: TrialReport, label: str = "") -> None:
         """Record a finished trial as a child run; a trial that is recorded already stays as it is.
@@ -111,12 +116,13 @@ class Tracker:
         run = self._unfinished.get(report.number) or self._create_child(report, label)
         run_id = run.info.run_id
         # One time stamp, kept by the run: writing again what was written before then changes nothing in the store.
-        points = trial_metrics(report, self._about.baseline.memory_bytes, run.info.start_time)
-        note = trial_note(report, self._about, self.experiment_id, run_id)
+        points = trial_metrics(report, self._about, run.info.start_time)
+        told = trial_findings(report, self._about)
+        note = trial_note(report, told, self._about, self.experiment_id, run_id)
         formats = {key(str(slot)): str(fmt) for slot, fmt in report.candidate.pairs}
         self._store.log(run_id, points, formats, {"mlflow.note.content": note})
         if report.analyses:
-            page = trial_page(report, label, self.study, self._about)
+            page = trial_page(report, told, label, self.study, self._about)
             self._store.upload(run_id, {ANALYSIS_PAGE: page.encode()})
         self._store.client.set_terminated(run_id, STATUS[report.state])
         self._unfinished.pop(report.number, None)
@@ -219,20 +225,19 @@ class Tracker:
         self._steps = max(self._steps, len(history))
 
 
-def publish_views(tracking_uri: str, study: str, slots: Sequence[str]) -> str | None:
-    """Put a study's views into the store again; its experiment's number, None if the store has no such experiment."""
+def publish_views(tracking_uri: str, study: str) -> str | None:
+    """Put a study's views into the store again; its experiment's number, None if the store has no such study."""
     store = Store.existing(tracking_uri, study)
-    if store is None:
+    parent = store and next(store.runs("tags.kind = 'study'"), None)
+    if not store or not parent:
         return None
-    parent = next(store.runs("tags.kind = 'study'"), None)
-    if slots and parent is not None:
-        _publish(store, slots, parent.info.run_id)
+    _publish(store, parent.data.params.get(SEARCHED, ""), parent.info.run_id)
     return store.experiment_id
 
 
-def _publish(store: Store, slots: Sequence[str], run_id: str) -> None:
-    """Put the views, and the links to them, on the experiment."""
-    for view in published_views(slots):
+def _publish(store: Store, searched: str, run_id: str) -> None:
+    """Put the views, and the links to them, on the experiment. `searched`: the param of this name."""
+    for view in published_views(searched.split(", ") if searched else ()):
         store.client.set_experiment_tag(store.experiment_id, *view.tag)
     note = study_run.view_links(store.experiment_id, run_id)
     store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", note)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
 
 from mlflow.entities import Metric
 
-from wordlength.objectives.findings import findings
+from wordlength.objectives.findings import Finding, findings
 from wordlength.objectives.report import TrialReport, TrialState
 from wordlength.search.analysis_html import analysis_html
 from wordlength.search.export.report import layer_rows, with_error
@@ -28,12 +28,13 @@ NOTE_FINDINGS = 10
 """Sentences of a run's note; the page has them all."""
 
 
-def trial_metrics(report: TrialReport, baseline_bytes: int, stamp_ms: int) -> list[Metric]:
-    """Every finite number of a report, with its epoch as step where it has one, in order of names.
+def trial_metrics(report: TrialReport, study: Description, stamp_ms: int) -> list[Metric]:
+    """The finite numbers of a report, with their epoch as step where they have one, in order of names.
 
-    In order, because a series split over two calls would be written, then updated.
+    In order, because a series split over two calls would be written, then updated. A slot whose format the study does
+    not vary has no series of its own: it counts among the worst, and stands in the note and the page.
     """
-    named = ((key(name), step, value) for name, step, value in _figures(report, baseline_bytes) if value is not None)
+    named = ((key(name), step, value) for name, step, value in _figures(report, study) if value is not None)
     points = [Metric(name, float(value), stamp_ms, step) for name, step, value in named if math.isfinite(value)]
     return sorted(points, key=lambda point: point.key)
 
@@ -58,24 +59,30 @@ def trial_name(report: TrialReport, label: str) -> str:
     return f"trial {report.number}{state}" + (f" ({label})" if label else "")
 
 
-def trial_note(report: TrialReport, study: Description, experiment_id: str, run_id: str) -> str:
+def trial_findings(report: TrialReport, study: Description) -> tuple[Finding, ...]:
+    """What the newest analysis means, worst first."""
+    return findings(report.last_analyses(), report.last_accumulators(), study.precision_limit)
+
+
+def trial_note(
+    report: TrialReport, told: Sequence[Finding], study: Description, experiment_id: str, run_id: str
+) -> str:
     """Markdown: objectives, links, formats and bytes per layer, the worst findings in words."""
     page = f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/{ANALYSIS_PAGE}?workflowType=machine_learning"
     links = [f"[Fixed-point analysis]({page})"] if report.analyses else []
     links.append(f"[Pareto front]({link(experiment_id).lstrip('/')})")
     # MLflow folds a note after a few lines: the links come first.
     parts = [" · ".join(links), _verdict(report, study), _layer_table(report, study)]
-    told = findings(report.last_analyses(), report.last_accumulators(), study.precision_limit)
     worst = [f"- {finding.sentence}" for finding in told if finding.figure != "accumulator"][:NOTE_FINDINGS]
     if worst:
         parts.append("\n".join(["**Fixed-point analysis, worst first**", "", *worst]))
     return "\n\n".join(parts)
 
 
-def trial_page(report: TrialReport, label: str, study_name: str, study: Description) -> str:
+def trial_page(report: TrialReport, told: Sequence[Finding], label: str, study_name: str, study: Description) -> str:
     """The analysis as a page of its own."""
     facts = {"study": study_name, "state": report.state.value} | ({"reference": label} if label else {})
-    return analysis_html(f"Trial {report.number}", report, study.precision_limit, facts)
+    return analysis_html(f"Trial {report.number}", report, study.precision_limit, facts, told)
 
 
 def _verdict(report: TrialReport, study: Description) -> str:
@@ -101,15 +108,16 @@ def _layer_table(report: TrialReport, study: Description) -> str:
     return "\n".join(lines)
 
 
-def _figures(report: TrialReport, baseline_bytes: int) -> Iterator[tuple[str, int, float | None]]:
+def _figures(report: TrialReport, study: Description) -> Iterator[tuple[str, int, float | None]]:
     yield "stoi_improvement", 0, report.stoi_improvement
     yield "stoi_standard_error", 0, report.stoi_standard_error
     yield "baseline_difference", 0, report.baseline_difference
     yield "baseline_difference_error", 0, report.baseline_difference_error
     yield "memory_bytes", 0, report.memory_bytes
-    yield "memory_saved_percent", 0, saved_percent(report.memory_bytes, baseline_bytes)
+    yield "memory_saved_percent", 0, _saved(report, study)
     for name, value in _worst(report).items():
         yield f"worst/{name}", 0, value
+    searched = set(study.searched)
     for slot, fmt in report.candidate.pairs:
         yield bits_metric(str(slot)), 0, fmt.width_bits
     for gate, excess in report.constraints.items():
@@ -122,11 +130,11 @@ def _figures(report: TrialReport, baseline_bytes: int) -> Iterator[tuple[str, in
     step_one = len(report.losses[0]) if report.losses else 0
     for row in report.analyses:
         # A tensor that stays in float32 has nothing to violate.
-        for name in () if row.format == Float32() else LAYER_FIGURES:
-            yield f"{name}/{row.slot}", row.epoch + step_one * (row.step - 1), row.figures[name]
+        for name in LAYER_FIGURES if row.slot in searched and row.format != Float32() else ():
+            yield f"{name}/{row.slot}", row.epoch + step_one * (row.step - 1), row.figure(name)
 
 
 def _worst(report: TrialReport) -> Mapping[str, float]:
     """Figure → the worst slot's share after the last epoch."""
     rows = [row for row in report.last_analyses() if row.format != Float32()]
-    return {name: max(row.figures[name] for row in rows) for name in WORST_FIGURES} if rows else {}
+    return {name: max(row.figure(name) for row in rows) for name in WORST_FIGURES} if rows else {}
