@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.installed
 	$(BIN)/wordlength launch examples/demo.yaml
 	$(BIN)/wordlength export demo --pick knee --to build/demo --force
-	@echo "The study in MLflow's UI: $(BIN)/wordlength ui"
+	@echo "The front in MLflow's UI: $(BIN)/wordlength ui demo"
 
 test: check
 	$(BIN)/pytest

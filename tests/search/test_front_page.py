@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from wordlength import load_spec
+from wordlength import SpecError, load_spec
 from wordlength.search.front_page import LivePage, show_fronts
 from wordlength.search.ui import HOST, UiServer
 from wordlength.search.views import link
@@ -112,6 +112,27 @@ def test_on_a_tracking_server_only_the_link_is_printed(copied_study, capsys) -> 
             assert page.open("1", pytest.fail) == server.address + link("1")
         assert show_fronts([spec], home, None, False, Console()) == 0
         assert capsys.readouterr().out == f"tiny: {server.address}{link('1')}\n"
+
+
+def test_a_tracking_server_that_is_down_is_told_at_once(copied_study, capsys) -> None:
+    path, home = copied_study
+    down = elsewhere(load_spec(path), "http://me:secret@127.0.0.1:9")
+    with pytest.raises(SpecError, match="tracking server must answer, but it does not"):
+        show_fronts([down], home, None, False, Console())
+    with LivePage(down, home, serve=True) as page:
+        assert page.open("3", pytest.fail) == "http://127.0.0.1:9" + link("3"), "no password on the screen"
+    other = elsewhere(load_spec(path), "http://127.0.0.1:10")
+    assert show_fronts([down, other], home, None, False, Console(width=40)) == 0
+    assert capsys.readouterr().out.count("tiny: MLflow's tracking server must answer, but it does not") == 2
+
+
+def test_a_launch_that_ends_before_its_server_is_ready_says_nothing(copied_study) -> None:
+    path, home = copied_study
+    warned: list[str] = []
+    with LivePage(load_spec(path), home, serve=True) as page:
+        page.open("1", warned.append)
+    time.sleep(0.5)
+    assert warned == []
 
 
 def test_ui_tells_a_taken_port_in_one_line(run_cli, copied_study) -> None:

@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import re
 import sqlite3
 import subprocess
 import sys
@@ -129,13 +131,24 @@ def test_a_trial_explains_itself(opened, store):
     run, client = children(tracker, store)[7], MlflowClient(store)
     note = run.data.tags["mlflow.note.content"]
     assert "**+0.0300 ± 0.0010** (-0.0040 ± 0.0010 to float32, paired), **25,000 bytes**, 75.0 % saved" in note
-    assert "| dense_3 | 200 | `po2<4,-1>` | `fixed<16,2>` | `fixed<8,2>` | 250 |" in note
+    assert "| dense_3 | 200 | `po2<4,-1>` | `fixed<16,2>` | `fixed<8,2>` | 250 |" in note.replace("&ensp;", "")
     assert "dense_1 weights: 2.0 % overflow above 0.5 or below -0.5" in note
     page = f"#/experiments/{tracker.experiment_id}/runs/{run.info.run_id}/artifacts/analysis.html"
     assert f"[Fixed-point analysis]({page}?" in note
     text = Path(client.download_artifacts(run.info.run_id, "analysis.html")).read_text(encoding="utf-8")
     assert "<h1>Trial 7</h1>" in text
     assert "&lt;b&gt;mine&lt;/b&gt;" in text
+
+
+def test_the_note_of_a_deep_network_fits_and_keeps_its_findings(opened, store):
+    slots = tuple(Slot(f"a_layer_with_a_long_name_{n}", role) for n in range(120) for role in Role)
+    rows = (dataclasses.replace(report(0).analyses[-1], slot=slots[0]),)
+    many = Candidate.uniform(slots, Fixed(8, 0), Fixed(16, 2), Fixed(8, 3))
+    tracker = opened(slots=tuple(SlotInfo(slot, ()) for slot in slots), searched=())
+    tracker.log_trial(TrialReport(0, many, TrialState.PRUNED, 1, reason="x" * 9000, analyses=rows))
+    note = children(tracker, store)[0].data.tags["mlflow.note.content"]
+    assert 7000 < len(note) <= 8000
+    assert re.search(r"\n\d+ more layers\.\n\n\*\*Fixed-point analysis, worst first\*\*\n\n- ", note)
 
 
 def test_a_pruned_trial_says_where_and_why(opened, store):

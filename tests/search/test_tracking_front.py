@@ -179,7 +179,7 @@ def test_the_table_of_the_front_links_and_ends_in_time():
     text = front_table(front, Baseline(0.03, 1000), {0: "#/zero"}, 2000)
     lines = text.splitlines()
     assert len(text) <= 2000
-    assert lines[2] == "| [0](#/zero) | &ensp;searched | 0.0000 | 100 | 90.0 % |"
+    assert lines[2] == "| [0](#/zero) | &ensp;searched&ensp; | 0.0000 | 100 | 90.0 % |"
     assert lines[3] == "| 1 | &ensp;`uniform po2<4,-1>`&ensp; | 0.0010 | 101 | 89.9 % |"
     shown = sum(line.startswith("| ") for line in lines) - 2
     assert lines[-1] == f"{200 - shown} more in pareto_front.csv."

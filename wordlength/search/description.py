@@ -21,7 +21,7 @@ from wordlength.objectives.baseline import Baseline
 from wordlength.search import front
 from wordlength.search.spec import StudySpec
 from wordlength.search.tracking import DataSet, Description
-from wordlength.space import SearchSpace
+from wordlength.space import Format, Role, SearchSpace, SlotRange
 
 _GIT_SECONDS = 10
 _DIGEST_CHARACTERS = 12
@@ -147,9 +147,19 @@ def _settings(spec: StudySpec, data: PreparedData, baseline: Baseline) -> dict[s
     return {
         "data": f"{_mixture(parts)}: {amounts}",
         "network": f"{spec.model.name}, {count:,} parameters",
+        "formats": "; ".join(f"{role} {_choice(getattr(spec.space, role))}" for role in Role)
+        + ("; some layers have their own" if spec.space.layers else ""),
         "training": f"{training.step_one_epochs} + {training.step_two_epochs} epochs on {spec.data.subset_fraction:.0%}"
         " of the training mixtures",
         "search": f"{spec.search.sampler}, {spec.search.trials} trials, {len(spec.search.uniform)} uniform formats, "
         f"seed {spec.seed}",
         "wordlength": version("wordlength"),
     }
+
+
+def _choice(choice: SlotRange | Format) -> str:
+    """What a role may be: "`fixed` 2 to 8 bits or `po2` 2 to 5 bits", or the format it has."""
+    if isinstance(choice, Format):
+        return f"`{choice}`"
+    ranges = ((kind, limits.widths) for kind, limits in choice.kinds.items())
+    return " or ".join(f"`{kind}`" + (f" {w[0]} to {w[-1]} bits" if len(w) > 1 else "") for kind, w in ranges)

@@ -7,13 +7,14 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from wordlength.errors import ServerError
-from wordlength.search.home import Home
+from wordlength.errors import ServerError, SpecError
+from wordlength.search.home import Home, without_login
 from wordlength.search.spec import StudySpec
 from wordlength.search.ui import UiServer, is_server, stop_signals
 from wordlength.search.views import link
@@ -27,39 +28,40 @@ class LivePage:
 
     def __init__(self, spec: StudySpec, home: Home, serve: bool) -> None:
         self._spec, self._home, self._serve = spec, home, serve
-        self._stack = ExitStack()
+        self._stack, self._leaving = ExitStack(), False
 
     def __enter__(self) -> LivePage:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._leaving = True
         self._stack.close()
 
     def open(self, experiment_id: str, warn: Callable[[str], None]) -> str:
         """The link to the front, or the command that opens it. A server that does not start is no reason to stop."""
         address = self._home.tracking_address(self._spec)
         if is_server(address):
-            return address.rstrip("/") + link(experiment_id)
-        known = None if self._spec.storage.tracking else self._home.served_at()
+            return without_login(address) + link(experiment_id)
+        known = self._home.served_at() if address == self._home.tracking_address() else None
         if known:
             return known + link(experiment_id)
         if not self._serve:
             return f"wordlength ui {self._spec.name}"
         server = self._stack.enter_context(UiServer(address, artifact_root(self._spec, self._home)))
-        threading.Thread(target=_watch, args=(server, warn), daemon=True).start()
+        threading.Thread(target=self._watch, args=(server, warn), daemon=True).start()
         return server.address + link(experiment_id)
+
+    def _watch(self, server: UiServer, warn: Callable[[str], None]) -> None:
+        try:
+            server.wait_until_ready()
+        except (ServerError, ValueError) as error:  # ValueError: its log is closed already
+            if not self._leaving:
+                warn(f"the front cannot be watched: {error}")
 
 
 def artifact_root(spec: StudySpec, home: Home) -> Path | None:
     """Where a local store's artifacts lie."""
     return None if spec.storage.tracking else home.artifacts
-
-
-def _watch(server: UiServer, warn: Callable[[str], None]) -> None:
-    try:
-        server.wait_until_ready()
-    except ServerError as error:
-        warn(f"the front cannot be watched: {error}")
 
 
 def show_fronts(specs: Sequence[StudySpec], home: Home, port: int | None, browser: bool, console: Console) -> int:
@@ -68,37 +70,60 @@ def show_fronts(specs: Sequence[StudySpec], home: Home, port: int | None, browse
     Studies on tracking servers get their link at once. Of the others, those in the first one's store are served.
     Raises ValueError for a port that is taken or out of range, ServerError, SpecError.
     """
+    tell = _Teller(console, specs[0] if browser else None)
     remote = [spec for spec in specs if is_server(home.tracking_address(spec))]
     for spec in remote:
-        _tell([spec], home.tracking_address(spec), home, browser and spec is specs[0], console)
+        from wordlength.search.tracking import check_server
+
+        try:
+            check_server(home.tracking_address(spec))
+        except SpecError as error:
+            if len(specs) == 1:
+                raise
+            tell.line(spec, str(error))
+        else:
+            tell.link(spec, home.tracking_address(spec))
     local = [spec for spec in specs if spec not in remote]
-    if not local:
-        return 0
-    address = home.tracking_address(local[0])
-    served = [spec for spec in local if home.tracking_address(spec) == address]
+    return _serve(local, home, port, tell) if local else 0
+
+
+def _serve(specs: Sequence[StudySpec], home: Home, port: int | None, tell: _Teller) -> int:
+    address = home.tracking_address(specs[0])
     try:
-        with stop_signals(), UiServer(address, artifact_root(local[0], home), port) as server:
+        with stop_signals(), UiServer(address, artifact_root(specs[0], home), port) as server:
             from wordlength.search import tracking  # noqa: F401  takes as long as the server's start, so meanwhile
 
             server.wait_until_ready()
-            _tell(served, server.address, home, browser and served[0] is specs[0], console)
-            console.print("Ctrl-C ends it.")
-            with home.serving(server.address):
+            for spec in specs:
+                if home.tracking_address(spec) == address:
+                    tell.link(spec, server.address)
+                else:
+                    tell.line(spec, f"is in a store of its own; wordlength ui {spec.name}")
+            tell.console.print("Ctrl-C ends it.")
+            with home.serving(server.address) if address == home.tracking_address() else nullcontext():
                 return server.wait()
     except KeyboardInterrupt:
         return 0
 
 
-def _tell(specs: Sequence[StudySpec], address: str, home: Home, browser: bool, console: Console) -> None:
-    """One line per study; the first one's page in a browser."""
-    from wordlength.search.tracking import publish_views
+@dataclass(frozen=True)
+class _Teller:
+    """Prints a line per study, and opens the page of one of them in a browser."""
 
-    for spec in specs:
+    console: Console
+    opened: StudySpec | None
+
+    def line(self, spec: StudySpec, text: str) -> None:
+        self.console.print(f"{spec.name}: {text}", highlight=False, soft_wrap=True, markup=False)
+
+    def link(self, spec: StudySpec, address: str) -> None:
+        from wordlength.search.tracking import publish_views
+
         experiment_id = publish_views(address, spec.name)
-        path = link(experiment_id) if experiment_id else "/"
-        console.print(f"{spec.name}: {address.rstrip('/')}{path}", highlight=False, soft_wrap=True, markup=False)
-        if browser and spec is specs[0] and _has_screen():
-            webbrowser.open(address.rstrip("/") + path)
+        where = without_login(address) + (link(experiment_id) if experiment_id else "/")
+        self.line(spec, where)
+        if spec is self.opened and _has_screen():
+            webbrowser.open(where)
 
 
 def _has_screen() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -140,6 +141,11 @@ class StudyFolder:
     @property
     def _lock(self) -> Path:
         return self.path / "lock"
+
+
+def without_login(address: str) -> str:
+    """A server's address without user and password, nor a slash at its end."""
+    return re.sub(r"^(https?://)[^/@]*@", r"\1", address).rstrip("/")
 
 
 def _is_locked(path: Path) -> bool:

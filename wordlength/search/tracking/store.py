@@ -28,9 +28,13 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from wordlength.errors import SpecError
+from wordlength.search.home import without_login
 
 PARAM_CHARACTERS = 6000
 TAG_CHARACTERS = 8000
+GAP = "&ensp;"
+"""For tables in notes, which MLflow draws without any space between columns."""
+
 _BATCH_ENTITIES = 1000
 _BATCH_PAIRS = 100
 _PAGE = 200
@@ -42,7 +46,7 @@ def check_server(tracking_uri: str) -> None:
     if not tracking_uri.startswith(("http://", "https://")):
         return
     try:
-        urllib.request.urlopen(tracking_uri.rstrip("/") + "/health", timeout=_SERVER_SECONDS).close()
+        urllib.request.urlopen(without_login(tracking_uri) + "/health", timeout=_SERVER_SECONDS).close()
     except urllib.error.HTTPError:
         return  # It answers: who may use it is a matter for the first real call.
     except (OSError, ValueError) as error:

@@ -17,7 +17,7 @@ from wordlength.search.plots import (
     pareto_png,
 )
 from wordlength.search.tracking.description import DataSet, Description
-from wordlength.search.tracking.store import TAG_CHARACTERS
+from wordlength.search.tracking.store import GAP, TAG_CHARACTERS
 from wordlength.search.trials import StudyView, TrialRow
 from wordlength.search.views import link
 from wordlength.space import SlotInfo
@@ -30,8 +30,6 @@ VIEW_LINKS = {"pareto-front": "Pareto front", "all-trials": "All trials", "fixed
 
 _MACHINE_LEARNING = "?workflowType=machine_learning"
 """Without it MLflow shows the pages that belong to language models."""
-_GAP = "&ensp;"
-"""MLflow draws tables without any space between columns."""
 
 
 def view_links(experiment_id: str, run_id: str | None = None) -> str:
@@ -128,7 +126,7 @@ def front_table(front: Sequence[FrontPoint], baseline: Baseline, links: Mapping[
 
     `links`: trial number → address, for the trials that have one.
     """
-    lines = [f"| trial | {_GAP}formats | STOI improvement | memory in bytes | saved |"]
+    lines = [f"| trial | {GAP}formats | STOI improvement | memory in bytes | saved |"]
     lines.append("| ---: | --- | ---: | ---: | ---: |")
     alike = indistinct(front)
     for place, point in enumerate(front):
@@ -136,7 +134,7 @@ def front_table(front: Sequence[FrontPoint], baseline: Baseline, links: Mapping[
         saved = saved_percent(point.memory_bytes, baseline.memory_bytes)
         name = point.label.replace("`", " ").replace("|", " ")
         # As code: outside of it, <4,-1> would be taken for HTML.
-        formats = _GAP + (f"`{name}`{_GAP}" if name else "searched")
+        formats = GAP + (f"`{name}`" if name else "searched") + GAP
         same = "".join(f" ≈ {number}" for number in alike.get(point.number, ()))
         row = f"| {trial} | {formats} | {point.stoi_improvement:.4f}{same} | {point.memory_bytes:,} | {saved:.1f} % |"
         rest = f"\n{len(front) - place} more in {TABLE}."
@@ -165,11 +163,11 @@ def _choices(view: StudyView, links: Mapping[int, str]) -> str:
         trial = f"[{point.number}]({links[point.number]})" if point.number in links else str(point.number)
         reached = with_error(point.stoi_improvement, point.stoi_standard_error)
         saved = saved_percent(point.memory_bytes, view.baseline.memory_bytes)
-        lines.append(f"| {name}{_GAP} | {trial} | {reached} | {point.memory_bytes:,} | {saved:.1f} % |")
+        lines.append(f"| {name}{GAP} | {trial} | {reached} | {point.memory_bytes:,} | {saved:.1f} % |")
     return "\n".join(lines)
 
 
 def _settings(study: Description) -> str:
     if not study.settings:
         return ""
-    return "\n".join(["| setting | |", "| --- | --- |", *(f"| {k}{_GAP} | {v} |" for k, v in study.settings.items())])
+    return "\n".join(["| setting | |", "| --- | --- |", *(f"| {k}{GAP} | {v} |" for k, v in study.settings.items())])

@@ -14,7 +14,7 @@ from wordlength.search.analysis_html import analysis_html
 from wordlength.search.export.report import layer_rows, with_error
 from wordlength.search.front import saved_percent
 from wordlength.search.tracking.description import Description
-from wordlength.search.tracking.store import key
+from wordlength.search.tracking.store import GAP, TAG_CHARACTERS, cut, key
 from wordlength.search.views import LAYER_FIGURES, WORST_FIGURES, bits_metric, colour, link
 from wordlength.space import Float32
 
@@ -24,6 +24,7 @@ STATUS = {TrialState.COMPLETE: "FINISHED", TrialState.PRUNED: "KILLED", TrialSta
 ANALYSIS_PAGE = "analysis.html"
 WEIGHTS = "weights.npz"
 
+_VERDICT_CHARACTERS = 1000
 NOTE_FINDINGS = 10
 """Sentences of a run's note; the page has them all."""
 
@@ -72,11 +73,10 @@ def trial_note(
     links = [f"[Fixed-point analysis]({page})"] if report.analyses else []
     links.append(f"[Pareto front]({link(experiment_id).lstrip('/')})")
     # MLflow folds a note after a few lines: the links come first.
-    parts = [" · ".join(links), _verdict(report, study), _layer_table(report, study)]
+    head = " · ".join(links) + "\n\n" + cut(_verdict(report, study), _VERDICT_CHARACTERS) + "\n\n"
     worst = [f"- {finding.sentence}" for finding in told if finding.figure != "accumulator"][:NOTE_FINDINGS]
-    if worst:
-        parts.append("\n".join(["**Fixed-point analysis, worst first**", "", *worst]))
-    return "\n\n".join(parts)
+    foot = "\n\n" + "\n".join(["**Fixed-point analysis, worst first**", "", *worst]) if worst else ""
+    return head + _layer_table(report, study, TAG_CHARACTERS - len(head) - len(foot)) + foot
 
 
 def trial_page(report: TrialReport, told: Sequence[Finding], label: str, study_name: str, study: Description) -> str:
@@ -99,12 +99,18 @@ def _saved(report: TrialReport, study: Description) -> float:
     return saved_percent(report.memory_bytes, study.baseline.memory_bytes)
 
 
-def _layer_table(report: TrialReport, study: Description) -> str:
+def _layer_table(report: TrialReport, study: Description, characters: int) -> str:
+    """Formats and bytes of every layer in Markdown; what does not fit is counted below it."""
     lines = ["| layer | parameters | weights | biases | activations | bytes |"]
     lines.append("| --- | ---: | --- | --- | --- | ---: |")
-    for row in layer_rows(study.slots, report.candidate):
-        formats = " | ".join(f"`{fmt}`" for fmt in row.briefs)
-        lines.append(f"| {row.layer} | {row.parameters:,} | {formats} | {row.memory_bytes:,} |")
+    rows = layer_rows(study.slots, report.candidate)
+    for place, row in enumerate(rows):
+        formats = " | ".join(f"{GAP}`{fmt}`{GAP}" for fmt in row.briefs)
+        line = f"| {row.layer}{GAP} | {row.parameters:,} | {formats} | {row.memory_bytes:,} |"
+        rest = f"\n{len(rows) - place} more layers."
+        if len("\n".join([*lines, line, rest])) > characters:
+            return "\n".join([*lines, rest])
+        lines.append(line)
     return "\n".join(lines)
 
 
