@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format install chromium clean
+.PHONY: demo test test-browser check format install chromium clean
 
 demo: $(VENV)/.installed
 	$(BIN)/wordlength launch examples/demo.yaml
@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	@echo "The front in MLflow's UI: $(BIN)/wordlength ui demo"
 
 test: check
-	$(BIN)/pytest
+	$(BIN)/pytest --ignore tests/browser
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -25,7 +25,11 @@ format: $(VENV)/.installed
 
 install: $(VENV)/.installed
 
-# For the tests of pages, which are skipped without it; on Debian, as root.
+# MLflow's pages and ours in a real browser; what they look like lies in build/screenshots afterwards.
+test-browser: $(VENV)/.installed chromium
+	$(BIN)/pytest tests/browser
+
+# On Debian, as root.
 chromium:
 	command -v chromium || (apt-get update -q && apt-get install -q -y --no-install-recommends chromium)
 

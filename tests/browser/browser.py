@@ -51,16 +51,20 @@ class Browser:
         `before`: JavaScript that runs ahead of the page's own; `own_clock`: `page.clock` can move the page's time.
         """
         self.close_page()
-        self.page = self._chromium.new_context(viewport={"width": width, "height": height}).new_page()
         self.errors, self.requests = [], []
-        self.page.on("console", self._note)
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.follow(self._chromium.new_context(viewport={"width": width, "height": height}).new_page())
         if before:
             self.page.add_init_script(before)
         if own_clock:
             self.page.clock.install()
         self.page.goto(url)
+
+    def follow(self, page: Page) -> None:
+        """Go on with this page, and listen to it as well."""
+        self.page = page
+        page.on("console", self._note)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self.requests.append(request.url))
 
     def evaluate(self, javascript: str) -> Any:
         """The value of an expression, of what JSON can hold."""

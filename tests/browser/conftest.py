@@ -38,3 +38,12 @@ def server(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     store = f"sqlite:///{folder / 'mlflow.db'}"
     with mlflow_server(store, folder) as address:
         yield Server(address, store)
+
+
+@pytest.fixture
+def keep(browser: Browser, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Leaves a picture of the page, as it is at the test's end, in build/screenshots."""
+    yield
+    folder = request.config.rootpath / "build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    browser.screenshot(folder / f"{request.node.name}.png")

@@ -8,9 +8,12 @@ from mlflow_study import LAYERS, OBJECTIVES, Study, Trial
 
 from wordlength.search.views import LAYER_FIGURES, STATE_COLOURS, WORST_FIGURES, link
 
-pytestmark = pytest.mark.filterwarnings(
-    r"ignore:The ``noload`` loader strategy is deprecated and will be removed in a future release"
-)
+pytestmark = [
+    pytest.mark.usefixtures("keep"),
+    pytest.mark.filterwarnings(
+        r"ignore:The ``noload`` loader strategy is deprecated and will be removed in a future release"
+    ),
+]
 
 FRONT = [Trial(n, "complete", 20_000.0 + 5_000 * n, 0.02 + 0.002 * n, True, 0.2 - 0.01 * n) for n in range(4)]
 DOMINATED = [Trial(n, "complete", 30_000.0 + 3_000 * n, 0.005 + 0.001 * n, False, 0.3) for n in range(4, 10)]

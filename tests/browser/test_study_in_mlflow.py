@@ -14,9 +14,12 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "search"))
 
 from recorded import BASELINE, INFOS, SLOTS, report, view
 
-pytestmark = pytest.mark.filterwarnings(
-    r"ignore:The ``noload`` loader strategy is deprecated and will be removed in a future release"
-)
+pytestmark = [
+    pytest.mark.usefixtures("keep"),
+    pytest.mark.filterwarnings(
+        r"ignore:The ``noload`` loader strategy is deprecated and will be removed in a future release"
+    ),
+]
 
 ROWS = [(0, 0.031, 60_000), (1, 0.02, 70_000), (2, 0.025, 20_000), (3, 0.01, 10_000)]
 QUIET = "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true')"
@@ -36,11 +39,17 @@ def tracker(server, tmp_path_factory) -> Tracker:
     return tracker
 
 
+def reported(browser) -> list[str]:
+    """Errors on the page's console, but for MLflow's own question who is logged in."""
+    return [error for error in browser.errors if "/mlflow/users/current" not in error]
+
+
 def followed(browser, name: str):
     """The artifact in its frame, on the page that a link of a note opens beside this one."""
     with browser.page.context.expect_page() as opened:
         browser.page.get_by_role("link", name=name).click()
-    return opened.value.frame_locator("iframe")
+    browser.follow(opened.value)
+    return browser.page.frame_locator("iframe")
 
 
 def test_from_the_front_to_a_trial_and_its_analysis(tracker, server, browser) -> None:
@@ -52,6 +61,21 @@ def test_from_the_front_to_a_trial_and_its_analysis(tracker, server, browser) ->
     frame = followed(browser, "Fixed-point analysis")
     frame.locator("h1", has_text="Trial 2").wait_for(timeout=20_000)
     assert frame.locator("h2", has_text="Findings, worst first").count() == 1
+    assert reported(browser) == []
+
+
+def test_a_click_on_a_point_reaches_its_run(tracker, server, browser) -> None:
+    browser.open(server.address + link(tracker.experiment_id), before=QUIET)
+    browser.wait_for("document.querySelectorAll('.scatterlayer .point').length == 3")
+    box = browser.page.locator(".scatterlayer .point").nth(1).bounding_box()
+    browser.page.mouse.move(box["x"] + 4, box["y"] + 4)
+    browser.page.mouse.click(box["x"] + 4, box["y"] + 4)
+    # Beside the point: its run, and what it reached.
+    browser.wait_for("[...document.querySelectorAll('a')].filter(a => a.innerText == 'trial 2').length == 2")
+    browser.wait_for("document.body.innerText.includes('STOI improvement +0.0250')")
+    browser.page.get_by_role("link", name="trial 2").last.click()
+    browser.wait_for("/Fixed-point analysis/.test(document.body.innerText)")
+    assert reported(browser) == []
 
 
 def test_the_summary_shows_the_picture_and_links_to_every_page(tracker, server, browser) -> None:
@@ -64,6 +88,7 @@ def test_the_summary_shows_the_picture_and_links_to_every_page(tracker, server, 
     # Hovering works within MLflow's sandbox, too.
     frame.locator(".scatterlayer .points path").last.hover(force=True)
     frame.locator("#tip:not([hidden])").wait_for(timeout=5_000)
+    assert reported(browser) == []
 
 
 @pytest.fixture

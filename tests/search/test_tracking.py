@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient, MlflowException
+from mlflow import MlflowClient
 from recorded import FIGURES_OF_STUDY, artifact, candidate, children, parent, report, view
 
 from wordlength.objectives.report import FIGURES, LayerAnalysis, TrialReport, TrialState
@@ -130,7 +130,9 @@ def test_a_trial_explains_itself(opened, store):
     tracker.log_trial(report(7, baseline_difference=-0.004, baseline_difference_error=0.001), "<b>mine</b>")
     run, client = children(tracker, store)[7], MlflowClient(store)
     note = run.data.tags["mlflow.note.content"]
-    assert "**+0.0300 ± 0.0010** (-0.0040 ± 0.0010 to float32, paired), **25,000 bytes**, 75.0 % saved" in note
+    assert note.startswith(
+        "STOI improvement +0.0300 ± 0.0010 (-0.0040 ± 0.0010 to float32, paired), 25,000 bytes, 75.0 % saved · ["
+    )
     assert "| dense_3 | 200 | `po2<4,-1>` | `fixed<16,2>` | `fixed<8,2>` | 250 |" in note.replace("&ensp;", "")
     assert "dense_1 weights: 2.0 % overflow above 0.5 or below -0.5" in note
     page = f"#/experiments/{tracker.experiment_id}/runs/{run.info.run_id}/artifacts/analysis.html"
@@ -158,7 +160,7 @@ def test_a_pruned_trial_says_where_and_why(opened, store):
     runs = children(tracker, store)
     assert runs[2].data.tags["trial.rung"] == "step 1"
     assert runs[2].data.tags["mlflow.runName"] == "trial 2 pruned"
-    assert "**pruned**: overflow of dense_1. **25,000 bytes**" in runs[2].data.tags["mlflow.note.content"]
+    assert runs[2].data.tags["mlflow.note.content"].startswith("pruned: overflow of dense_1. 25,000 bytes")
     assert "worst/overflow" in runs[2].data.metrics, "so that a chart can show it"
     assert not MlflowClient(store).list_artifacts(runs[3].info.run_id), "nothing was analysed"
     assert len({run.data.tags["mlflow.runColor"] for run in runs.values()} | {"#b8c4d0", "#d62728"}) == 4
@@ -260,29 +262,6 @@ def test_studies_do_not_see_each_other(opened):
     first.log_trial(report(0, analyses=()))
     assert list(opened("second").trials) == []
     assert first.experiment_id != second.experiment_id
-
-
-def test_runs_deleted_in_the_ui_do_not_stop_a_study(opened, store):
-    tracker = opened()
-    for number in range(2):
-        tracker.log_trial(report(number, analyses=()))
-    tracker.show(view((0, 0.01, 10), (1, 0.02, 20)))
-    runs = children(tracker, store)
-    client = MlflowClient(store)
-    client.delete_run(runs[0].info.run_id)
-    client.delete_tag(runs[1].info.run_id, "pareto")
-    tracker.show(view(), final=True)
-    with pytest.raises(MlflowException):
-        client.set_tag("0" * 32, "no", "run")
-
-
-def test_a_deleted_experiment_says_how_to_restore_it(opened, store):
-    tracker = opened()
-    MlflowClient(store).delete_experiment(tracker.experiment_id)
-    with pytest.raises(
-        ValueError, match=r"'study' was deleted \(undo: mlflow experiments restore --experiment-id \d+\)"
-    ):
-        opened()
 
 
 def test_a_study_ends_in_a_known_state(opened):

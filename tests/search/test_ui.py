@@ -90,8 +90,9 @@ def is_open(port: int) -> bool:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=["ctrl-c", "sigterm", "kill"])
-def test_serves_and_leaves_nothing(folder, number):
+def test_serves_and_leaves_nothing(folder, number, request):
     served = Served(folder)
+    request.addfinalizer(served.process.kill)  # Should something fail before: the server goes with it.
     assert re.fullmatch(rf"http://{HOST}:\d+", served.address)
     assert get(served.port, "/health") == (200, b"OK")
     assert b"<html" in get(served.port, "/")[1]
@@ -174,6 +175,18 @@ def test_a_server_that_cannot_start_says_why():
         server.wait_until_ready(waited.append)
     assert waited
     assert waited == sorted(waited)
+
+
+def test_a_login_in_the_address_is_no_argument():
+    server = UiServer("postgresql://me:secret@host/db")
+    assert "secret" not in " ".join(server._command)
+
+
+def test_a_server_that_ends_by_itself_is_told(tmp_path):
+    with UiServer(f"sqlite:///{tmp_path / 'mlflow.db'}") as server:
+        os.killpg(server._process.pid, signal.SIGKILL)
+        with pytest.raises(ServerError, match="must run until Ctrl-C, but ended with code -9"):
+            server.wait()
 
 
 def test_importing_is_cheap():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 import wordlength
 from wordlength.objectives.audio import PreparedData
@@ -74,14 +74,15 @@ def _tags(spec: StudySpec, data: PreparedData, baseline: Baseline, identity: str
         "baseline.digest": baseline.digest,
         "wordlength.version": version("wordlength"),
         "mlflow.source.type": "LOCAL",
-        "mlflow.source.name": shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:]]),
+        "mlflow.source.name": shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:2]])
+        + (f" {spec.origin.path.name}" if spec.origin.path else ""),
     } | {name: commit for name, commit in commits.items() if commit}
 
 
 def git_commit(path: Path) -> str | None:
     """The commit of the git checkout that holds this file, "-dirty" behind it if tracked files differ from it.
 
-    None for a file that git does not track, or without git.
+    "-unknown" behind it if git does not tell whether they do. None for a file that git does not track, or without git.
     """
 
     def git(*arguments: str) -> str | None:
@@ -94,18 +95,26 @@ def git_commit(path: Path) -> str | None:
 
     if git("ls-files", "--error-unmatch", path.name) is None or not (commit := git("rev-parse", "HEAD")):
         return None
-    return commit + ("-dirty" if git("status", "--porcelain", "--untracked-files=no") else "")
+    changed = git("--no-optional-locks", "status", "--porcelain", "--untracked-files=no")
+    return commit + ("-unknown" if changed is None else "-dirty" if changed else "")
 
 
 def _files(spec: StudySpec) -> dict[str, str]:
     """The study file to the letter, but for passwords, and with every default written out."""
     files = {"study.resolved.yaml": spec.published()}
-    return files | ({"study.yaml": without_passwords(spec.origin.text)} if spec.origin.text else {})
+    return files | ({"study.yaml": _without_logins(spec)} if spec.origin.text else {})
 
 
-def without_passwords(text: str) -> str:
-    """The text with `***` for the password of every address scheme://user:password@host."""
-    return re.sub(r"(://[^/\s:@]*:)[^/\s]+@", r"\1***@", text)
+def _without_logins(spec: StudySpec) -> str:
+    """The study file's text; of storage addresses that may hold a login or a key, only the scheme."""
+    plain = yaml.safe_load(spec.origin.text)
+    text = spec.origin.text
+    for address in (plain.get("storage") or {}).values():
+        if address and ("@" in address or "?" in address):
+            if address not in text:  # Written with escapes: then without the user's own comments.
+                return spec.published()
+            text = text.replace(address, address.partition("://")[0] + "://***")
+    return text
 
 
 def _data_sets(data: PreparedData) -> list[DataSet]:

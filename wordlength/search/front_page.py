@@ -9,14 +9,13 @@ import webbrowser
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 from rich.console import Console
 
 from wordlength.errors import ServerError, SpecError
-from wordlength.search.home import Home, without_login
+from wordlength.search.home import Home, is_server, without_login
 from wordlength.search.spec import StudySpec
-from wordlength.search.ui import UiServer, is_server, stop_signals
+from wordlength.search.ui import UiServer, stop_signals
 from wordlength.search.views import link
 
 
@@ -47,7 +46,7 @@ class LivePage:
             return known + link(experiment_id)
         if not self._serve:
             return f"wordlength ui {self._spec.name}"
-        server = self._stack.enter_context(UiServer(address, artifact_root(self._spec, self._home)))
+        server = self._stack.enter_context(UiServer(address, self._home.artifact_root(self._spec)))
         threading.Thread(target=self._watch, args=(server, warn), daemon=True).start()
         return server.address + link(experiment_id)
 
@@ -59,13 +58,8 @@ class LivePage:
                 warn(f"the front cannot be watched: {error}")
 
 
-def artifact_root(spec: StudySpec, home: Home) -> Path | None:
-    """Where a local store's artifacts lie."""
-    return None if spec.storage.tracking else home.artifacts
-
-
-def show_fronts(specs: Sequence[StudySpec], home: Home, port: int | None, browser: bool, console: Console) -> int:
-    """Print the links to the studies' fronts, open the first and serve them until Ctrl-C; the exit status.
+def show_fronts(specs: Sequence[StudySpec], home: Home, port: int | None, browser: bool, console: Console) -> None:
+    """Print the links to the studies' fronts, open the first and serve them until Ctrl-C.
 
     Studies on tracking servers get their link at once. Of the others, those in the first one's store are served.
     Raises ValueError for a port that is taken or out of range, ServerError, SpecError.
@@ -84,13 +78,14 @@ def show_fronts(specs: Sequence[StudySpec], home: Home, port: int | None, browse
         else:
             tell.link(spec, home.tracking_address(spec))
     local = [spec for spec in specs if spec not in remote]
-    return _serve(local, home, port, tell) if local else 0
+    if local:
+        _serve(local, home, port, tell)
 
 
-def _serve(specs: Sequence[StudySpec], home: Home, port: int | None, tell: _Teller) -> int:
+def _serve(specs: Sequence[StudySpec], home: Home, port: int | None, tell: _Teller) -> None:
     address = home.tracking_address(specs[0])
     try:
-        with stop_signals(), UiServer(address, artifact_root(specs[0], home), port) as server:
+        with stop_signals(), UiServer(address, home.artifact_root(specs[0]), port) as server:
             from wordlength.search import tracking  # noqa: F401  takes as long as the server's start, so meanwhile
 
             server.wait_until_ready()
@@ -101,9 +96,9 @@ def _serve(specs: Sequence[StudySpec], home: Home, port: int | None, tell: _Tell
                     tell.line(spec, f"is in a store of its own; wordlength ui {spec.name}")
             tell.console.print("Ctrl-C ends it.")
             with home.serving(server.address) if address == home.tracking_address() else nullcontext():
-                return server.wait()
+                server.wait()
     except KeyboardInterrupt:
-        return 0
+        return
 
 
 @dataclass(frozen=True)
@@ -120,7 +115,12 @@ class _Teller:
         from wordlength.search.tracking import publish_views
 
         experiment_id = publish_views(address, spec.name)
-        where = without_login(address) + (link(experiment_id) if experiment_id else "/")
+        if experiment_id is None:
+            self.line(
+                spec, f"MLflow does not know it; launching it again records all its trials ({without_login(address)})"
+            )
+            return
+        where = without_login(address) + link(experiment_id)
         self.line(spec, where)
         if spec is self.opened and _has_screen():
             webbrowser.open(where)

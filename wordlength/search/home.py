@@ -46,6 +46,10 @@ class Home:
         """MLflow's tracking address."""
         return (spec and spec.storage.tracking) or f"sqlite:///{self.root / 'mlflow.db'}"
 
+    def artifact_root(self, spec: StudySpec) -> Path | None:
+        """Where MLflow's artifacts go: None where a tracking server decides."""
+        return None if is_server(self.tracking_address(spec)) else self.artifacts
+
     def study(self, name: str) -> StudyFolder:
         """The folder of one study."""
         return StudyFolder(self.root / "studies" / name)
@@ -141,6 +145,11 @@ class StudyFolder:
     @property
     def _lock(self) -> Path:
         return self.path / "lock"
+
+
+def is_server(tracking_uri: str) -> bool:
+    """Whether this is a tracking server's address, and not a file's."""
+    return tracking_uri.startswith(("http://", "https://"))
 
 
 def without_login(address: str) -> str:

@@ -60,6 +60,7 @@ def launch(
             pool.start(shared, baseline, settings, _formats(spec, space))
             store = store or StudyStore.create(spec, home.optuna_address(spec))
             identity = str(store.attributes.get("id") or uuid.uuid4().hex)
+            store.remember({"id": identity})  # First, so that what MLflow is told of it can be gone on with.
             tracker = _tracker(spec, home, describe(spec, data, baseline, space, identity))
             _remember(store, spec, home, data, baseline, identity)
             observer.tracked(tracker.experiment_id)
@@ -149,7 +150,6 @@ def _remember(
 
 
 def _tracker(spec: StudySpec, home: Home, about: Description) -> Tracker:
-    artifacts = None if spec.storage.tracking else home.artifacts
-    tracker = Tracker(home.tracking_address(spec), artifacts, spec.name)
+    tracker = Tracker(home.tracking_address(spec), home.artifact_root(spec), spec.name)
     tracker.begin(about)
     return tracker

@@ -72,6 +72,12 @@ class StudyView:
         return dict.fromkeys(STATES, 0) | Counter(row.state for row in self.rows)
 
     @property
+    def ended(self) -> dict[str, int]:
+        """Complete, pruned, failed → number of trials that were really run."""
+        states = Counter(row.state for row in self.rows if row.reused_from is None)
+        return {state: states[state] for state in ("complete", "pruned", "failed")}
+
+    @property
     def finished(self) -> int:
         """Trials that were really run, complete, pruned or failed: those that count towards `wanted`."""
         return finished_count(self.rows)

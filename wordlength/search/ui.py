@@ -47,7 +47,9 @@ class UiServer:
 
     def __init__(self, tracking_uri: str, artifact_root: Path | None = None, port: int | None = None) -> None:
         self._port = _usual_port(tracking_uri) if port is None else _require_free(port)
-        self._command = _command(tracking_uri, artifact_root, self._port)
+        self._command = _command(artifact_root, self._port)
+        # Not among the arguments: an address may hold a password, and those can be read by everybody.
+        self._environment = LEAN | os.environ | {"MLFLOW_BACKEND_STORE_URI": tracking_uri}
 
     @property
     def address(self) -> str:
@@ -60,7 +62,7 @@ class UiServer:
         # Its standard input is a pipe that nobody writes to: it closes when this process is gone, however it went.
         self._process = subprocess.Popen(
             self._command,
-            env=LEAN | os.environ,
+            env=self._environment,
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,
@@ -94,20 +96,16 @@ class UiServer:
                 progress(waited)
             time.sleep(_POLL_SECONDS)
 
-    def wait(self) -> int:
-        """Return its exit code once it has ended by itself."""
-        return self._process.wait()
+    def wait(self) -> None:
+        """Wait for Ctrl-C. Raises ServerError if the server ends by itself."""
+        code = self._process.wait()
+        raise ServerError(f"the MLflow server must run until Ctrl-C, but ended with code {code}: {_tail(self._log)}")
 
 
-def is_server(tracking_uri: str) -> bool:
-    """Whether this is a tracking server's address, and not a file's."""
-    return tracking_uri.startswith(("http://", "https://"))
-
-
-def _command(tracking_uri: str, artifact_root: Path | None, port: int) -> list[str]:
+def _command(artifact_root: Path | None, port: int) -> list[str]:
     command = [sys.executable, "-m", "wordlength.search.ui_process"]
     command += ["server", "--host", HOST, "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", tracking_uri, "--uvicorn-opts", "--log-level warning"]
+    command += ["--uvicorn-opts", "--log-level warning"]
     return command + (["--artifacts-destination", artifact_root.resolve().as_uri()] if artifact_root else [])
 
 

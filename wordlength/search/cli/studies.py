@@ -132,7 +132,7 @@ def _plot(view: StudyView, file: Path) -> None:
     from wordlength.atomic import write_atomically
     from wordlength.search.plots import pareto_html, pareto_png
 
-    shown = view.points, view.front, view.baseline, view.name, view.finished, view.counts
+    shown = view.points, view.front, view.baseline, view.name, view.finished, view.ended
     drawn = pareto_png(*shown) if file.suffix.lower() == ".png" else pareto_html(*shown).encode()
     write_atomically(file, drawn)
 
@@ -158,6 +158,7 @@ def ui(
 
         wordlength ui klein --port 5000 --no-browser
     """
+    from wordlength.errors import WordlengthError
     from wordlength.search.front_page import show_fronts
 
     place = home_of(home)
@@ -165,10 +166,11 @@ def ui(
         refuse(f"there must be a launched study to show, but {place.root} has none; run: wordlength launch STUDY_FILE")
     specs = [place.find(study)] if study else [place.find(name) for name in place.newest_first()]
     try:
-        status = show_fronts(specs, place, port, browser, console)
+        show_fronts(specs, place, port, browser, console)
+    except WordlengthError:
+        raise
     except ValueError as error:
         refuse(f"{error} (--port)")
-    raise typer.Exit(status)
 
 
 @app.command()

@@ -158,7 +158,8 @@ def _cell(slot: Slot, fmt: Format | None, columns: int) -> str:
     short = short_text(fmt)
     text = short if columns <= WIDE_CELLS and len(short) <= 8 else str(fmt.width_bits)
     shown = escape(text) if columns <= NUMBER_CELLS else ""
-    return f'<td class="{cell_class(fmt)}" title="{escape(f"{slot}: {fmt.brief}")}">{shown}</td>'
+    name = escape(f"{slot}: {fmt.brief}")
+    return f'<td class="{cell_class(fmt)}" title="{name}" aria-label="{name}">{shown}</td>'
 
 
 def _shares(formats: Mapping[Slot, Format], weights: Mapping[Slot, int]) -> Iterator[tuple[Format, float]]:

@@ -17,8 +17,8 @@ Importance = Mapping[str, Mapping[str, float]]
 """Objective → parameter → share, 0…1."""
 
 MEANING = (
-    "A bar tells how much a parameter decides whether a trial is among the best tenth in an objective, as a share of "
-    "all parameters (PED-ANOVA; Watanabe, Bansal & Hutter 2023)."
+    "A bar tells how much a parameter decides whether a trial is among the best tenth in an objective, or the best "
+    "five of few, as a share of all parameters (PED-ANOVA; Watanabe, Bansal & Hutter 2023)."
 )
 
 _STYLE = """
@@ -34,22 +34,31 @@ overflow-wrap:anywhere;max-width:40vw}}
 """
 
 
-def importance_html(importance: Importance, study: str, trials: int) -> str:
-    """`importance`: objective → parameter → share 0…1, the first objective sorts; `trials`: how many it rests on."""
+def importance_html(importance: Importance, study: str, trials: int, chance: Mapping[str, float] | None = None) -> str:
+    """`importance`: objective → parameter → share 0…1, the first objective sorts; `trials`: how many it rests on;
+    `chance`: objective → the largest share that comes about by chance.
+    """
     title = f"{study}: importance of the parameters"
     names = _ordered(importance)
     body = _table(importance, names[:SHOWN]) if names else "<p>Not known yet: too few trials have finished.</p>"
     if names[SHOWN:]:
         rest = _table(importance, names[SHOWN:])
         body += f"<details><summary>{len(names) - SHOWN} more parameters</summary>{rest}</details>"
-    count = f"{trials:,} trial{'' if trials == 1 else 's'}"
+    basis = f"From {trials:,} trial{'' if trials == 1 else 's'}.{_by_chance(chance or {})}"
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{escape(title)}</title><style>{STYLE}{_STYLE}</style></head>\n<body><main>\n"
-        f"<header><h1>{escape(title)}</h1><p>{escape(MEANING)} From {count}.</p></header>\n{body}\n"
+        f"<header><h1>{escape(title)}</h1><p>{escape(MEANING)} {basis}</p></header>\n{body}\n"
         "</main></body></html>\n"
     )
+
+
+def _by_chance(chance: Mapping[str, float]) -> str:
+    if not chance:
+        return ""
+    limits = " and ".join(f"{100 * share:.0f} % ({escape(objective)})" for objective, share in chance.items())
+    return f" <b>Shares up to about {limits} come about by chance</b>, when the objective is dealt out at random."
 
 
 def importance_csv(importance: Importance) -> str:

@@ -23,9 +23,10 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 from mlflow import MlflowClient, MlflowException
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from sqlalchemy import make_url
 
 from wordlength.errors import SpecError
 from wordlength.search.home import without_login
@@ -69,8 +70,8 @@ class Store:
                 _log_ahead(tracking_uri)
                 self.client = MlflowClient(tracking_uri=tracking_uri)
                 self.experiment_id = self._open(artifact_root, experiment)
-        except MlflowException as error:
-            reason = str(error).splitlines()[0]
+        except (MlflowException, ImportError) as error:
+            reason = first_line(error).replace(tracking_uri, tracking_uri.partition("://")[0] + "://…")
             raise SpecError(f"MLflow's store must open, but it does not: {reason} (storage.tracking)") from None
 
     @classmethod
@@ -98,11 +99,11 @@ class Store:
         self._places[run.info.run_id] = run.info.artifact_uri
         return run
 
-    def runs(self, query: str) -> Iterator[Run]:
-        """All active runs that match, page by page."""
-        token = None
+    def runs(self, query: str, deleted: bool = False) -> Iterator[Run]:
+        """All active runs that match, page by page; with `deleted` those in MLflow's trash as well."""
+        kind, token = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY, None
         while True:
-            page = self.client.search_runs([self.experiment_id], query, max_results=_PAGE, page_token=token)
+            page = self.client.search_runs([self.experiment_id], query, kind, _PAGE, page_token=token)
             yield from page
             token = page.token
             if not token:
@@ -152,6 +153,11 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def now_ms() -> int:
     """MLflow's time stamps: milliseconds since 1970."""
     return time.time_ns() // 1_000_000
@@ -162,8 +168,9 @@ def _log_ahead(tracking_uri: str) -> None:
 
     The file remembers it. Where it cannot be, on some network file systems, everything stays as it was.
     """
-    path = tracking_uri.removeprefix("sqlite:///")
-    if path == tracking_uri:
+    address = make_url(tracking_uri) if tracking_uri.startswith("sqlite") else None
+    path = address and address.database
+    if not path or path == ":memory:":
         return
     with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=_SERVER_SECONDS)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")

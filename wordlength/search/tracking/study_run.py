@@ -17,7 +17,7 @@ from wordlength.search.plots import (
     pareto_png,
 )
 from wordlength.search.tracking.description import DataSet, Description
-from wordlength.search.tracking.store import GAP, TAG_CHARACTERS
+from wordlength.search.tracking.store import GAP, TAG_CHARACTERS, cut
 from wordlength.search.trials import StudyView, TrialRow
 from wordlength.search.views import link
 from wordlength.space import SlotInfo
@@ -27,6 +27,8 @@ FORMATS, IMPORTANCE, IMPORTANCE_TABLE = "formats_along_front.html", "importance.
 
 VIEW_LINKS = {"pareto-front": "Pareto front", "all-trials": "All trials", "fixed-point-health": "Fixed-point health"}
 """View → how notes call it."""
+
+_SETTING_CHARACTERS = 400
 
 _MACHINE_LEARNING = "?workflowType=machine_learning"
 """Without it MLflow shows the pages that belong to language models."""
@@ -77,20 +79,22 @@ def _was_run(row: TrialRow) -> bool:
 
 
 def artifacts(
-    view: StudyView, slots: Sequence[SlotInfo], importance: Mapping[str, Mapping[str, float]]
+    view: StudyView,
+    slots: Sequence[SlotInfo],
+    importance: Mapping[str, Mapping[str, float]],
+    chance: Mapping[str, float],
 ) -> dict[str, bytes]:
     """The front as page, picture and table, the formats along it and what decided over it: name → content."""
     told = (view.points, view.front, view.baseline, view.name, view.finished)
-    ended = {state: view.counts[state] for state in ("complete", "pruned", "failed")}
     texts = {
-        PAGE: pareto_html(*told, counts=ended),
+        PAGE: pareto_html(*told, counts=view.ended),
         TABLE: front_csv(view.front, view.baseline.memory_bytes),
         FORMATS: formats_html(view.front, view.baseline, view.name, slots),
     }
     if importance:
-        texts[IMPORTANCE] = importance_html(importance, view.name, len(view.points))
+        texts[IMPORTANCE] = importance_html(importance, view.name, len(view.points), chance)
         texts[IMPORTANCE_TABLE] = importance_csv(importance)
-    pictures = {PICTURE: pareto_png(*told, counts=ended)}
+    pictures = {PICTURE: pareto_png(*told, counts=view.ended)}
     return pictures | {name: text.encode() for name, text in texts.items()}
 
 
@@ -145,7 +149,7 @@ def front_table(front: Sequence[FrontPoint], baseline: Baseline, links: Mapping[
 
 
 def _state(view: StudyView) -> str:
-    counts = ", ".join(f"{view.counts[state]} {state}" for state in ("complete", "pruned", "failed"))
+    counts = ", ".join(f"{count} {state}" for state, count in view.ended.items())
     return (
         f"**{view.finished} of {view.wanted} trials finished** ({counts}), {len(view.front)} on the front, hypervolume "
         f"{view.hypervolume:.5f}; float32 reaches {view.baseline.stoi_improvement:+.4f} with "
@@ -170,4 +174,5 @@ def _choices(view: StudyView, links: Mapping[int, str]) -> str:
 def _settings(study: Description) -> str:
     if not study.settings:
         return ""
-    return "\n".join(["| setting | |", "| --- | --- |", *(f"| {k}{GAP} | {v} |" for k, v in study.settings.items())])
+    rows = (f"| {name}{GAP} | {cut(text, _SETTING_CHARACTERS)} |" for name, text in study.settings.items())
+    return "\n".join(["| setting | |", "| --- | --- |", *rows])

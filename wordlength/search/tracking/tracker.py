@@ -6,12 +6,15 @@ members, absent elsewhere) and `mlflow.runColor` are what the published views go
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlflow import MlflowException
 from mlflow.entities import Metric, Run
 
 from wordlength.errors import SpecError
@@ -19,7 +22,7 @@ from wordlength.objectives.report import TrialReport
 from wordlength.search.front import FrontPoint
 from wordlength.search.tracking import study_run
 from wordlength.search.tracking.description import Description
-from wordlength.search.tracking.store import PARAM_CHARACTERS, Store, cut, key, now_ms, unless_deleted
+from wordlength.search.tracking.store import PARAM_CHARACTERS, Store, cut, first_line, key, now_ms, unless_deleted
 from wordlength.search.tracking.trial_run import (
     ANALYSIS_PAGE,
     STATUS,
@@ -36,6 +39,8 @@ from wordlength.search.views import colour, published_views
 
 if TYPE_CHECKING:
     from wordlength.search.importance import Importance
+
+_LOGGER = logging.getLogger(__name__)
 
 SEARCHED = "search.slots"
 """The param of the parent run that names the slots whose format the study varies."""
@@ -69,6 +74,7 @@ class Tracker:
         self._drawn_at = -math.inf
         self._stale = True
         self._importance: Importance = {}
+        self._chance: dict[str, float] = {}
         self._weighed = 0
 
     @property
@@ -83,7 +89,8 @@ class Tracker:
         becomes the tag `resumed.NAME`. Raises SpecError if the experiment holds another study's trials.
         """
         self._about = about
-        known = self._store.client.get_run(self.run_id)
+        client = self._store.client
+        known = client.get_run(self.run_id)
         tags = known.data.tags
         if tags.get("study.id", about.tags.get("study.id")) != about.tags.get("study.id"):
             raise SpecError(
@@ -91,6 +98,7 @@ class Tracker:
                 "of that name; give the study another name"
             )
         params = {**about.params, SEARCHED: ", ".join(map(str, about.searched))}
+        client.update_run(self.run_id, status="RUNNING")
         wanted = {key(name): cut(value, PARAM_CHARACTERS) for name, value in params.items()}
         changed = {f"resumed.{k}": v for k, v in wanted.items() if known.data.params.get(k, v) != v}
         new = {k: v for k, v in about.metrics.items() if math.isfinite(v) and known.data.metrics.get(k) != v}
@@ -100,10 +108,13 @@ class Tracker:
             {name: value for name, value in wanted.items() if name not in known.data.params},
             {**about.tags, **changed},
         )
-        self._store.upload(self.run_id, {name: text.encode() for name, text in about.files.items()})
         if about.data:
-            self._store.client.log_inputs(self.run_id, study_run.dataset_inputs(about.data))
-        _publish(self._store, wanted[SEARCHED], self.run_id)
+            client.log_inputs(self.run_id, study_run.dataset_inputs(about.data))
+        _publish(self._store, [str(slot) for slot in about.searched], self.run_id)
+        try:
+            self._store.upload(self.run_id, {name: text.encode() for name, text in about.files.items()})
+        except (MlflowException, OSError) as error:
+            raise SpecError(f"MLflow's artifacts must be writable, but they are not: {first_line(error)}") from None
 
     def log_trial(self, report: TrialReport, label: str = "") -> None:
         """Record a finished trial as a child run; a trial that is recorded already stays as it is.
@@ -123,7 +134,8 @@ class Tracker:
         self._store.log(run_id, points, formats, {"mlflow.note.content": note})
         if report.analyses:
             page = trial_page(report, told, label, self.study, self._about)
-            self._store.upload(run_id, {ANALYSIS_PAGE: page.encode()})
+            with _told_if_refused(f"the analysis of trial {report.number}"):
+                self._store.upload(run_id, {ANALYSIS_PAGE: page.encode()})
         self._store.client.set_terminated(run_id, STATUS[report.state])
         self._unfinished.pop(report.number, None)
         self._runs[report.number], self._states[report.number] = run_id, report.state.value
@@ -139,23 +151,26 @@ class Tracker:
         moved = self._mark({point.number for point in view.front} & self._runs.keys(), weights)
         self._stale |= moved
         due = self._stale and time.monotonic() - self._drawn_at >= DRAW_SECONDS
-        if final or due:
-            self._draw(view, final)
-        if final or due or moved:
-            self._tell(view)
+        # Whoever deletes the study's own run in the UI does not stop the study; its next opening restores the run.
+        with unless_deleted():
+            if final or due:
+                self._draw(view, final)
+            if final or due or moved:
+                self._tell(view)
 
     def finish(self, state: str = "FINISHED") -> None:
         """End the parent run as FINISHED, KILLED or FAILED. Raises ValueError for another state."""
         if state not in STATUS.values():
             raise ValueError(f"a study ends as one of {', '.join(STATUS.values())}, but got {state!r}")
-        self._store.client.set_terminated(self.run_id, state)
+        with unless_deleted():
+            self._store.client.set_terminated(self.run_id, state)
 
     def _open_parent(self) -> str:
-        found = next(self._store.runs("tags.kind = 'study'"), None)
-        client = self._store.client
+        found = next(self._store.runs("tags.kind = 'study'", deleted=True), None)
         if found is None:
             return str(self._store.create_run(self.study, {"kind": "study"}).info.run_id)
-        client.update_run(found.info.run_id, status="RUNNING")
+        if found.info.lifecycle_stage != "active":
+            self._store.client.restore_run(found.info.run_id)
         return str(found.info.run_id)
 
     def _remember(self, run: Run) -> None:
@@ -191,7 +206,8 @@ class Tracker:
     def _join(self, number: int, weights: Callable[[int], Path] | None) -> None:
         path = weights(number) if weights else None
         if path is not None and path.exists():
-            self._store.upload(self._runs[number], {WEIGHTS: path.read_bytes()})
+            with _told_if_refused(f"the weights of trial {number}"):
+                self._store.upload(self._runs[number], {WEIGHTS: path.read_bytes()})
         tags = {"pareto": "true", "mlflow.runColor": colour(self._states[number], on_front=True)}
         self._store.log(self._runs[number], tags=tags)
 
@@ -203,12 +219,18 @@ class Tracker:
         client.delete_tag(run_id, "pareto")
 
     def _draw(self, view: StudyView, final: bool) -> None:
-        complete = len(view.points)
+        # A repeated candidate was not run again: it is no further evidence.
+        points = [row.point for row in view.rows if row.point is not None and row.reused_from is None]
+        complete = len(points)
         # Seconds with thousands of trials: again only when there are a quarter more.
         if final or complete >= 1.25 * self._weighed:
-            self._importance, self._weighed = _importance(view.points), complete
-        self._store.upload(self.run_id, study_run.artifacts(view, self._about.slots, self._importance))
-        self._drawn, self._drawn_at, self._stale = view.finished, time.monotonic(), False
+            (self._importance, self._chance), self._weighed = _importance(points), complete
+        self._drawn_at = time.monotonic()
+        with _told_if_refused("the front's figures"):
+            self._store.upload(
+                self.run_id, study_run.artifacts(view, self._about.slots, self._importance, self._chance)
+            )
+            self._drawn, self._stale = view.finished, False
 
     def _tell(self, view: StudyView) -> None:
         """The curves' points that are still missing, and the note."""
@@ -227,24 +249,44 @@ class Tracker:
 
 def publish_views(tracking_uri: str, study: str) -> str | None:
     """Put a study's views into the store again; its experiment's number, None if the store has no such study."""
-    store = Store.existing(tracking_uri, study)
-    parent = store and next(store.runs("tags.kind = 'study'"), None)
+    try:
+        store = Store.existing(tracking_uri, study)
+        parent = store and next(store.runs("tags.kind = 'study'"), None)
+    except MlflowException as error:
+        raise SpecError(f"MLflow must tell of {study!r}, but it does not: {first_line(error)}") from None
     if not store or not parent:
         return None
-    _publish(store, parent.data.params.get(SEARCHED, ""), parent.info.run_id)
+    searched = parent.data.params.get(SEARCHED, "")
+    # A list that is cut would give views without their last layers: the launch's own stay.
+    if not searched.endswith("…"):
+        _publish(store, searched.split(", ") if searched else [], parent.info.run_id)
     return store.experiment_id
 
 
-def _publish(store: Store, searched: str, run_id: str) -> None:
-    """Put the views, and the links to them, on the experiment. `searched`: the param of this name."""
-    for view in published_views(searched.split(", ") if searched else ()):
-        store.client.set_experiment_tag(store.experiment_id, *view.tag)
-    note = study_run.view_links(store.experiment_id, run_id)
-    store.client.set_experiment_tag(store.experiment_id, "mlflow.note.content", note)
+def _publish(store: Store, searched: Sequence[str], run_id: str) -> None:
+    """Put the views, and the links to them, on the experiment.
+
+    Where a server refuses one, the study goes on: runs, tags, note and artifacts show the front without it.
+    """
+    tags = [view.tag for view in published_views(searched)]
+    tags.append(("mlflow.note.content", study_run.view_links(store.experiment_id, run_id)))
+    for name, value in tags:
+        with _told_if_refused(f"the tag {name}"):
+            store.client.set_experiment_tag(store.experiment_id, name, value)
 
 
-def _importance(points: Sequence[FrontPoint]) -> Importance:
+@contextmanager
+def _told_if_refused(what: str) -> Iterator[None]:
+    """What MLflow, or its artifact store, does not take is told and missing; it is no reason to end a study."""
+    try:
+        yield
+    except (MlflowException, OSError) as error:
+        _LOGGER.warning("MLflow refused %s: %s", what, first_line(error))
+
+
+def _importance(points: Sequence[FrontPoint]) -> tuple[Importance, dict[str, float]]:
+    """What decided over the objectives, and what chance alone would give."""
     # Imported here: it brings optuna along.
-    from wordlength.search.importance import importance
+    from wordlength.search.importance import chance, importance
 
-    return importance(points)
+    return importance(points), chance(points)

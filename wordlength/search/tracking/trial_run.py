@@ -72,8 +72,8 @@ def trial_note(
     page = f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/{ANALYSIS_PAGE}?workflowType=machine_learning"
     links = [f"[Fixed-point analysis]({page})"] if report.analyses else []
     links.append(f"[Pareto front]({link(experiment_id).lstrip('/')})")
-    # MLflow folds a note after a few lines: the links come first.
-    head = " · ".join(links) + "\n\n" + cut(_verdict(report, study), _VERDICT_CHARACTERS) + "\n\n"
+    # MLflow shows a note's beginning, as plain text, beside a point that is clicked, and folds it after a few lines.
+    head = " · ".join([cut(_verdict(report, study), _VERDICT_CHARACTERS), *links]) + "\n\n"
     worst = [f"- {finding.sentence}" for finding in told if finding.figure != "accumulator"][:NOTE_FINDINGS]
     foot = "\n\n" + "\n".join(["**Fixed-point analysis, worst first**", "", *worst]) if worst else ""
     return head + _layer_table(report, study, TAG_CHARACTERS - len(head) - len(foot)) + foot
@@ -86,10 +86,10 @@ def trial_page(report: TrialReport, told: Sequence[Finding], label: str, study_n
 
 
 def _verdict(report: TrialReport, study: Description) -> str:
-    memory = f"**{report.memory_bytes:,} bytes**, {_saved(report, study):.1f} % saved"
+    memory = f"{report.memory_bytes:,} bytes, {_saved(report, study):.1f} % saved"
     if report.stoi_improvement is None:
-        return f"**{report.state}**: {report.reason}. {memory}"
-    reached = f"STOI improvement **{with_error(report.stoi_improvement, report.stoi_standard_error)}**"
+        return f"{report.state}: {report.reason}. {memory}"
+    reached = f"STOI improvement {with_error(report.stoi_improvement, report.stoi_standard_error)}"
     if report.baseline_difference is not None:
         reached += f" ({with_error(report.baseline_difference, report.baseline_difference_error)} to float32, paired)"
     return f"{reached}, {memory}"
