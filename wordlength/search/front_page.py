@@ -64,6 +64,8 @@ def show_fronts(specs: Sequence[StudySpec], home: Home, port: int | None, browse
     Studies on tracking servers get their link at once. Of the others, those in the first one's store are served.
     Raises ValueError for a port that is taken or out of range, ServerError, SpecError.
     """
+    # A server that fails is to be told, not asked again for minutes.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     tell = _Teller(console, specs[0] if browser else None)
     remote = [spec for spec in specs if is_server(home.tracking_address(spec))]
     for spec in remote:
