@@ -16,15 +16,13 @@ from optuna.distributions import CategoricalDistribution, IntDistribution
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from wordlength.search.front import FrontPoint
+from wordlength.search.plots.importance import Importance
 from wordlength.space import Candidate, Fixed, PowerOfTwo
 
 FEWEST_TRIALS = 20
 """Below, the best five are no small part."""
 FEWEST_BEST = 5
 SHUFFLES = 3
-
-Importance = Mapping[str, Mapping[str, float]]
-"""Objective → parameter → share; an objective's shares sum to 1."""
 
 
 def importance(points: Sequence[FrontPoint]) -> Importance:

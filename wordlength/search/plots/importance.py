@@ -14,7 +14,7 @@ SHOWN = 30
 """Parameters in sight; the others unfold."""
 
 Importance = Mapping[str, Mapping[str, float]]
-"""Objective → parameter → share, 0…1."""
+"""Objective → parameter → share, 0…1; an objective's shares sum to 1."""
 
 MEANING = (
     "A bar tells how much a parameter decides whether a trial is among the best tenth in an objective, or the best "

@@ -19,14 +19,14 @@ from wordlength.search.plots import (
 from wordlength.search.tracking.description import DataSet, Description
 from wordlength.search.tracking.store import GAP, TAG_CHARACTERS, cut
 from wordlength.search.trials import StudyView, TrialRow
-from wordlength.search.views import link
+from wordlength.search.views import link, published_views
 from wordlength.space import SlotInfo
 
 PAGE, PICTURE, TABLE = "pareto_front.html", "pareto_front.png", "pareto_front.csv"
 FORMATS, IMPORTANCE, IMPORTANCE_TABLE = "formats_along_front.html", "importance.html", "importance.csv"
 
-VIEW_LINKS = {"pareto-front": "Pareto front", "all-trials": "All trials", "fixed-point-health": "Fixed-point health"}
-"""View → how notes call it."""
+VIEW_NAMES = {view.key: view.name for view in published_views(())}
+"""View → its name in notes."""
 
 _SETTING_CHARACTERS = 400
 
@@ -39,7 +39,7 @@ def view_links(experiment_id: str, run_id: str | None = None) -> str:
 
     On one line: MLflow folds an experiment's note after its first.
     """
-    links = [f"[{name}]({link(experiment_id, view).lstrip('/')})" for view, name in VIEW_LINKS.items()]
+    links = [f"[{name}]({link(experiment_id, view).lstrip('/')})" for view, name in VIEW_NAMES.items()]
     if run_id is not None:
         links.append(f"[Summary, figures, files](#/experiments/{experiment_id}/runs/{run_id}{_MACHINE_LEARNING})")
     return "**" + "** · **".join(links) + "**"

@@ -38,7 +38,7 @@ from wordlength.search.trials import StudyView
 from wordlength.search.views import colour, published_views
 
 if TYPE_CHECKING:
-    from wordlength.search.importance import Importance
+    from wordlength.search.plots.importance import Importance
 
 _LOGGER = logging.getLogger(__name__)
 
