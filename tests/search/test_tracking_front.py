@@ -155,6 +155,11 @@ def test_what_decided_is_shown_once_there_are_enough_trials(opened, store):
     rows = list(csv.DictReader(io.StringIO(artifact(tracker, store, "importance.csv").decode())))
     assert {row["parameter"] for row in rows} == {f"{slot} bits" for slot in SLOTS if slot.role is not Role.BIASES}
     assert b"PED-ANOVA" in artifact(tracker, store, "importance.html")
+    assert b"From 24 trials." in artifact(tracker, store, "importance.html")
+    repeated = TrialRow(24, "complete", candidate(2), stoi_improvement=0.0, memory_bytes=1, reused_from=0)
+    told = view(*((n, 0.001 * (n % 4), 1000 * n + 1) for n in range(24)), candidates=candidates)
+    tracker.show(StudyView("study", (*told.rows, repeated), BASELINE, 50), final=True)
+    assert b"From 24 trials." in artifact(tracker, store, "importance.html"), "a repeated trial is no evidence"
     assert "Parameter importance" in parent(tracker, store).data.tags["mlflow.note.content"]
 
 

@@ -83,8 +83,12 @@ def artifacts(
     slots: Sequence[SlotInfo],
     importance: Mapping[str, Mapping[str, float]],
     chance: Mapping[str, float],
+    weighed: int,
 ) -> dict[str, bytes]:
-    """The front as page, picture and table, the formats along it and what decided over it: name → content."""
+    """The front as page, picture and table, the formats along it and what decided over it: name → content.
+
+    `weighed`: trials that `importance` and `chance` rest on.
+    """
     told = (view.points, view.front, view.baseline, view.name, view.finished)
     texts = {
         PAGE: pareto_html(*told, counts=view.ended),
@@ -92,7 +96,7 @@ def artifacts(
         FORMATS: formats_html(view.front, view.baseline, view.name, slots),
     }
     if importance:
-        texts[IMPORTANCE] = importance_html(importance, view.name, len(view.points), chance)
+        texts[IMPORTANCE] = importance_html(importance, view.name, weighed, chance)
         texts[IMPORTANCE_TABLE] = importance_csv(importance)
     pictures = {PICTURE: pareto_png(*told, counts=view.ended)}
     return pictures | {name: text.encode() for name, text in texts.items()}

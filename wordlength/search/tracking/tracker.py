@@ -227,9 +227,8 @@ class Tracker:
             (self._importance, self._chance), self._weighed = _importance(points), complete
         self._drawn_at = time.monotonic()
         with _told_if_refused("the front's figures"):
-            self._store.upload(
-                self.run_id, study_run.artifacts(view, self._about.slots, self._importance, self._chance)
-            )
+            decided = (self._importance, self._chance, self._weighed)
+            self._store.upload(self.run_id, study_run.artifacts(view, self._about.slots, *decided))
             self._drawn, self._stale = view.finished, False
 
     def _tell(self, view: StudyView) -> None:
