@@ -5,9 +5,9 @@ import math
 import re
 import time
 from html import escape
-from html.parser import HTMLParser
 
 import pytest
+from strict_page import StrictPage
 
 from wordlength.objectives.findings import findings, percent
 from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialReport, TrialState
@@ -20,36 +20,22 @@ SLOTS = [Slot(layer, role) for layer in LAYERS for role in Role]
 FORMATS = {Role.WEIGHTS: PowerOfTwo(4, -1), Role.BIASES: Fixed(16, 2), Role.ACTIVATIONS: Fixed(8, 2, signed=False)}
 LIMIT = 0.05
 FACTS = {"study": "klein", "float32 baseline": "+0.0332"}
-VOID = {"meta", "br"}
 
 
-class Page(HTMLParser):
-    """Every element with its attributes, and the text; fails at a tag that is not closed in its turn."""
+class Page(StrictPage):
+    """The text and the cells of each row as well."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
         self.rows: list[tuple[str, list[str]]] = []
-        self._open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self._open == []
+        super().__init__(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
+        super().handle_starttag(tag, attrs)
         if tag == "tr":
             self.rows.append((self._open[-2], []))
         elif tag in ("td", "th"):
             self.rows[-1][1].append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
         if "style" not in self._open:

@@ -4,40 +4,28 @@ import csv
 import io
 import math
 import re
-from html.parser import HTMLParser
 
 import pytest
 from front_points import BASELINE, FIXED_313, MIXED, POWERS, SLOTS, cloud, crowd
+from strict_page import StrictPage
 
 from wordlength.search.front import FrontPoint, pareto_front
 from wordlength.search.plots import formats_html, importance_csv, importance_html
 from wordlength.search.plots.formats import NUMBER_CELLS, WIDE_CELLS
 from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, Slot, SlotInfo, TensorInfo
 
-VOID = {"meta", "br", "col", "wbr"}
 
-
-class Page(HTMLParser):
-    """Every element with its attributes, the text of cells; fails at a tag that is not closed in its turn."""
+class Page(StrictPage):
+    """The text of every cell as well."""
 
     def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.cells: list[tuple[dict[str, str | None], str]] = []
-        self._open: list[str] = []
-        self.feed(text)
-        self.close()
-        assert self._open == []
+        super().__init__(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self._open.append(tag)
+        super().handle_starttag(tag, attrs)
         if tag == "td":
             self.cells.append((dict(attrs), ""))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
         if self._open and self._open[-1] == "td":
