@@ -37,12 +37,14 @@ class Kind(IntEnum):
 
     FLOAT32 = 0
     FIXED = 1
-    """Half even and saturating: the fast one."""
+    """Signed, at most 24 bits, one step for the whole tensor, half even and saturating: the fast one."""
     PO2 = 2
-    FIXED_MODES = 3
+    FIXED_STEPS = 3
+    """Half even and saturating, unsigned too, with any steps."""
+    FIXED_MODES = 4
     """Any rounding and overflow, in float64."""
-    VBS = 4
-    BINARY = 5
+    VBS = 5
+    BINARY = 6
 
     @classmethod
     def of(cls, fmt: Format) -> Kind:
@@ -51,7 +53,8 @@ class Kind(IntEnum):
             case Float32():
                 return cls.FLOAT32
             case Fixed(rounding=Rounding.HALF_EVEN, overflow=Overflow.SATURATE):
-                return cls.FIXED
+                quick = fmt.signed and not fmt.per_channel and fmt.bits <= graph.MAX_FAST_BITS
+                return cls.FIXED if quick else cls.FIXED_STEPS
             case Fixed():
                 return cls.FIXED_MODES
             case PowerOfTwo():
@@ -101,6 +104,7 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
             self._steps, self._inverse_steps, self._lowest, self._highest = (
                 tf.Variable([1.0], trainable=False, shape=[None]) for _ in range(4)
             )
+            self._bits = tf.Variable(1, trainable=False, dtype=tf.int32)
             self._codes = tf.Variable([0.0, 0.0], trainable=False)
             self._exponents = tf.Variable([0, 0, graph.NO_ZERO], trainable=False, dtype=tf.int32)
             self._modes = tf.Variable([0, 0], trainable=False, dtype=tf.int32)
@@ -162,6 +166,7 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
 
     def _assign_fixed(self, fmt: Fixed) -> None:
         steps = np.ldexp(np.float32(1), fmt.step_exponents)
+        self._bits.assign(fmt.bits)
         self._steps.assign(steps)
         self._inverse_steps.assign(1 / steps)
         self._codes.assign([fmt.lowest_code, fmt.highest_code_float32])
@@ -206,6 +211,7 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
         roundings: dict[Kind, Callable[[tf.Tensor], tf.Tensor]] = {
             Kind.FLOAT32: tf.identity,
             Kind.FIXED: self._round_fixed,
+            Kind.FIXED_STEPS: self._round_fixed_steps,
             Kind.PO2: self._round_po2,
             Kind.FIXED_MODES: self._round_fixed_modes,
             Kind.VBS: self._round_shifted,
@@ -235,8 +241,7 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
         return straight_through(tf.convert_to_tensor(x))
 
     def _saturating(self, x: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
-        inside = tf.logical_and(x >= self._passing[0], x <= self._passing[1])
-        return tf.where(inside, upstream, tf.zeros_like(upstream))
+        return graph.within(x, self._passing, upstream)
 
     def _surrogate(self, x: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
         return upstream / tf.square(1 + self._steepness * tf.abs(x))
@@ -250,6 +255,9 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
         return tf.reshape(x, [*shape[: -self.channel_axes], int(np.prod(shape[-self.channel_axes :]))])
 
     def _round_fixed(self, x: tf.Tensor) -> tf.Tensor:
+        return graph.round_fixed_fast(x, self._bits, self._lowest[0], self._highest[0])
+
+    def _round_fixed_steps(self, x: tf.Tensor) -> tf.Tensor:
         return graph.round_fixed(x * self._inverse_steps, self._steps, self._codes)
 
     def _round_fixed_modes(self, x: tf.Tensor) -> tf.Tensor:

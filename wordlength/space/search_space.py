@@ -89,7 +89,7 @@ class SearchSpace:
         )
 
     def examples(self) -> tuple[tuple[Slot, Format], ...]:
-        """A format of every kind that a slot may take; positions are no proposals."""
+        """Formats of every kind that a slot may take, its narrowest and its widest; positions are no proposals."""
         return tuple(
             (slot, fmt)
             for group in self.groups
@@ -97,7 +97,11 @@ class SearchSpace:
             for fmt in (
                 [group.choice]
                 if isinstance(group.choice, Format)
-                else [limits.format(limits.widths[0], 0) for limits in group.choice.kinds.values()]
+                else [
+                    limits.format(bits, (0, 0) if limits.per_channel else 0)
+                    for limits in group.choice.kinds.values()
+                    for bits in dict.fromkeys((limits.widths[0], limits.widths[-1]))
+                ]
             )
         )
 
