@@ -1,6 +1,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -158,9 +159,18 @@ def test_the_digest_names_what_decides_the_baseline(
         digest(baseline_epochs=2),
         digest(batch_size=65),
         digest(learning_rate=2e-2),
+        digest(baseline_patience=1),
+        digest(baseline_patience=2),
     ]
     assert len({digest(), *others}) == len(others) + 1
+    assert digest() == digest(baseline_patience=0)
     assert digest() == digest(step_one_epochs=7) == digest(step_two_epochs=7) == digest(quantized_learning_rate=0.5)
+
+
+def test_baselines_cached_before_there_was_patience_are_still_found() -> None:
+    """The digest of wordlength 0.1.0's first caches, computed by its formula."""
+    data, training = SimpleNamespace(digest="abc"), TrainingSettings(baseline_epochs=12)
+    assert baseline_digest(data, ModelSettings(), training, seed=0) == "90475bb910524cf7"
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 10, 99])

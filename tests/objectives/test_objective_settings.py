@@ -7,6 +7,7 @@ from wordlength.objectives.settings import AnalysisSettings, GateSettings, Train
     ("build", "message"),
     [
         (lambda: TrainingSettings(baseline_epochs=0), "baseline_epochs must be between 1 and 10000, but got 0"),
+        (lambda: TrainingSettings(baseline_patience=-1), "baseline_patience must be between 0 and 10000, but got -1"),
         (lambda: TrainingSettings(step_one_epochs=0), "step_one_epochs must be between 1 and 10000, but got 0"),
         (lambda: TrainingSettings(step_two_epochs=-1), "step_two_epochs must be between 1 and 10000, but got -1"),
         (lambda: TrainingSettings(batch_size=0), "batch_size must be between 1 and 65536, but got 0"),

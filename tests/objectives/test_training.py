@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from collections.abc import Iterator
 
@@ -244,4 +245,29 @@ def test_the_best_epoch_of_the_baseline_is_kept(scores: list[float]) -> None:
 def test_of_equally_good_epochs_weights_and_number_belong_together() -> None:
     model, states, seen = trained([0.2, 0.3, 0.3])
     assert same(list(states[-1].weights), seen[states[-1].best_epoch - 1])
+    assert same(model.get_weights(), seen[states[-1].best_epoch - 1])
+
+
+@pytest.mark.parametrize(
+    ("patience", "scores", "epochs"),
+    [
+        (0, [0.3, 0.2, 0.1, 0.0, 0.9], 5),
+        (1, [0.3, 0.2, 0.9, 0.9, 0.9], 2),
+        (2, [0.1, 0.2, 0.1, 0.3, 0.2], 5),
+        (2, [0.3, 0.2, 0.3, 0.9, 0.9], 3),  # A score as large is no better one.
+    ],
+)
+def test_the_baseline_ends_early_when_patience_is_out(patience: int, scores: list[float], epochs: int) -> None:
+    settings = dataclasses.replace(SETTINGS, baseline_epochs=5, baseline_patience=patience)
+    model, windows, left = small_model(), Windows.of(frames_of()), iter(scores)
+    seen: list[list[np.ndarray]] = []
+
+    def score() -> float:
+        seen.append(model.get_weights())
+        return next(left)
+
+    states = list(train_baseline(model, windows, settings, 0, score))
+    assert len(states) == epochs
+    assert states[-1].scores == tuple(scores[:epochs])
+    assert states[-1].best_epoch == 1 + int(np.argmax(scores[:epochs]))
     assert same(model.get_weights(), seen[states[-1].best_epoch - 1])

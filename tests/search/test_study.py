@@ -127,6 +127,7 @@ def test_a_study_keeps_its_settings_and_data(store: StudyStore) -> None:
             del kinds[name]
         for name in ("rounding", "overflow", "per_channel"):
             del kinds["fixed"][name]
+    del old["training"]["baseline_patience"]
     store.remember({"fingerprint": old, "data_digest": "abc"})
     check_unchanged(store, spec, "abc")  # Begun before these keys were known: they have their defaults.
     store.remember({"fingerprint": spec.fingerprint(), "data_digest": "abc"})
@@ -134,6 +135,9 @@ def test_a_study_keeps_its_settings_and_data(store: StudyStore) -> None:
     changed = parse_spec(MINIMAL + "\ntraining: {baseline_epochs: 3}", Path("s.yaml"))
     with pytest.raises(SpecError, match=r"training\.baseline_epochs was 20 and is now 3; change it back or .*'s'"):
         check_unchanged(store, changed, "abc")
+    impatient = parse_spec(MINIMAL + "\ntraining: {baseline_patience: 3}", Path("s.yaml"))
+    with pytest.raises(SpecError, match=r"training\.baseline_patience was 0 and is now 3; change it back"):
+        check_unchanged(store, impatient, "abc")
     with pytest.raises(SpecError, match="the audio of 's' has changed"):
         check_unchanged(store, spec, "xyz")
 

@@ -83,6 +83,8 @@ def baseline_digest(
         "seed": seed,
         "threads": threads,
     }
+    if training.baseline_patience:  # Without it the digest is what it was before there was any.
+        decides["patience"] = training.baseline_patience
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -23,6 +23,8 @@ class TrainingSettings:
 
     baseline_epochs: int = 20
     """Passes of the float baseline over the full training set; its best epoch is kept."""
+    baseline_patience: int = 0
+    """Passes without a better validation score after which the float baseline's training ends early; 0: never."""
     step_one_epochs: int = 1
     """Passes over the representative subset with weights and biases quantized."""
     step_two_epochs: int = 1
@@ -36,10 +38,37 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         _require("baseline_epochs", self.baseline_epochs, 1, 10_000)
+        _require("baseline_patience", self.baseline_patience, 0, 10_000)
         _require("step_one_epochs", self.step_one_epochs, 1, 10_000)
         _require("step_two_epochs", self.step_two_epochs, 1, 10_000)
         _require("batch_size", self.batch_size, 1, 65_536)
         for name in ("learning_rate", "quantized_learning_rate"):
+            if not 0 < getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be above 0 and at most 1, but got {getattr(self, name):g}")
+
+
+@dataclass(frozen=True)
+class RetrainingSettings:
+    """Two-step training of a chosen candidate on all training windows, from the float baseline."""
+
+    epochs: int = 2
+    """Passes over the full training set in each of the two steps; the last one's weights are kept."""
+    learning_rate: float = 1e-3
+    """Adam's step size at the start of step one; it falls along a half cosine to a tenth."""
+    second_learning_rate: float = 3e-4
+    """The same for step two, which starts from step one's weights."""
+    distillation: float = 1.0
+    """Share of the float model's own masks in the masks to be learned; the rest are the ideal ratio masks."""
+    batch_size: int = 128
+    """Windows per training step."""
+    seed: int = 0
+    """Fixes the order of windows."""
+
+    def __post_init__(self) -> None:
+        _require("epochs", self.epochs, 1, 10_000)
+        _require("distillation", self.distillation, 0, 1)
+        _require("batch_size", self.batch_size, 1, 65_536)
+        for name in ("learning_rate", "second_learning_rate"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be above 0 and at most 1, but got {getattr(self, name):g}")
 

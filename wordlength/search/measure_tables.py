@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from wordlength.objectives.proposals import Proposal
+from wordlength.search.front import saved_percent
 from wordlength.space import Fixed, Format, PowerOfTwo, Role
 
 if TYPE_CHECKING:
     from wordlength.objectives.fidelity import RankFidelity
     from wordlength.objectives.reach import SlotReach
     from wordlength.objectives.sensitivity import Effect
+    from wordlength.search.front import Baseline
     from wordlength.search.measures import FractionRow, Sensitivities, SlotProposals
+    from wordlength.search.retrain import HeldOut, RetrainedTrial
 
 NAMES = {"fixed": "fixed point", "po2": "power of two", "vbs": "virtual bit shift"}
 CLOSE_RANKS = 0.9
@@ -259,3 +263,46 @@ def _reach_words(subset: Sequence[SlotReach], full: Sequence[SlotReach]) -> Iter
 
 def _listed(layers: Sequence[str]) -> str:
     return layers[0] if len(layers) == 1 else f"{', '.join(layers[:-1])} and {layers[-1]}"
+
+
+def retrained_table(rows: Sequence[RetrainedTrial], base: Baseline) -> Table:
+    """Every retrained trial against float32 on the same mixtures; fits 80 columns.
+
+    `base`: the study's float baseline, of which each trial kept something on the validation mixtures.
+    """
+    narrow: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": 0, "show_edge": False, "pad_edge": False}
+    table = Table(title="retrained on all training data", caption=_retrained_caption(rows), **narrow)
+    heads = ("trial", "bytes", "saved", "kept in\nthe trial", "retrained,\nvalidation", "retrained,\ntest")
+    for name in (*heads, "test, to\nfloat32"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        point = row.point
+        before = f"{point.stoi_improvement / base.stoi_improvement:.1%}" if base.stoi_improvement > 0 else ""
+        size = (f"{point.memory_bytes:,}", f"{saved_percent(point.memory_bytes, base.memory_bytes):.1f}%", before)
+        if row.validation is None or row.test is None:
+            figures = ("diverged", "", "")
+        else:
+            difference, error = row.test.difference
+            figures = (_kept(row.validation), _kept(row.test), f"{difference:+.4f} ± {error:.4f}")
+        table.add_row(str(point.number), *size, *figures)
+    return table
+
+
+def _retrained_caption(rows: Sequence[RetrainedTrial]) -> str:
+    """What float32 reaches, and what ± means; empty if nothing was measured."""
+    for row in rows:
+        if row.validation is not None and row.test is not None:
+            parts = {"validation": row.validation, "test": row.test}
+            reached = ", ".join(
+                f"{part.float_improvement:+.4f} on {len(part.gains)} {name} mixtures" for name, part in parts.items()
+            )
+            return f"float32: STOI improvement {reached}; ± is the paired standard error"
+    return ""
+
+
+def _kept(part: HeldOut) -> str:
+    """`98.2 ± 1.1%` of float32's improvement; empty where that is none."""
+    if part.kept is None:
+        return ""
+    share, error = part.kept
+    return f"{100 * share:.1f} ± {100 * error:.1f}%"

@@ -1,0 +1,137 @@
+"""Retraining: a chosen candidate on the full training set, measured on mixtures that no trial has heard.
+
+The paper's two steps from the float baseline, as in a trial (Klein et al. 2021, figure 2), but on all training
+windows and for more passes. The masks to be learned may be mixed with the float model's own (distillation: Hinton,
+Vinyals & Dean 2015): with a squared error, learning a mixture of two targets is learning both at once. The last
+epoch's weights are kept, so neither validation nor test mixtures choose anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from wordlength.errors import TrainingDiverged
+from wordlength.objectives.models import ModelSettings, build_model
+from wordlength.objectives.quantized_model import quantize
+from wordlength.objectives.report import Weights
+from wordlength.objectives.stoi import StoiMeter
+from wordlength.objectives.training import Predictor, Trainer, Windows
+from wordlength.space import Candidate
+
+if TYPE_CHECKING:
+    from wordlength.objectives.audio import FrameSet, PreparedData
+    from wordlength.objectives.baseline import Baseline
+    from wordlength.objectives.settings import RetrainingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOutGains:
+    """STOI improvement of every mixture: of the validation set, and of the test set."""
+
+    validation: tuple[float, ...]
+    test: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RetrainingProgress:
+    """After one epoch: the step (1 or 2), the epoch within it, its mean squared mask error."""
+
+    step: int
+    epoch: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Retrained:
+    """A retrained candidate: float weights in Keras' order, losses per step and epoch, gains, seconds it took."""
+
+    weights: Weights
+    losses: tuple[tuple[float, ...], ...]
+    gains: HeldOutGains
+    seconds: float
+
+
+class Retrainer:
+    """Keeps data, model and graphs warm; one `retrain` per candidate, none depending on those before."""
+
+    def __init__(
+        self, data: PreparedData, baseline: Baseline, model: ModelSettings, settings: RetrainingSettings
+    ) -> None:
+        self._settings = settings
+        self._baseline = baseline
+        self._data = data
+        self._float_model = build_model(model, seed=0)
+        self._float_model.set_weights(list(baseline.weights))
+        self._quantized = quantize(self._float_model)
+        windows = Windows.of(data.train)
+        if settings.distillation:
+            share = settings.distillation
+            targets = mixed_targets(data.train, Predictor(self._float_model, windows).masks(), share)
+            windows = Windows(windows.features, tf.constant(targets), windows.current)
+        self._trainer = Trainer(
+            self._quantized.model, windows, settings.batch_size, settings.learning_rate, self._version
+        )
+        parts = (data.validation, data.test)
+        self._held_out = [(Windows.of(part.frames), StoiMeter(part)) for part in parts]
+        self._predictors = [Predictor(self._quantized.model, part, self._version) for part, _ in self._held_out]
+
+    def float_gains(self) -> HeldOutGains:
+        """What the float baseline reaches on the same mixtures."""
+        return self._measure([Predictor(self._float_model, part) for part, _ in self._held_out])
+
+    def retrain(self, candidate: Candidate) -> Iterator[RetrainingProgress | Retrained]:
+        """Two-step training from the float baseline's weights: progress after each epoch, last the Retrained.
+
+        Raises TrainingDiverged.
+        """
+        started = time.perf_counter()
+        losses: list[list[float]] = []
+        self._quantized.admit(candidate.items())
+        self._quantized.model.set_weights(list(self._baseline.weights))
+        rates = (self._settings.learning_rate, self._settings.second_learning_rate)
+        for step, (formats, rate) in enumerate(zip((candidate.parameters_only(), candidate), rates, strict=True), 1):
+            self._quantized.assign(formats)
+            losses.append([])
+            seed = 2 * self._settings.seed + step  # As in a trial.
+            for epoch, loss in enumerate(self._trainer.train(self._settings.epochs, seed, learning_rate=rate), 1):
+                losses[-1].append(loss)
+                yield RetrainingProgress(step, epoch, loss)
+        gains = self._measure(self._predictors)
+        weights = tuple(self._quantized.model.get_weights())
+        yield Retrained(weights, tuple(map(tuple, losses)), gains, time.perf_counter() - started)
+
+    def measure(self, candidate: Candidate, weights: Weights) -> HeldOutGains:
+        """What these float weights reach in these formats, without training."""
+        self._quantized.admit(candidate.items())
+        self._quantized.model.set_weights(list(weights))
+        self._quantized.assign(candidate)
+        return self._measure(self._predictors)
+
+    def _version(self) -> int:
+        return self._quantized.version
+
+    def _measure(self, predictors: list[Predictor]) -> HeldOutGains:
+        found = []
+        for predictor, (_, meter) in zip(predictors, self._held_out, strict=True):
+            masks = predictor.masks()
+            if not np.isfinite(masks).all():
+                raise TrainingDiverged("the retrained model's outputs must be finite, but some are not")
+            found.append(tuple(meter.improvement(masks).per_mixture.tolist()))
+        return HeldOutGains(*found)
+
+
+def mixed_targets(train: FrameSet, masks: npt.NDArray[Any], share: float) -> npt.NDArray[np.float32]:
+    """(1 − share) · ideal ratio mask + share · the float model's mask, (frames, 129).
+
+    `masks`: those of all windows in order, (windows, 129). Frames that no window ends on keep their own targets.
+    """
+    targets = train.targets.copy()
+    targets[train.windows] += np.float32(share) * (masks - targets[train.windows])
+    return targets

@@ -1,0 +1,103 @@
+"""After the search: retrain."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wordlength.errors import SpecError
+from wordlength.search.cli.asked import require_places
+from wordlength.search.cli.common import HomeOption, Study, Verbose, app, console, errors, home_of
+from wordlength.search.cli.measures import JsonFile
+
+if TYPE_CHECKING:
+    from wordlength.objectives.settings import RetrainingSettings
+    from wordlength.search.spec import StudySpec
+
+
+@app.command()
+def retrain(
+    study: Study,
+    pick: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pick",
+            help="knee, best, smallest, trial=N or max-bytes=SIZE (as 120kB); may be given more than once.",
+            show_default="the whole front",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", help="Passes over all training data, in each of the two steps.", show_default="2"),
+    ] = None,
+    distillation: Annotated[
+        float | None,
+        typer.Option(
+            "--distillation",
+            help="Share of the float model's own masks in the masks to be learned, 0 to 1.",
+            show_default="1",
+        ),
+    ] = None,
+    json_file: JsonFile = None,
+    home: HomeOption = None,
+    verbose: Verbose = False,
+) -> None:
+    """Retrain front members on all training data, and measure them on test speakers that no trial has heard.
+
+    A trial trains on the representative subset, and validation mixtures guide the search: the front is a ranking,
+    and a little optimistic. This trains each chosen candidate in the same two steps from the float baseline, on all
+    training windows and for longer, and compares it with float32 on validation and test mixtures. The last epoch's
+    weights are kept, so that neither set chooses anything here.
+
+    Figures and weights are kept in the study's folder (retrained/): the same command again reads them, and goes on
+    after Ctrl-C with the trial that was cut off.
+
+    Examples:
+
+        wordlength retrain klein --pick best --pick max-bytes=120kB
+
+        wordlength retrain klein --epochs 4 --json retrained.json
+    """
+    place = home_of(home)
+    spec = place.find(study)
+    settings = _settings(spec, epochs, distillation)
+    require_places(json=json_file)
+    from wordlength.atomic import write_atomically
+    from wordlength.search.measure_tables import retrained_table
+    from wordlength.search.progress import LaunchDisplay
+    from wordlength.search.retrain import chosen, figures_json
+    from wordlength.search.retrain import retrain as run
+    from wordlength.search.study import load_study
+
+    view = load_study(study, place)
+    points = chosen(view, pick or ())
+    try:
+        with LaunchDisplay(console) as display:
+            rows = list(run(view, points, settings, place, display, verbose))
+    except KeyboardInterrupt:
+        again = shlex.join(sys.argv[1:])
+        errors.print(f"stopped; go on with: wordlength {again}", highlight=False, markup=False, soft_wrap=True)
+        raise typer.Exit(130) from None
+    console.print(retrained_table(rows, view.baseline))
+    for row in rows:
+        if row.reason:
+            console.print(f"trial {row.point.number}: {row.reason}", highlight=False, soft_wrap=True, markup=False)
+    if json_file is not None:
+        write_atomically(json_file, figures_json(view, settings, rows))
+
+
+def _settings(spec: StudySpec, epochs: int | None, distillation: float | None) -> RetrainingSettings:
+    """The study's batch size and seed, and what was asked for. Raises SpecError, naming the option."""
+    from wordlength.objectives.settings import RetrainingSettings
+
+    settings = RetrainingSettings(batch_size=spec.training.batch_size, seed=spec.seed)
+    for name, value in {"epochs": epochs, "distillation": distillation}.items():
+        try:
+            settings = replace(settings, **({} if value is None else {name: value}))  # type: ignore[arg-type]
+        except ValueError as error:
+            raise SpecError(f"{error} (--{name})") from None
+    return settings
