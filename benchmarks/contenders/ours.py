@@ -1,0 +1,110 @@
+"""Contender (d): wordlength, launched as its user does, on the shared float baseline.
+
+    .venv/bin/python benchmarks/contenders/ours.py --case CASE --out OUT --seed 0 --minutes 30
+
+The clock starts when the command does: importing, starting Ray and the workers, tracing, the first front, the
+shared weights and MLflow's recording are all on it. `--set search.screening=null` turns a lever off.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import yaml
+from common import Case, Recorder
+
+from wordlength import load_spec
+from wordlength.objectives.baseline import baseline_digest, baseline_path, load_baseline, save_baseline
+from wordlength.search.home import Home
+from wordlength.search.launch import prepare_data
+from wordlength.search.study import load_study
+from wordlength.search.weights import load_weights
+
+NAME = "ours"
+
+
+def prepare_study(case, study, out, seed, changes):
+    """A home with the case's data and float baseline, and a study file of this seed in it."""
+    home = Home(out / "home")
+    shutil.rmtree(out / "home", ignore_errors=True)
+    shutil.copytree(Home.default().cache / "prepared", home.cache / "prepared", copy_function=os.link)
+    spec = load_spec(study)
+    plain = yaml.safe_load(study.read_text(encoding="utf-8")) | {"name": NAME, "seed": seed}
+    plain["data_root"] = str(spec.data_root)
+    plain.setdefault("search", {})["trials"] = 10_000
+    for change in changes:
+        place, _, value = change.partition("=")
+        *parents, key = place.split(".")
+        node = plain
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        node[key] = yaml.safe_load(value)
+    file = out / "study.yaml"
+    file.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
+    own = load_spec(file)
+    data = prepare_data(own, home)
+    known = load_baseline(baseline_path(Home.default().cache, case.info["baseline"]["digest"]))
+    digest = baseline_digest(data, own.model, own.training, seed, own.workers.cpus)
+    # All seeds start from the one float baseline that the case has.
+    save_baseline(known, baseline_path(home.cache, digest))
+    return file, home, data
+
+
+def test_masks(spec, home, data, front):
+    """Of each front member, on the test mixtures: trial → (windows, 129)."""
+    from wordlength.objectives.models import build_model
+    from wordlength.objectives.quantized_model import frozen
+    from wordlength.objectives.training import Predictor, Windows
+
+    model, windows = build_model(spec.model, seed=0), Windows.of(data.test.frames)
+    for point in front:
+        weights = load_weights(home.study(NAME).weights(point.number))
+        yield point.number, Predictor(frozen(weights, model, point.candidate).model, windows).masks()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", type=Path, required=True)
+    parser.add_argument("--study", type=Path, default=Path(__file__).parents[2] / "examples" / "klein.yaml")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change the study file")
+    asked = parser.parse_args()
+    out = asked.out.absolute()
+    out.mkdir(parents=True, exist_ok=True)
+    case = Case(asked.case)
+    file, home, data = prepare_study(case, asked.study, out, asked.seed, asked.set)
+    recorder = Recorder(out, case, asked.minutes, asked.seed, ("tensorflow", "keras", "optuna", "ray", "mlflow"))
+    began = datetime.now(UTC)
+    command = [Path(sys.executable).with_name("wordlength"), "launch", file, "--no-ui"]
+    with (out / "launch.log").open("w") as log:
+        process = subprocess.Popen(
+            command, env=os.environ | {"WORDLENGTH_HOME": str(home.root)}, stdout=log, stderr=log
+        )
+        try:
+            process.wait(timeout=60 * asked.minutes)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=120)
+    view = load_study(NAME, home)
+    rows = sorted((row for row in view.rows if row.point), key=lambda row: row.ended)
+    front = {point.number for point in view.front}
+    spec = load_spec(file)
+    for row in rows:
+        seconds = (row.ended.astimezone(UTC) - began).total_seconds()
+        recorder.add(seconds, f"trial {row.number}", "two-step", row.stoi_improvement, row.memory_bytes)
+    for number, masks in test_masks(spec, home, data, view.front):
+        place = next(place for place, row in enumerate(rows) if row.number == number)
+        np.savez_compressed(out / "masks" / f"{place:03d}.npz", masks=masks.astype(np.float16))
+    recorder.finish(front=sorted(front), hypervolume=view.hypervolume, changes=asked.set)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""Hypervolume against wall-clock minutes: wordlength beside the loops and tools it wants to be measured with.
+
+    .venv/bin/python benchmarks/time_to_front.py run              # every leg that has not run yet, one after another
+    .venv/bin/python benchmarks/time_to_front.py run ours:0 plain_loop:0
+    .venv/bin/python benchmarks/time_to_front.py report           # docs/benchmarks/time_to_front.{csv,png,md}
+
+A leg is one contender with one seed, alone on the machine, for --minutes on its own clock, which starts behind the
+float baseline that all share. Legs lie in build/time_to_front and are kept; delete a leg's folder to run it again.
+AutoQKeras needs an environment of its own: see `contenders/autoqkeras.py`.
+"""
+
+import argparse
+import csv
+import json
+import os
+import statistics
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "contenders"))
+from common import Case, improvement  # noqa: E402
+
+WORK = HERE.parent / "build" / "time_to_front"
+DOCS = HERE.parent / "docs" / "benchmarks"
+STUDY = HERE.parent / "examples" / "klein.yaml"
+AUTOQKERAS_PYTHON = HERE.parent / "build" / "autoqkeras-venv" / "bin" / "python"
+LEGS = [
+    *(f"{name}:{seed}" for seed in range(3) for name in ("plain_loop", "ours")),
+    "autoqkeras:0",
+    "uniform:0",
+]
+TITLES = {
+    "plain_loop": "plain loop (Optuna TPE, QKeras, pystoi)",
+    "autoqkeras": "AutoQKeras (qkeras 0.9)",
+    "uniform": "uniform formats",
+    "ours": "wordlength",
+}
+COLOURS = {"plain_loop": "#9a6b00", "autoqkeras": "#8a3a8a", "uniform": "#707070", "ours": "#0b6bcb"}
+
+
+@dataclass(frozen=True)
+class Leg:
+    """What one contender found with one seed."""
+
+    name: str
+    seed: int
+    folder: Path
+    float_bytes: int
+
+    @cached_property
+    def end(self):
+        return json.loads((self.folder / "end.json").read_text(encoding="utf-8"))
+
+    @cached_property
+    def points(self):
+        """(row, seconds, STOI improvement, bytes) within the time, in order of time."""
+        with (self.folder / "points.csv").open(newline="", encoding="utf-8") as handle:
+            rows = list(csv.DictReader(handle))
+        found = [
+            (number, float(row["seconds"]), float(row["stoi_improvement"]), int(row["memory_bytes"]))
+            for number, row in enumerate(rows)
+        ]
+        return sorted((p for p in found if p[1] <= 60 * self.end["minutes"]), key=lambda point: point[1])
+
+    @cached_property
+    def curve(self):
+        """(seconds, hypervolume) after every point."""
+        return [
+            (seconds, hypervolume([(gain, size) for _, _, gain, size in self.points[: place + 1]], self.float_bytes))
+            for place, (_, seconds, _, _) in enumerate(self.points)
+        ]
+
+    @property
+    def final(self):
+        """Hypervolume in the end."""
+        return self.curve[-1][1] if self.curve else 0.0
+
+    def reaches(self, value):
+        """Seconds until the hypervolume is at least `value`; None if it never is."""
+        return next((seconds for seconds, reached in self.curve if reached >= value), None)
+
+    def at(self, seconds):
+        """Hypervolume after so many seconds."""
+        return max((reached for when, reached in self.curve if when <= seconds), default=0.0)
+
+    def tested(self, case):
+        """Its final front measured on the test mixtures: [(STOI improvement, bytes)]."""
+        rows = []
+        for number, _, gain, size in self.points:
+            others = ((g, s) for n, _, g, s in self.points if n != number)
+            if any(g >= gain and s <= size and (g, s) != (gain, size) for g, s in others):
+                continue
+            with np.load(self.folder / "masks" / f"{number:03d}.npz") as stored:
+                mean, _ = improvement(case.test, stored["masks"].astype(np.float32))
+            rows.append((gain, mean, size))
+        return sorted(rows, key=lambda row: row[2])
+
+
+def hypervolume(points, float_bytes):
+    """Area that (STOI improvement, bytes) dominate up to no improvement and the float model's bytes, as a share."""
+    area, best = 0.0, 0.0
+    steps = []
+    for gain, size in sorted(points, key=lambda point: (point[1], -point[0])):
+        if gain > best and size < float_bytes:
+            steps.append((size, gain))
+            best = gain
+    for place, (size, gain) in enumerate(steps):
+        right = steps[place + 1][0] if place + 1 < len(steps) else float_bytes
+        area += gain * (right - size) / float_bytes
+    return area
+
+
+def case_folder():
+    folder = WORK / "case"
+    if not (folder / "case.json").exists():
+        subprocess.run([sys.executable, HERE / "contenders" / "case.py", STUDY, folder], check=True)
+    return folder
+
+
+def run(legs, minutes):
+    """Run the legs that have not ended yet."""
+    for leg in legs:
+        name, _, seed = leg.partition(":")
+        out = WORK / "legs" / f"{name}-{seed}"
+        if (out / "end.json").exists():
+            print(f"{leg}: has run already")
+            continue
+        python = (
+            HERE.parent / "build" / "autoqkeras-venv" / "bin" / "python" if name == "autoqkeras" else sys.executable
+        )
+        command = [python, HERE / "contenders" / f"{name}.py", "--case", case_folder(), "--out", out]
+        command += ["--seed", seed or "0", "--minutes", str(minutes)]
+        print(f"{leg}: {minutes:g} minutes", flush=True)
+        out.mkdir(parents=True, exist_ok=True)
+        with (out / "output.log").open("w") as log:
+            subprocess.run(command, check=True, stdout=log, stderr=subprocess.STDOUT, env=os.environ)
+
+
+def report():
+    """Write the CSV, the plot and the page."""
+    case = Case(case_folder())
+    float_bytes = case.info["baseline"]["memory_bytes"]
+    legs = []
+    for folder in sorted((WORK / "legs").glob("*-*")):
+        name, _, seed = folder.name.rpartition("-")
+        if name in TITLES and (folder / "end.json").exists():
+            legs.append(Leg(name, int(seed), folder, float_bytes))
+    DOCS.mkdir(parents=True, exist_ok=True)
+    write_csv(legs)
+    plot(legs)
+    float_test, _ = improvement(case.test, float_masks(case))
+    (DOCS / "time_to_front_figures.md").write_text("\n".join(page(legs, case, float_test)) + "\n", encoding="utf-8")
+    print("\n".join(page(legs, case, float_test)))
+
+
+def float_masks(case):
+    """The float baseline's masks of the test mixtures."""
+    from wordlength import load_spec
+    from wordlength.objectives.models import build_model
+
+    model = build_model(load_spec(STUDY).model, seed=0)
+    model.set_weights(case.weights)
+    return model.predict(case.test.inputs, batch_size=128, verbose=0)
+
+
+def write_csv(legs):
+    with (DOCS / "time_to_front.csv").open("w", newline="", encoding="utf-8") as handle:
+        table = csv.writer(handle, lineterminator="\n")
+        table.writerow(["contender", "seed", "seconds", "stoi_improvement", "memory_bytes", "hypervolume"])
+        for leg in legs:
+            for (_, seconds, gain, size), (_, reached) in zip(leg.points, leg.curve, strict=True):
+                table.writerow([leg.name, leg.seed, f"{seconds:.1f}", f"{gain:.6f}", size, f"{reached:.6f}"])
+
+
+def page(legs, case, float_test):
+    """Markdown: hypervolumes, times, ratios, and the fronts on unheard mixtures."""
+    ours = [leg for leg in legs if leg.name == "ours"]
+    yield "| contender | seed | minutes | points | H after 1.5 | 3 | 10 min | in the end | on test | other load |"
+    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    for leg in legs:
+        tested = hypervolume([(mean, size) for _, mean, size in leg.tested(case)], leg.float_bytes)
+        after = " | ".join(f"{leg.at(seconds):.5f}" for seconds in (90, 180, 600))
+        about = f"| {TITLES[leg.name]} | {leg.seed} | {leg.end['minutes']:g} | {len(leg.points)} | {after} "
+        yield about + f"| {leg.final:.5f} | {tested:.5f} | {leg.end['others_share']:.0%} |"
+    yield ""
+    yield "| peer | seed | its final H | reached after | wordlength after (each seed) | ratio, median (range) |"
+    yield "| --- | ---: | ---: | ---: | --- | ---: |"
+    for peer in (leg for leg in legs if leg.name != "ours"):
+        times = [leg.reaches(peer.final) for leg in ours]
+        shown = ", ".join("never" if seconds is None else f"{seconds:.0f} s" for seconds in times)
+        known = [peer.reaches(peer.final) / seconds for seconds in times if seconds]
+        ratio = f"{statistics.median(known):.1f} ({min(known):.1f} – {max(known):.1f})" if known else "–"
+        about = f"| {TITLES[peer.name]} | {peer.seed} | {peer.final:.5f} | {peer.reaches(peer.final):.0f} s "
+        yield about + f"| {shown} | {ratio} |"
+    yield ""
+    yield f"Final fronts on the test mixtures, where float32 has {float_test:+.4f}:"
+    yield ""
+    yield "| contender | seed | bytes | validation | test |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
+    for leg in legs:
+        for gain, mean, size in leg.tested(case):
+            yield f"| {TITLES[leg.name]} | {leg.seed} | {size:,} | {gain:+.4f} | {mean:+.4f} |"
+
+
+def plot(legs):
+    """Hypervolume against minutes, one step line a leg."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(figsize=(9, 5), dpi=120)
+    named = set()
+    for leg in legs:
+        end = 60 * leg.end["minutes"]
+        seconds, reached = zip((0, 0), *leg.curve, (end, leg.final), strict=True)
+        label = None if leg.name in named else TITLES[leg.name]
+        named.add(leg.name)
+        axes.step(np.array(seconds) / 60, reached, where="post", color=COLOURS[leg.name], label=label, alpha=0.85)
+    axes.set_xlabel("minutes after the float baseline")
+    axes.set_ylabel("hypervolume (STOI improvement × share of memory saved)")
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.tight_layout()
+    figure.savefig(DOCS / "time_to_front.png")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    running = commands.add_parser("run", help="run legs that have not run yet")
+    running.add_argument("legs", nargs="*", default=LEGS, metavar="CONTENDER:SEED")
+    running.add_argument("--minutes", type=float, default=30)
+    commands.add_parser("report", help="write CSV, plot and tables of the legs there are")
+    asked = parser.parse_args()
+    if asked.command == "run":
+        run(asked.legs, asked.minutes)
+    else:
+        report()
+
+
+if __name__ == "__main__":
+    main()
