@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from wordlength import Candidate, SpecError, WordlengthError, export, load_study, prepare
-from wordlength.search.loop import load_weights
+from wordlength.search.weights import load_weights
 
 pytestmark = [
     pytest.mark.usefixtures("ray_session", "tensorflow"),

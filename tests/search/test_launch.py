@@ -18,9 +18,10 @@ from mlflow import MlflowClient
 from wordlength import Home, SpecError, StudyView, TrialReport, WordlengthError, launch, load_spec, load_study
 from wordlength.objectives.baseline import Baseline, BaselineProgress, load_baseline, save_baseline
 from wordlength.search.home import StudyFolder
-from wordlength.search.loop import MOST_REPEATS_IN_A_ROW, load_weights
+from wordlength.search.loop import MOST_REPEATS_IN_A_ROW
 from wordlength.search.observer import Observer
 from wordlength.search.spec import with_overrides
+from wordlength.search.weights import load_weights
 
 pytestmark = [
     pytest.mark.usefixtures("ray_session"),

@@ -33,10 +33,10 @@ def test_a_worker_gives_the_figures_of_this_process(pool, tiny_evaluator, tiny_b
     job = TrialJob(7, candidate(tiny_baseline, 5))
     finished = finish(pool, job)
     here, weights = tiny_evaluator.evaluate(job)
-    assert finished.report.number == 7
-    assert finished.report.stoi_improvement == here.stoi_improvement
-    assert finished.report.analyses == here.analyses
-    assert all((a == b).all() for a, b in zip(finished.weights, weights, strict=True))
+    assert finished.result[0].number == 7
+    assert finished.result[0].stoi_improvement == here.stoi_improvement
+    assert finished.result[0].analyses == here.analyses
+    assert all((a == b).all() for a, b in zip(finished.result[1], weights, strict=True))
 
 
 def test_one_trace_serves_every_candidate(pool, tiny_baseline) -> None:
@@ -48,9 +48,9 @@ def test_one_trace_serves_every_candidate(pool, tiny_baseline) -> None:
 def test_an_exception_comes_back_as_a_reason_and_the_worker_goes_on(pool, tiny_baseline) -> None:
     incomplete = Candidate(candidate(tiny_baseline, 4).pairs[:3])
     finished = finish(pool, TrialJob(1, incomplete))
-    assert finished.report is None
+    assert finished.result is None
     assert finished.reason.startswith("KeyError: ")
-    assert finish(pool, TrialJob(2, candidate(tiny_baseline, 4))).report is not None
+    assert finish(pool, TrialJob(2, candidate(tiny_baseline, 4))).result is not None
 
 
 def test_a_dead_worker_is_replaced(pool, tiny_baseline) -> None:
@@ -60,9 +60,9 @@ def test_a_dead_worker_is_replaced(pool, tiny_baseline) -> None:
     ((_, worker),) = pool._running.values()
     ray.kill(worker)
     (finished,) = pool.wait(timeout_seconds=60)
-    assert finished.report is None
+    assert finished.result is None
     assert finished.reason.startswith("worker died: ")
-    assert finish(pool, TrialJob(4, candidate(tiny_baseline, 4))).report is not None
+    assert finish(pool, TrialJob(4, candidate(tiny_baseline, 4))).result is not None
 
 
 def test_workers_that_do_not_fit_are_refused() -> None:

@@ -59,28 +59,29 @@ class Evaluator:
         formats: Iterable[tuple[Slot, Format]] = (),
     ) -> None:
         self._settings = settings
-        self._baseline = baseline
+        self.baseline = baseline
         self.float_model = build_model(settings.model, seed=0)
         self.float_model.set_weights(list(baseline.weights))
         self.quantized: QuantizedModel = quantize(self.float_model)
         train = Windows.of(data.train)
-        self._subset = data.subset_windows
+        self.subset = data.subset_windows
         training = settings.training
         model, version = self.quantized.model, lambda: self.quantized.version
-        self._trainer = Trainer(model, train, training.batch_size, training.quantized_learning_rate, version)
-        self._predictor = Predictor(model, Windows.of(data.validation.frames), version)
+        self.trainer = Trainer(model, train, training.batch_size, training.quantized_learning_rate, version)
+        self.validation = data.validation
+        self.predictor = Predictor(model, Windows.of(data.validation.frames), version)
         analysed = spread(data.subset_windows, settings.analysis.windows)
         self._analyser = Analyser(self.quantized, train, analysed, settings.analysis)
-        self._meter = StoiMeter(data.validation)
+        self.meter = StoiMeter(data.validation)
         self._admit(tuple(formats))
 
     @property
     def traces(self) -> dict[str, int]:
         """How often each graph was traced: once, and once more for every kind of format beyond the usual."""
         return {
-            "training": self._trainer.traces,
+            "training": self.trainer.traces,
             "analysis": self._analyser.traces,
-            "prediction": self._predictor.traces,
+            "prediction": self.predictor.traces,
         }
 
     def evaluate(self, job: TrialJob, subset: npt.NDArray[np.int32] | None = None) -> tuple[TrialReport, Weights]:
@@ -89,10 +90,10 @@ class Evaluator:
         `subset`: the training windows, by default the study's representative subset. A diverged training comes
         back as a failed report; other exceptions are the caller's.
         """
-        course = _Course(self._subset if subset is None else subset)
+        course = _Course(self.subset if subset is None else subset)
         candidate = job.candidate
         self._admit(tuple(candidate.items()))  # Step two's kinds too: one trace for both.
-        self.quantized.model.set_weights(list(self._baseline.weights))
+        self.use(self.baseline.weights)
         outcome: dict[str, Any] = {"state": TrialState.COMPLETE}
         try:
             self._train(course, candidate.parameters_only(), candidate, step=1, seed=job.seed)
@@ -108,7 +109,7 @@ class Evaluator:
         report = TrialReport(
             number=job.number,
             candidate=candidate,
-            memory_bytes=memory_bytes(self._baseline.slots, candidate),
+            memory_bytes=memory_bytes(self.baseline.slots, candidate),
             losses=tuple(course.losses),
             analyses=tuple(course.analyses),
             accumulators=tuple(course.accumulators),
@@ -117,16 +118,24 @@ class Evaluator:
         )
         return report, tuple(self.quantized.model.get_weights())
 
+    def use(self, weights: Weights) -> None:
+        """Give the quantized model these float weights, in Keras' order."""
+        self.quantized.model.set_weights(list(weights))
+
+    def assign(self, candidate: Candidate) -> None:
+        """Give the quantized model these formats."""
+        self.quantized.admit(candidate.items())
+        self.quantized.assign(candidate)
+
     def measure_untrained(self, candidate: Candidate) -> StoiImprovement:
         """STOI improvement of the float baseline's weights in these formats, without any training."""
-        self._admit(tuple(candidate.items()))
-        self.quantized.model.set_weights(list(self._baseline.weights))
-        self.quantized.assign(candidate)
-        return self._meter.improvement(self._predictor.masks())
+        self.use(self.baseline.weights)
+        self.assign(candidate)
+        return self.meter.improvement(self.predictor.masks())
 
     def measure_model(self, model: Any) -> float:
         """STOI improvement of any Keras model with this study's inputs and outputs, as it is."""
-        return self._meter.improvement(Predictor(model, self._predictor.windows).masks()).mean
+        return self.meter.improvement(Predictor(model, self.predictor.windows).masks()).mean
 
     def _admit(self, formats: tuple[tuple[Slot, Format], ...]) -> None:
         self.quantized.admit(formats)
@@ -137,7 +146,7 @@ class Evaluator:
         training = self._settings.training
         epochs = training.step_one_epochs if step == 1 else training.step_two_epochs
         losses: list[float] = []
-        states = self._trainer.train(epochs, seed=2 * seed + step, current=course.subset)
+        states = self.trainer.train(epochs, seed=2 * seed + step, current=course.subset)
         for epoch in range(1, epochs + 1):
             with course.timed(f"step{step}_training"):
                 losses.append(next(states))
@@ -149,13 +158,13 @@ class Evaluator:
 
     def _measure(self, course: _Course) -> dict[str, Any]:
         with course.timed("prediction"):
-            masks = self._predictor.masks()
+            masks = self.predictor.masks()
         if not np.isfinite(masks).all():
             raise TrainingDiverged("the trained model's outputs must be finite, but some are not")
         with course.timed("stoi"):
-            improvement = self._meter.improvement(masks)
+            improvement = self.meter.improvement(masks)
         gains = tuple(improvement.per_mixture.tolist())
-        difference, error = paired_difference(gains, self._baseline.gains)
+        difference, error = paired_difference(gains, self.baseline.gains)
         return {
             "stoi_improvement": improvement.mean,
             "stoi_standard_error": improvement.standard_error,

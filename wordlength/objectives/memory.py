@@ -6,12 +6,12 @@ model's and equal the exported payload. Activations are not stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from wordlength.space import Candidate, SlotInfo
+from wordlength.space import Candidate, Format, Slot, SlotInfo
 
 
-def slot_bytes(info: SlotInfo, candidate: Candidate) -> int:
+def slot_bytes(info: SlotInfo, candidate: Mapping[Slot, Format]) -> int:
     """Bytes of one slot's tensors in the candidate's format, side information included."""
     formats = zip(info.tensors, info.formats(candidate[info.slot]), strict=True)
     return sum(-(-fmt.stored_bits(tensor.packed_shape) // 8) for tensor, fmt in formats)

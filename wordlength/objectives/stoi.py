@@ -6,6 +6,7 @@ Per mixture STOI(clean, enhanced) − STOI(clean, noisy), by pystoi (Taal et al.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,17 +34,18 @@ class StoiMeter:
         self._mixtures = mixtures
         self._spectra = [stft(mixtures.mixture(number)[1]) for number in range(len(mixtures))]
 
-    def improvement(self, masks: npt.NDArray[np.float32]) -> StoiImprovement:
-        """Masks of all windows in order (windows, 129) → improvement.
+    def improvement(self, masks: npt.NDArray[np.float32], mixtures: Sequence[int] | None = None) -> StoiImprovement:
+        """Masks of all windows in order (windows, 129) → improvement. `mixtures`: those the masks are for, if not all.
 
         Raises ValueError if a mask is not finite, since pystoi would answer with a number all the same.
         """
         if not np.isfinite(masks).all():
             raise ValueError("masks must be finite, but the model's outputs are not")
-        counts = [len(spectrum) for spectrum in self._spectra]
+        numbers = range(len(self._spectra)) if mixtures is None else mixtures
+        counts = [len(self._spectra[number]) for number in numbers]
         gains = np.empty(len(counts))
-        for number, mask in enumerate(np.split(masks, np.cumsum(counts)[:-1])):
+        for place, (number, mask) in enumerate(zip(numbers, np.split(masks, np.cumsum(counts)[:-1]), strict=True)):
             clean, _ = self._mixtures.mixture(number)
             enhanced = istft(self._spectra[number] * mask, len(clean))
-            gains[number] = stoi(clean, enhanced, SAMPLE_RATE_HZ) - self._mixtures.noisy_stoi[number]
+            gains[place] = stoi(clean, enhanced, SAMPLE_RATE_HZ) - self._mixtures.noisy_stoi[number]
         return StoiImprovement(float(gains.mean()), standard_error(gains), gains)

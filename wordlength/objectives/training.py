@@ -81,31 +81,36 @@ class Trainer:
             if variable is not self._optimizer.learning_rate:
                 variable.assign(keras.ops.zeros_like(variable))
 
-    def train(self, epochs: int, seed: int, current: npt.NDArray[np.int32] | None = None) -> Iterator[float]:
+    def train(
+        self,
+        epochs: int,
+        seed: int,
+        current: npt.NDArray[np.int32] | None = None,
+        before_step: Callable[[int], None] = lambda step: None,
+        learning_rate: float | None = None,
+    ) -> Iterator[float]:
         """Train from the model's present weights; yields each epoch's mean loss.
 
-        `current`: the windows to train on (default all). The order of windows follows from `seed` alone;
-        the learning rate falls along a half cosine to a tenth. Raises TrainingDiverged.
+        `current`: the windows to train on (default all). `before_step`: called with the number of each step. The
+        order of windows follows from `seed` alone; the learning rate (default the trainer's) falls along a half
+        cosine to a tenth. Raises TrainingDiverged.
         """
         self.reset()
         current = self.windows.current if current is None else current
         batch = min(self._batch_size, len(current))
         per_epoch = len(current) // batch
+        highest = self._learning_rate if learning_rate is None else learning_rate
         generator = np.random.default_rng(seed)
         for epoch in range(epochs):
             order = generator.permutation(current)
-            losses = [
-                self._step(
-                    tf.constant(order[number * batch : (number + 1) * batch]),
-                    tf.constant(self._rate((epoch * per_epoch + number) / (epochs * per_epoch)), tf.float32),
-                    self._version(),
-                )
-                for number in range(per_epoch)
-            ]
+            losses = []
+            for number in range(per_epoch):
+                step = epoch * per_epoch + number
+                before_step(step)
+                index = tf.constant(order[number * batch : (number + 1) * batch])
+                rate = tf.constant(highest * falling(step / (epochs * per_epoch)), tf.float32)
+                losses.append(self._step(index, rate, self._version()))
             yield self._mean(losses, epoch + 1)
-
-    def _rate(self, progress: float) -> float:
-        return self._learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * progress)))
 
     def _mean(self, losses: list[tf.Tensor], epoch: int) -> float:
         loss = float(tf.reduce_mean(tf.stack(losses)))
@@ -149,6 +154,11 @@ class Predictor:
         return self._model(self.windows.inputs(index), training=False)
 
 
+def falling(progress: float) -> float:
+    """A half cosine from 1 at progress 0 to a tenth at progress 1."""
+    return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * progress))
+
+
 def mask_error(wanted: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
     """Mean squared error over a batch of masks, both (batch, 129) → scalar."""
     return tf.reduce_mean(tf.square(wanted - given))
@@ -174,7 +184,8 @@ def train_baseline(
     """Train the float model; yields the state after every epoch and leaves the model at its best one.
 
     The best epoch has the largest `score()`, which measures the model as it stands: the mask error on
-    unheard speakers turns upwards epochs before their intelligibility does. Raises TrainingDiverged.
+    unheard speakers turns upwards epochs before their intelligibility does. It ends early once as many epochs
+    as `baseline_patience` says, if not 0, have brought no larger score. Raises TrainingDiverged.
     """
     losses: list[float] = []
     scores: list[float] = []
@@ -185,5 +196,8 @@ def train_baseline(
         scores.append(score())
         if int(np.argmax(scores)) == len(scores) - 1:
             best = tuple(model.get_weights())
-        yield FloatTraining(best, tuple(losses), tuple(scores), 1 + int(np.argmax(scores)))
+        best_epoch = 1 + int(np.argmax(scores))
+        yield FloatTraining(best, tuple(losses), tuple(scores), best_epoch)
+        if 0 < settings.baseline_patience <= len(scores) - best_epoch:
+            break
     model.set_weights(list(best))

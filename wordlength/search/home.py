@@ -120,6 +120,20 @@ class StudyFolder:
         """Trained float weights of one front member."""
         return self.path / "weights" / f"{number:06d}.npz"
 
+    @property
+    def screening(self) -> Path:
+        """Candidates that were judged on the lower rungs, one JSON object a line."""
+        return self.path / "screening.jsonl"
+
+    @property
+    def shared_weights(self) -> Path:
+        """Weights that were trained for all formats."""
+        return self.path / "shared_weights.npz"
+
+    def retrained(self, number: int) -> Path:
+        """What retraining one trial on the full data set gave, as JSON; its float weights lie beside it as .npz."""
+        return self.path / "retrained" / f"{number:06d}.json"
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """One launch at a time. Raises SpecError if another process runs this study."""

@@ -12,7 +12,7 @@ import yaml
 from wordlength.atomic import write_atomically
 from wordlength.errors import FormatError, SpecError
 from wordlength.objectives.audio import PreparedData, prepare
-from wordlength.objectives.baseline import Baseline, baseline_path, load_baseline, save_baseline
+from wordlength.objectives.baseline import Baseline, baseline_digest, baseline_path, load_baseline, save_baseline
 from wordlength.objectives.proposals import anchors
 from wordlength.objectives.settings import EvaluationSettings
 from wordlength.search import front as fronts
@@ -52,8 +52,9 @@ def launch(
         with WorkerPool(ray_address, spec.workers.count, spec.workers.cpus, verbose) as pool:
             stopping.install()  # Ray has put a handler of its own for SIGTERM, which aborts.
             shared, settings = pool.share(data), evaluation_settings(spec)
-            _require_fitting(spec, pool.slots(settings))
-            baseline = _baseline(pool, shared, settings, spec, home, observer)
+            baseline = _known_baseline(data, spec, home, observer)
+            _require_fitting(spec, baseline.slots if baseline else pool.slots(settings))
+            baseline = baseline or _baseline(pool, shared, settings, spec, home, observer)
             space = search_space(spec, baseline)
             if store is not None:
                 check_baseline(store, spec.name, baseline.content_digest)
@@ -116,6 +117,15 @@ def _formats(spec: StudySpec, space: SearchSpace) -> tuple[tuple[Slot, Format], 
     """Formats of every kind that may come up, so that workers trace their graphs once."""
     uniform = [pair for known in spec.search.uniform for pair in known.candidate(space.order).items()]
     return tuple(dict.fromkeys([*space.examples(), *uniform]))
+
+
+def _known_baseline(data: PreparedData, spec: StudySpec, home: Home, observer: Observer) -> Baseline | None:
+    """The float baseline if it is cached here: no worker has to start TensorFlow to find it."""
+    digest = baseline_digest(data, spec.model, spec.training, spec.seed, spec.workers.cpus)
+    baseline = load_baseline(baseline_path(home.cache, digest))
+    if baseline is not None:
+        observer.baseline(baseline)
+    return baseline
 
 
 def _baseline(

@@ -7,12 +7,8 @@ recorded and exported, and what MLflow misses is made up for at the next launch.
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
-
-import numpy as np
 
 from wordlength.atomic import write_atomically
 from wordlength.errors import WorkerError
@@ -21,11 +17,13 @@ from wordlength.objectives.memory import memory_bytes
 from wordlength.objectives.report import TrialJob, TrialReport, TrialState, Weights
 from wordlength.search.home import StudyFolder
 from wordlength.search.observer import Observer
+from wordlength.search.screening import Screening
 from wordlength.search.spec import StudySpec
 from wordlength.search.stopping import Stopping
 from wordlength.search.study import StudyStore
 from wordlength.search.tracking import Tracker
 from wordlength.search.trials import StudyView, TrialRow
+from wordlength.search.weights import save_weights
 from wordlength.search.workers import Finished, WorkerPool
 from wordlength.space import Candidate, SearchSpace
 
@@ -52,11 +50,13 @@ class Loop:
     twins: dict[str, list[int]] = field(default_factory=dict)
     failures: int = 0
     repeats: int = 0
+    screening: Screening = field(init=False)
 
     def run(self) -> StudyView:
         """Go on until enough trials are finished; on any exception every running trial is told before it goes on."""
         try:
-            recovered = self._queue()
+            recovered = self.store.recover()
+            self.screening = Screening(self.spec, self.space, self.baseline, self.folder, self.pool, self.store)
             self._catch_up()
             self.observer.study(self.store.view(), recovered, self.pool.count)
             self._work()
@@ -68,36 +68,40 @@ class Loop:
         self.tracker.finish()
         return self.store.view()
 
-    def _queue(self) -> int:
-        recovered = self.store.recover()
-        for uniform in self.spec.search.uniform:
-            self.store.queue(uniform.candidate(self.space.order), uniform.label, self.space)
-        for candidate in self.space.sweep() if self.spec.search.sweep else ():
-            self.store.queue(candidate, "", self.space)
-        self.store.sample_with(self.spec.search, self.spec.seed)
-        return recovered
-
     def _work(self) -> None:
         while True:
             while self.pool.free and self._wanted() > 0 and self.repeats < MOST_REPEATS_IN_A_ROW:
-                self._propose()
+                if not self._give_work():
+                    break
             if not self.pool.running:
                 return
             for finished in self.pool.wait(timeout_seconds=1.0):
-                self._record(finished)
+                if isinstance(finished.job, TrialJob):
+                    self._record(finished.job, finished)
+                else:
+                    self.screening.record(finished)
             self.stopping.check()
             self._show()
             self.observer.trial(self.store.view())
 
+    def _give_work(self) -> bool:
+        """Whether there was something to do for a free worker."""
+        if self.screening.submit():
+            return True
+        if self.store.queued or self.screening.samples:
+            self._propose()
+            return True
+        return False
+
     def _wanted(self) -> int:
-        return self.spec.search.trials - self.store.view().finished - len(self.pool.running)
+        return self.spec.search.trials - self.store.view().finished - len(self.pool.trials)
 
     def _propose(self) -> None:
         number, candidate, _ = self.store.ask(self.space)
         report = self._known_result(candidate)
         if report is not None:
             self._finish(dataclasses.replace(report, number=number), None, reused_from=report.number)
-        elif any(job.candidate == candidate for job in self.pool.running):
+        elif any(job.candidate == candidate for job in self.pool.trials):
             self.twins.setdefault(candidate.digest, []).append(number)
         else:
             self.pool.submit(TrialJob(number, candidate, self.spec.seed))
@@ -109,12 +113,11 @@ class Loop:
         rows = (row for row in self.store.rows() if row.candidate == candidate and _has_result(row))
         return next((report for row in rows if (report := self._load_report(row.number)) is not None), None)
 
-    def _record(self, finished: Finished) -> None:
-        job = finished.job
+    def _record(self, job: TrialJob, finished: Finished) -> None:
         twins = self.twins.pop(job.candidate.digest, [])
-        report = finished.report or self._lost(finished)
-        self._finish(report, finished.weights)
-        if finished.report is None and twins:
+        report, weights = finished.result or (self._lost(job, finished.reason), None)
+        self._finish(report, weights)
+        if finished.result is None and twins:
             # The worker failed, not the candidate: the next trial with it is run after all.
             self.pool.submit(TrialJob(twins.pop(0), job.candidate, job.seed))
             self.twins |= {job.candidate.digest: twins} if twins else {}
@@ -123,10 +126,9 @@ class Loop:
             self._finish(dataclasses.replace(report, number=twin), None, reused_from=job.number)
         self._count_failure(report)
 
-    def _lost(self, finished: Finished) -> TrialReport:
-        candidate = finished.job.candidate
-        size = memory_bytes(self.baseline.slots, candidate)
-        return TrialReport(finished.job.number, candidate, TrialState.FAILED, size, reason=finished.reason)
+    def _lost(self, job: TrialJob, reason: str) -> TrialReport:
+        size = memory_bytes(self.baseline.slots, job.candidate)
+        return TrialReport(job.number, job.candidate, TrialState.FAILED, size, reason=reason)
 
     def _finish(self, report: TrialReport, weights: Weights | None, reused_from: int | None = None) -> None:
         write_atomically(self.folder.report(report.number), report.to_json().encode())
@@ -183,18 +185,3 @@ class Loop:
 
 def _has_result(row: TrialRow) -> bool:
     return row.state in ("complete", "pruned", "failed") and row.repeatable
-
-
-def save_weights(path: Path, weights: Weights) -> None:
-    """Keras' weights in order, written atomically."""
-    buffer = io.BytesIO()
-    np.savez(buffer, *weights)
-    write_atomically(path, buffer.getvalue())
-
-
-def load_weights(path: Path) -> Weights | None:
-    """Inverse of `save_weights`; None if there is no such file."""
-    if not path.exists():
-        return None
-    with np.load(path, allow_pickle=False) as stored:
-        return tuple(stored[f"arr_{number}"] for number in range(len(stored.files)))

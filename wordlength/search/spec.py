@@ -46,6 +46,25 @@ class UniformSpec(BaseModel):
         return Candidate.uniform(slots, self.weights, self.biases, self.activations)
 
 
+class ScreeningSpec(BaseModel):
+    """Cheap rungs below the trials: many candidates are judged, few are trained in two steps."""
+
+    model_config = STRICT
+
+    passes: Annotated[int, Field(ge=1, le=1000)] = 1
+    """Passes over the representative subset that train the weights shared by all formats."""
+    mixtures: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    """Validation mixtures, evenly spread, on which candidates are judged."""
+    candidates: Annotated[int, Field(ge=1, le=10_000)] = 6
+    """Candidates judged with the shared weights (rung 0) for each one that is trained for a short while."""
+    share: Annotated[float, Field(gt=0, le=1)] = 0.25
+    """Share of the representative subset that the short training (rung 1) passes over."""
+    short: Annotated[int, Field(ge=1, le=10_000)] = 2
+    """Candidates trained for a short while for each one that becomes a trial (rung 2)."""
+    repeats: Annotated[int, Field(ge=1, le=10_000)] = 20
+    """After so many proposals in a row of candidates that are known, those known become trials."""
+
+
 class SearchSpec(BaseModel):
     """How the study proposes trials and when it ends."""
 
@@ -57,13 +76,17 @@ class SearchSpec(BaseModel):
     """Who proposes: tree-structured Parzen estimator, NSGA-II or pure chance."""
     startup_trials: Annotated[int, Field(ge=1, le=100_000)] = 6
     """Random trials before TPE starts to model, besides uniform formats and sweep."""
+    first_front: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Candidates that are tried first: bits allocated by what each format does to the float model; 0 for none."""
+    screening: ScreeningSpec | None = None
+    """Judge candidates cheaply before they become trials; without it every proposal is a trial."""
     uniform: tuple[UniformSpec, ...] = (
         UniformSpec(weights=Fixed(16, 2)),
         UniformSpec(weights=Fixed(8, 0), activations=Fixed(8, 3)),
         UniformSpec(weights=PowerOfTwo(4, -1)),
         UniformSpec(weights=Fixed(4, -1)),
     )
-    """Uniform formats evaluated before any proposal; 3.13 and 4-bit power of two are the paper's."""
+    """Uniform formats evaluated next; 3.13 and 4-bit power of two are the paper's."""
     sweep: bool = True
     """Next, one trial per kind and width of the weights, in all layers, at the float model's proposals."""
 

@@ -1,4 +1,4 @@
-"""ask → submit → tell → record; the only file that imports optuna.
+"""ask → submit → tell → record: a study in Optuna's storage.
 
 Optuna's storage is the truth about a study. Beside each finished trial lie its JSON report and, for
 front members, its weights, written before the trial is told, so that a trial known as complete can
@@ -8,29 +8,29 @@ always be recorded and exported; MLflow is written last and caught up on resume.
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.exceptions import ExperimentalWarning, StorageInternalError
+from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, Trial
 from optuna.trial import TrialState as OptunaState
 from sqlalchemy.exc import SQLAlchemyError
 
 from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport, TrialState
+from wordlength.objectives.settings import TrainingSettings
 from wordlength.search.front import Baseline
 from wordlength.search.home import Home
+from wordlength.search.sampling import DIRECTIONS, sampler
 from wordlength.search.space_spec import SpaceSpec
 from wordlength.search.spec import SearchSpec, StudySpec
 from wordlength.search.trials import INTERRUPTED, StudyView, TrialRow
 from wordlength.space import Candidate
 from wordlength.space.search_space import SearchSpace
 
-_DIRECTIONS = ("maximize", "minimize")
-"""STOI improvement up, memory down."""
 _TOLD = {
     TrialState.COMPLETE: OptunaState.COMPLETE,
     TrialState.PRUNED: OptunaState.PRUNED,
@@ -53,7 +53,7 @@ class StudyStore:
         """Open the study, or begin it."""
         storage = _storage(address)
         study = optuna.create_study(
-            storage=storage, study_name=spec.name, directions=list(_DIRECTIONS), load_if_exists=True
+            storage=storage, study_name=spec.name, directions=list(DIRECTIONS), load_if_exists=True
         )
         return cls(study)
 
@@ -101,7 +101,8 @@ class StudyStore:
         queued = sum("queued" in trial.user_attrs for trial in trials)
         # A resumed study must not draw the first launch's random numbers again.
         fresh = int(np.random.SeedSequence([seed, len(trials)]).generate_state(1)[0])
-        self._study.sampler = _sampler(search, fresh, queued)
+        # Optuna's 50 parents would leave a study of 50 trials without a second generation.
+        self._study.sampler = sampler(search, fresh, queued + search.startup_trials, search.trials // 5)
 
     def recover(self) -> int:
         """Tell trials that a killed launch left running, and queue their candidates again; how many."""
@@ -112,10 +113,18 @@ class StudyStore:
 
     def queue(self, candidate: Candidate, label: str, space: SearchSpace) -> None:
         """Have `ask` propose this candidate before any other, unless the study knows or queues it already."""
-        trials = self._study.get_trials(deepcopy=False)
-        known = {trial.user_attrs.get("digest") for trial in trials if not _without_result(trial)}
-        if candidate.digest not in known:
+        if candidate.digest not in self.digests():
             self._queue(candidate, label, dict(space.parameters(candidate) or {}))
+
+    @property
+    def queued(self) -> int:
+        """Candidates that `ask` will propose before any other."""
+        return len(self._study.get_trials(deepcopy=False, states=(OptunaState.WAITING,)))
+
+    def digests(self) -> set[str]:
+        """Of every candidate that is a trial or queued to be one, unless it was cut off."""
+        trials = self._study.get_trials(deepcopy=False)
+        return {str(trial.user_attrs.get("digest")) for trial in trials if not _without_result(trial)}
 
     def ask(self, space: SearchSpace) -> tuple[int, Candidate, str]:
         """Begin a trial: its number, candidate and label."""
@@ -180,6 +189,8 @@ def check_unchanged(store: StudyStore, spec: StudySpec, data_digest: str) -> Non
     if "space" in began:
         # Keys that have come since the study began have their defaults, with which it was run.
         began = began | {"space": SpaceSpec.model_validate(began["space"]).model_dump(mode="json")}
+    if "training" in began:
+        began = began | {"training": asdict(TrainingSettings()) | began["training"]}
     for place, old, new in _differences(began, now):
         raise SpecError(
             f"a study keeps its settings, but {place} was {old!r} and is now {new!r}; "
@@ -225,25 +236,6 @@ def _storage(address: str) -> optuna.storages.RDBStorage:
         reason = str(error).splitlines()[0]
         # Without the address: it may hold a password.
         raise SpecError(f"the trials' storage must open, but it does not: {reason} (storage.optuna)") from None
-
-
-def _sampler(search: SearchSpec, seed: int, queued: int) -> optuna.samplers.BaseSampler:
-    match search.sampler:
-        case "random":
-            return optuna.samplers.RandomSampler(seed=seed)
-        case "nsga2":
-            # Optuna's 50 parents would leave a study of 50 trials without a second generation.
-            return optuna.samplers.NSGAIISampler(seed=seed, population_size=max(8, min(50, search.trials // 5)))
-    with warnings.catch_warnings():
-        # `multivariate` and `group` are marked experimental; without them kinds and widths are drawn as if unrelated.
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        return optuna.samplers.TPESampler(
-            seed=seed,
-            n_startup_trials=queued + search.startup_trials,
-            multivariate=True,
-            group=True,
-            constant_liar=True,
-        )
 
 
 def _without_result(trial: FrozenTrial) -> bool:

@@ -15,18 +15,51 @@ from wordlength.errors import WorkerError
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, BaselineProgress
 from wordlength.objectives.quiet import start_tensorflow
-from wordlength.objectives.report import TrialJob, TrialReport, Weights
+from wordlength.objectives.report import TrialJob, Weights
 from wordlength.objectives.settings import EvaluationSettings
-from wordlength.space import Format, Slot, SlotInfo
+from wordlength.space import Candidate, Format, SearchSpace, Slot, SlotInfo
+
+
+@dataclass(frozen=True)
+class FirstFrontJob:
+    """Allocate bits by what every format does to the float model: gives at most `count` candidates."""
+
+    space: SearchSpace
+    count: int
+
+
+@dataclass(frozen=True)
+class SharedJob:
+    """Train one set of weights for all formats of the space: gives the weights."""
+
+    space: SearchSpace
+    passes: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class AssessJob:
+    """Judge a candidate with shared weights, which are submitted beside it: gives (STOI improvement or None,).
+
+    `share`: of the representative subset that it is first trained on, 0 for none.
+    """
+
+    candidate: Candidate
+    rung: int
+    share: float
+    mixtures: int
+    seed: int
+
+
+Job = TrialJob | FirstFrontJob | SharedJob | AssessJob
 
 
 @dataclass(frozen=True)
 class Finished:
-    """A job that ended: a report and weights, or, if the worker died, the reason."""
+    """A job that ended: what it gives (for a trial report and weights), or, if the worker died, the reason."""
 
-    job: TrialJob
-    report: TrialReport | None
-    weights: Weights | None
+    job: Job
+    result: Any
     reason: str = ""
 
 
@@ -68,8 +101,20 @@ class _TrialWorker:
 
         self._evaluator = Evaluator(data, baseline, settings, formats)
 
-    def evaluate(self, job: TrialJob) -> tuple[TrialReport, Weights]:
-        return self._evaluator.evaluate(job)
+    def run(self, job: Job, weights: Weights = ()) -> Any:
+        from wordlength.objectives.screening import Screener, first_front
+
+        match job:
+            case TrialJob():
+                return self._evaluator.evaluate(job)
+            case FirstFrontJob():
+                slots = self._evaluator.quantized.slots
+                return first_front(job.space, slots, job.count, Screener(self._evaluator).damages)
+            case SharedJob():
+                return Screener(self._evaluator).train_shared(job.space, job.passes, job.seed)
+            case AssessJob():
+                screener = Screener(self._evaluator, job.mixtures)
+                return (screener.assess(job.candidate, weights, job.share, job.seed),)
 
     def traces(self) -> dict[str, int]:
         return self._evaluator.traces
@@ -92,7 +137,7 @@ class WorkerPool:
         self._cpus = cpus
         self._baseline_worker: Any = None
         self._idle: list[Any] = []
-        self._running: dict[Any, tuple[TrialJob, Any]] = {}
+        self._running: dict[Any, tuple[Job, Any]] = {}
         self._make: Callable[[], Any]
         # A session that the caller began is used as it is, and is the caller's to end.
         self._owns_ray = not ray.is_initialized()
@@ -160,14 +205,23 @@ class WorkerPool:
         return len(self._idle)
 
     @property
-    def running(self) -> list[TrialJob]:
+    def running(self) -> list[Job]:
         """Jobs under way."""
         return [job for job, _ in self._running.values()]
 
-    def submit(self, job: TrialJob) -> None:
+    @property
+    def trials(self) -> list[TrialJob]:
+        """Trials under way."""
+        return [job for job in self.running if isinstance(job, TrialJob)]
+
+    def keep(self, value: Any) -> Any:
+        """Put a value where every worker can read it; `submit` takes what comes back."""
+        return ray.put(value)
+
+    def submit(self, job: Job, *kept: Any) -> None:
         """Give a job to a free worker."""
         worker = self._idle.pop()
-        self._running[worker.evaluate.remote(job)] = (job, worker)
+        self._running[worker.run.remote(job, *kept)] = (job, worker)
 
     def wait(self, timeout_seconds: float) -> list[Finished]:
         """Jobs that ended meanwhile; a dead worker is replaced and its job comes back with a reason."""
@@ -189,15 +243,15 @@ class WorkerPool:
     def _collect(self, reference: Any) -> Finished:
         job, worker = self._running.pop(reference)
         try:
-            report, weights = ray.get(reference)
+            result = ray.get(reference)
         except RayActorError as error:
             self._idle.append(self._make())
-            return Finished(job, None, None, f"worker died: {reason_of(error)}")
+            return Finished(job, None, f"worker died: {reason_of(error)}")
         except RayError as error:
             self._idle.append(worker)
-            return Finished(job, None, None, reason_of(error))
+            return Finished(job, None, reason_of(error))
         self._idle.append(worker)
-        return Finished(job, report, weights)
+        return Finished(job, result)
 
 
 def _connect(address: str | None, verbose: bool) -> None:

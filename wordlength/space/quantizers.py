@@ -67,6 +67,8 @@ class Kind(IntEnum):
 
 
 USUAL_KINDS = (Kind.FLOAT32, Kind.FIXED, Kind.PO2)
+"""Of weights and biases."""
+USUAL_ACTIVATION_KINDS = (Kind.FLOAT32, Kind.FIXED)
 
 
 @keras.saving.register_keras_serializable(package="wordlength")
@@ -115,12 +117,14 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
             self._passing = tf.Variable([0.0, 0.0], trainable=False)
             # How much of a parameter's gradient passes: 0 keeps a threshold as it is.
             self._flow = tf.Variable(1.0, trainable=False)
-        self._format: Format = Float32()
+        self._format: Format | None = None
+        self._learns = True
         self.assign(parse_format(format) if isinstance(format, str) else format)
 
     @property
     def format(self) -> Format:
         """The format in force."""
+        assert self._format is not None
         return self._format
 
     def extend(self, kind: Kind) -> None:
@@ -133,6 +137,8 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
 
         Raises FormatError if graphs may have been traced without the format's kind: see `extend`.
         """
+        if fmt == self._format and learns == self._learns:
+            return  # A candidate's pinned formats are most of what there is to assign.
         if reason := fmt.unfit_for_activations if self.activations else fmt.unfit_for_parameters:
             role = "activations" if self.activations else "parameters"
             raise FormatError(f"{role} cannot be {fmt.brief}: {reason}")
@@ -162,7 +168,7 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
         self._smallest.assign(fmt.smallest_magnitude)
         self._flow.assign(float(learns))
         self._branch.assign(self.kinds.index(kind))
-        self._format = fmt
+        self._format, self._learns = fmt, learns
 
     def _assign_fixed(self, fmt: Fixed) -> None:
         steps = np.ldexp(np.float32(1), fmt.step_exponents)
@@ -278,15 +284,15 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
     @property
     def bits(self) -> int:
         """Width in bits, sign included."""
-        return self._format.width_bits
+        return self.format.width_bits
 
     def max(self) -> float:
         """Largest representable value."""
-        return self._format.highest
+        return self.format.highest
 
     def min(self) -> float:
         """Smallest representable value."""
-        return self._format.lowest
+        return self.format.lowest
 
     def get_config(self) -> dict[str, Any]:
         """The format's text, the role and the channel axes, for Keras' saving."""

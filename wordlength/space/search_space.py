@@ -8,6 +8,7 @@ keeping its own anchor.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -20,6 +21,12 @@ from wordlength.space.ranges import KindRange, Position, SlotRange
 from wordlength.space.slots import Role, Slot
 
 
+def _evenly(values: Sequence[int], most: int) -> Sequence[int]:
+    if len(values) <= most:
+        return values
+    return [values[round(place * (len(values) - 1) / (most - 1))] for place in range(most)]
+
+
 class SuggestsParameters(Protocol):
     """The part of `optuna.Trial` that the search space uses."""
 
@@ -28,6 +35,19 @@ class SuggestsParameters(Protocol):
 
     def suggest_categorical(self, name: str, choices: Sequence[str]) -> str:
         """One of the choices."""
+
+
+@dataclass(frozen=True)
+class _Chance:
+    """Suggests at random."""
+
+    generator: random.Random
+
+    def suggest_int(self, name: str, low: int, high: int) -> int:
+        return self.generator.randint(low, high)
+
+    def suggest_categorical(self, name: str, choices: Sequence[str]) -> str:
+        return self.generator.choice(choices)
 
 
 @dataclass(frozen=True)
@@ -139,6 +159,31 @@ class SearchSpace:
                 wanted = (kind, bits) if group in weights else (None, MAX_FIXED_BITS)
                 formats |= self._nearest(group, *wanted)
             yield Candidate.of((slot, formats[slot]) for slot in self.order)
+
+    def draw(self, seed: int) -> Candidate:
+        """A candidate by chance; every parameter evenly over its range, as a random sampler suggests them."""
+        return self.suggest(_Chance(random.Random(seed)))
+
+    def extreme(self, widest: bool) -> Candidate:
+        """The candidate of the narrowest, or widest, width of every slot's first kind, at the proposals."""
+        wanted = MAX_FIXED_BITS if widest else 1
+        formats: dict[Slot, Format] = {}
+        for group in self.groups:
+            formats |= self._nearest(group, None, wanted)
+        return Candidate.of((slot, formats[slot]) for slot in self.order)
+
+    def at_proposals(self, group: Group, most: int = 8) -> tuple[dict[Slot, Format], ...]:
+        """The group's formats at the proposals, for every kind and width; of a kind with more widths, `most` of them.
+
+        Those are evenly spread, the narrowest and the widest among them.
+        """
+        if isinstance(group.choice, Format):
+            return (dict.fromkeys(group.slots, group.choice),)
+        return tuple(
+            self._nearest(group, kind, bits)
+            for kind, limits in group.choice.kinds.items()
+            for bits in _evenly(limits.widths, most)
+        )
 
     def parameters(self, candidate: Candidate) -> dict[str, int | str] | None:
         """The parameters with which `suggest` returns `candidate`; None if it lies outside the space."""

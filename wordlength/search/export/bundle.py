@@ -19,11 +19,11 @@ from wordlength.objectives.report import TrialJob, TrialReport, TrialState, Weig
 from wordlength.search.export.report import report_markdown
 from wordlength.search.front import FrontPoint, pick
 from wordlength.search.home import Home
-from wordlength.search.loop import load_weights
 from wordlength.search.observer import Observer
 from wordlength.search.session import open_evaluator
 from wordlength.search.study import load_study
 from wordlength.search.trials import StudyView
+from wordlength.search.weights import load_weights
 
 CONFIG, MODEL, REPORT = "config.json", "qkeras_model.keras", "report.md"
 TOLERANCE = 1e-6

@@ -1,0 +1,72 @@
+"""A study with first front, shared weights and rungs, for real."""
+
+import json
+import warnings
+
+import pytest
+from conftest import MLFLOW_NOISE
+
+from wordlength import Home, TrialReport, launch, load_spec
+from wordlength.objectives.report import TrialJob, TrialState
+from wordlength.search.session import open_evaluator
+from wordlength.search.spec import with_overrides
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+LEVERS = (
+    "search: {trials: 6, sweep: false, startup_trials: 2}",
+    "search: {trials: 6, sweep: false, uniform: [], first_front: 3, screening: {mixtures: 2, candidates: 2, short: 1}}",
+)
+
+
+@pytest.fixture(scope="module")
+def screened(write_study, ray_session):
+    """A study of 6 trials, its first front and what was screened among them: file, home, view."""
+    path = write_study(LEVERS)
+    home = Home(path.parent / "home")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", MLFLOW_NOISE)
+        return path, home, launch(load_spec(path), home)
+
+
+def judged(home: Home) -> dict[tuple[str, int], float]:
+    lines = (home.study("tiny").screening).read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    return {(json.dumps(row["candidate"], sort_keys=True), row["rung"]): row["stoi_improvement"] for row in rows}
+
+
+def test_first_front_then_only_what_has_climbed(screened) -> None:
+    _, home, view = screened
+    rows, known = view.rows, judged(home)
+    assert view.finished == 6
+    assert len({row.candidate.digest for row in rows}) == 6
+    sizes = [row.memory_bytes for row in rows[:3]]
+    assert sizes[0] == max(sizes)
+    assert sizes[1:] == sorted(sizes[1:])
+    for row in rows[3:]:
+        name = json.dumps(row.candidate.to_dict(), sort_keys=True)
+        assert (name, 0) in known
+        assert (name, 1) in known
+    assert home.study("tiny").shared_weights.exists()
+
+
+def test_a_trial_knows_nothing_of_the_rungs_below(screened) -> None:
+    path, home, view = screened
+    climbed = view.rows[-1]
+    logged = TrialReport.from_json(home.study("tiny").report(climbed.number).read_text())
+    evaluator, _ = open_evaluator(load_spec(path), home)
+    alone, _ = evaluator.evaluate(TrialJob(climbed.number, climbed.candidate, load_spec(path).seed))
+    assert alone.state is TrialState.COMPLETE
+    assert alone.stoi_improvement == logged.stoi_improvement == climbed.stoi_improvement
+    assert alone.losses == logged.losses
+
+
+@pytest.mark.filterwarnings(f"ignore:{MLFLOW_NOISE}")
+def test_a_second_launch_goes_on_with_what_was_judged(screened) -> None:
+    path, home, view = screened
+    before, weights = judged(home), home.study("tiny").shared_weights.stat().st_mtime_ns
+    again = launch(with_overrides(load_spec(path), trials=7), home)
+    assert again.finished == 7
+    assert again.rows[:6] == view.rows
+    assert before.items() <= judged(home).items()
+    assert home.study("tiny").shared_weights.stat().st_mtime_ns == weights

@@ -1,0 +1,66 @@
+import itertools
+import random
+
+import pytest
+
+from wordlength.space import Fixed, Role, Slot
+from wordlength.space.allocation import Alternative, allocate
+
+A, B, C = (Slot(name, Role.WEIGHTS) for name in "abc")
+
+
+def group(slot: Slot, *choices: tuple[int, float]) -> list[Alternative]:
+    """Alternatives of (bytes, damage); the format's width is the place among them."""
+    return [Alternative({slot: Fixed(bits, 0)}, *choice) for bits, choice in enumerate(choices, start=2)]
+
+
+def totals(candidate, groups):
+    parts = [part for choices in groups for part in choices if all(candidate[s] == f for s, f in part.formats.items())]
+    assert len(parts) == len(groups)
+    return sum(part.memory_bytes for part in parts), sum(part.damage for part in parts)
+
+
+def test_the_change_that_takes_away_most_damage_per_byte_comes_first() -> None:
+    groups = [group(A, (10, 8.0), (20, 2.0)), group(B, (10, 8.0), (40, 1.0))]
+    small, middle, large = allocate(groups, (A, B), count=10)
+    assert [totals(candidate, groups) for candidate in (small, middle, large)] == [(20, 16.0), (30, 10.0), (60, 3.0)]
+
+
+def test_alternatives_above_the_hull_are_never_taken() -> None:
+    groups = [group(A, (10, 8.0), (20, 7.5), (30, 0.0), (40, 1.0))]
+    assert [candidate[A].bits for candidate in allocate(groups, (A,), count=10)] == [2, 4]
+
+
+def test_of_equal_sizes_the_least_damaging_is_taken() -> None:
+    groups = [group(A, (10, 8.0), (10, 3.0), (20, 1.0))]
+    assert [candidate[A].bits for candidate in allocate(groups, (A,), count=10)] == [3, 4]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_candidate_lies_on_the_hull_of_all_combinations(seed: int) -> None:
+    draw = random.Random(seed)
+    groups = [
+        group(slot, *((draw.randint(1, 50), draw.random()) for _ in range(draw.randint(1, 5)))) for slot in (A, B, C)
+    ]
+    everything = [
+        (sum(part.memory_bytes for part in parts), sum(part.damage for part in parts))
+        for parts in itertools.product(*groups)
+    ]
+    for candidate in allocate(groups, (A, B, C), count=100):
+        size, damage = totals(candidate, groups)
+        prices = [0.0, 1e9]
+        prices += [
+            (other_damage - damage) / (size - other_size)
+            for other_size, other_damage in everything
+            if other_size != size
+        ]
+        # On the hull, there is a price of a byte at which nothing is cheaper in all.
+        assert any(
+            all(damage + price * size <= d + price * s + 1e-9 for s, d in everything) for price in prices if price >= 0
+        )
+
+
+def test_few_candidates_span_the_hull_in_equal_steps_of_rms_damage() -> None:
+    groups = [group(A, *((10 * place, (17.0 - place) ** 2) for place in range(1, 17)))]
+    assert [candidate[A].bits for candidate in allocate(groups, (A,), count=4)] == [2, 6, 10, 14]
+    assert len(allocate(groups, (A,), count=1)) == 1

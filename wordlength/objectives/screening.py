@@ -1,0 +1,120 @@
+"""Cheap judgements of many candidates: what each format does by itself, and one set of weights for all formats.
+
+The shared weights are trained with another candidate's formats in every step, the narrowest and the widest ones in
+turn among them (the sandwich rule of Yu & Huang 2019, "Universally slimmable networks", one sub-network a step), so
+that any candidate can be measured with them at once (rung 0), or after a short training of its own (rung 1). What is
+measured so orders candidates; the figures of a trial are those of its own two-step training, which knows nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from wordlength.errors import TrainingDiverged
+from wordlength.objectives.baseline import spread
+from wordlength.objectives.evaluate import Evaluator
+from wordlength.objectives.memory import slot_bytes
+from wordlength.objectives.report import Weights
+from wordlength.space import Candidate, Float32, Format, SearchSpace, Slot, SlotInfo
+from wordlength.space.allocation import Alternative, allocate
+
+DAMAGE_WINDOWS = 256
+SANDWICH = 4
+"""Of so many steps one has the narrowest and one the widest formats."""
+
+
+class Screener:
+    """Judges candidates with an Evaluator's warm data and graphs.
+
+    `mixtures`: how many of the validation mixtures, evenly spread, candidates are measured on; None for all.
+    """
+
+    def __init__(self, evaluator: Evaluator, mixtures: int | None = None) -> None:
+        self._evaluator = evaluator
+        frames = evaluator.validation.frames
+        numbers = np.arange(len(evaluator.validation), dtype=np.int32)
+        self._mixtures = spread(numbers, mixtures or len(numbers)).tolist()
+        self._windows = np.concatenate([frames.windows_of(number) for number in self._mixtures])
+        self._few = spread(frames.windows, DAMAGE_WINDOWS)
+
+    def damages(self, alternatives: Sequence[Mapping[Slot, Format]]) -> list[float]:
+        """Mean squared change of the float model's masks when only these slots are rounded, for each alternative."""
+        evaluator = self._evaluator
+        evaluator.use(evaluator.baseline.weights)
+        untouched = {info.slot: Float32() for info in evaluator.quantized.slots}
+
+        def masks(formats: Mapping[Slot, Format]) -> npt.NDArray[np.float32]:
+            evaluator.assign(Candidate.of((untouched | dict(formats)).items()))
+            return evaluator.predictor.masks(self._few)
+
+        exact = masks({})
+        return [float(np.mean(np.square(masks(formats) - exact))) for formats in alternatives]
+
+    def train_shared(self, space: SearchSpace, passes: int, seed: int) -> Weights:
+        """Weights for all formats of the space: from the baseline's, over the representative subset.
+
+        Raises TrainingDiverged.
+        """
+        evaluator = self._evaluator
+        evaluator.use(evaluator.baseline.weights)
+        ends = [space.extreme(widest) for widest in (False, True)]
+
+        def next_formats(step: int) -> None:
+            place = step % SANDWICH
+            evaluator.assign(ends[place] if place < len(ends) else space.draw(seed=(seed << 32) + step))
+
+        for _ in evaluator.trainer.train(passes, seed, evaluator.subset, next_formats):
+            pass
+        return tuple(evaluator.quantized.model.get_weights())
+
+    def assess(self, candidate: Candidate, weights: Weights, share: float, seed: int) -> float | None:
+        """STOI improvement with the shared weights; None if training diverged.
+
+        `share`: of the representative subset that the candidate, fully quantized, is first trained on; 0 for none.
+        """
+        evaluator = self._evaluator
+        evaluator.use(weights)
+        evaluator.assign(candidate)
+        try:
+            if share:
+                own = spread(evaluator.subset, max(1, round(share * len(evaluator.subset))))
+                for _ in evaluator.trainer.train(1, seed, own):
+                    pass
+            masks = evaluator.predictor.masks(self._windows)
+        except TrainingDiverged:
+            return None
+        return evaluator.meter.improvement(masks, self._mixtures).mean if np.isfinite(masks).all() else None
+
+
+def first_front(
+    space: SearchSpace,
+    slots: Sequence[SlotInfo],
+    count: int,
+    damages: Callable[[Sequence[Mapping[Slot, Format]]], Sequence[float]],
+) -> tuple[Candidate, ...]:
+    """At most `count` candidates by greedy bit allocation, from the smallest to the least damaged.
+
+    `damages`: as `Screener.damages`. Groups that take no memory get their widest format, unmeasured.
+    """
+    infos = {info.slot: info for info in slots}
+    groups: list[list[Alternative]] = []
+    for group in space.groups:
+        choices = [
+            Alternative(formats, sum(slot_bytes(infos[slot], formats) for slot in formats))
+            for formats in space.at_proposals(group)
+        ]
+        if len({choice.memory_bytes for choice in choices}) == 1:
+            choices = [max(choices, key=lambda choice: sum(fmt.width_bits for fmt in choice.formats.values()))]
+        groups.append(choices)
+    asked = [choice for choices in groups if len(choices) > 1 for choice in choices]
+    found = iter(damages([choice.formats for choice in asked]))
+    measured = [
+        [Alternative(choice.formats, choice.memory_bytes, next(found)) for choice in choices]
+        if len(choices) > 1
+        else choices
+        for choices in groups
+    ]
+    return allocate(measured, space.order, count)

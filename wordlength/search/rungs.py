@@ -1,0 +1,181 @@
+"""Multi-fidelity screening: many candidates are judged cheaply, and those that may reach the front are trained.
+
+Rung 0 measures a candidate with weights shared by all formats, rung 1 after a short training from them, rung 2 is a
+trial: the paper's two-step training, which starts from the float baseline and knows nothing of the rungs below. As in
+asynchronous successive halving (Li et al. 2020), a fixed share of each rung climbs; who climbs adds most to the
+hypervolume of those that have climbed before, by the figures of the rung it stands on. Memory is exact on every rung.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wordlength.objectives.memory import memory_bytes
+from wordlength.search.front import FrontPoint, hypervolume
+from wordlength.search.sampling import Proposals
+from wordlength.search.spec import ScreeningSpec
+from wordlength.space import Candidate, SlotInfo
+
+SHORT_RUNGS = 2
+"""Rung 0 and rung 1; what climbs further becomes a trial."""
+
+
+@dataclass(frozen=True)
+class Screened:
+    """A candidate that was judged: STOI improvement on rung 0 and, if it got there, rung 1; None where it diverged."""
+
+    candidate: Candidate
+    memory_bytes: int
+    rungs: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class RungCounts:
+    """Candidates that were judged on rung 0, on rung 1, and that became trials."""
+
+    assessed: int = 0
+    short: int = 0
+    climbed: int = 0
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What to do next: judge the candidate on this rung; on rung 2 it becomes a trial."""
+
+    candidate: Candidate
+    rung: int
+
+
+@dataclass
+class Ladder:
+    """Who is judged next, and on which rung. Knows no workers.
+
+    `file`: one JSON object a line for everything judged, so that a launch goes on where the last one ended.
+    """
+
+    settings: ScreeningSpec
+    proposals: Proposals
+    slots: tuple[SlotInfo, ...]
+    float_bytes: int
+    file: Path
+    screened: dict[str, Screened] = field(default_factory=dict)
+    # Judgements under way: digest → rung.
+    pending: dict[str, int] = field(default_factory=dict)
+    # Candidates to be judged before any proposal.
+    first: list[Candidate] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for candidate, rungs in _read(self.file):
+            self._keep(candidate, rungs)
+
+    def next(self, trained: Iterable[str]) -> Ask | None:
+        """What a free worker should do; None if nothing is left. `trained`: digests that are trials already."""
+        known = set(trained)
+        counts = self.counts(known)
+        if counts.short >= (counts.climbed + 1) * self.settings.short and (best := self._best(1, known)):
+            return Ask(best, SHORT_RUNGS)
+        waiting = sum(rung == 1 for rung in self.pending.values())
+        if counts.assessed >= (counts.short + waiting + 1) * self.settings.candidates and (
+            best := self._best(0, known)
+        ):
+            return self._begin(best, 1)
+        if (candidate := self._proposed()) is not None:
+            return self._begin(candidate, 0)
+        best = self._best(1, known) or self._best(0, known)
+        return Ask(best, SHORT_RUNGS) if best else None
+
+    def record(self, candidate: Candidate, rung: int, stoi_improvement: float | None) -> None:
+        """A judgement that has ended; None if training diverged."""
+        self.pending.pop(candidate.digest, None)
+        before = self.screened[candidate.digest].rungs if rung else ()
+        self._keep(candidate, (*before, stoi_improvement))
+        line = json.dumps({"candidate": candidate.to_dict(), "rung": rung, "stoi_improvement": stoi_improvement})
+        with self.file.open("a", encoding="utf-8") as lines:
+            lines.write(line + "\n")
+
+    def lost(self, candidate: Candidate, rung: int) -> None:
+        """A judgement whose worker died: it is asked for again."""
+        self.pending.pop(candidate.digest, None)
+        if rung == 0:
+            self.first.append(candidate)
+
+    def counts(self, trained: Iterable[str]) -> RungCounts:
+        """How many stand where; a trial that was never screened does not count."""
+        known = set(trained)
+        rows = self.screened.values()
+        return RungCounts(
+            len(rows),
+            sum(len(row.rungs) > 1 for row in rows),
+            sum(row.candidate.digest in known and len(row.rungs) > 1 for row in rows),
+        )
+
+    def figures(self, candidate: Candidate) -> tuple[float | None, ...]:
+        """A candidate's figures on the rungs below; empty if it was not screened."""
+        known = self.screened.get(candidate.digest)
+        return known.rungs if known else ()
+
+    def _begin(self, candidate: Candidate, rung: int) -> Ask:
+        self.pending[candidate.digest] = rung
+        return Ask(candidate, rung)
+
+    def _proposed(self) -> Candidate | None:
+        while self.first:
+            candidate = self.first.pop(0)
+            if candidate.digest not in self.screened:
+                return candidate
+        for _ in range(self.settings.repeats):
+            candidate = self.proposals.ask()
+            if candidate.digest in self.pending:
+                continue
+            if (known := self.screened.get(candidate.digest)) is None:
+                return candidate
+            self.proposals.tell(candidate, known.rungs[0], known.memory_bytes)
+        return None
+
+    def _best(self, rung: int, trained: set[str]) -> Candidate | None:
+        """Of those that stand on the rung, the one that adds most to what has climbed from it."""
+        standing = [row for row in self.screened.values() if len(row.rungs) > rung and row.rungs[rung] is not None]
+        climbed = [row for row in standing if row.candidate.digest in trained or len(row.rungs) > rung + 1]
+        climbed += [row for row in standing if self.pending.get(row.candidate.digest, 0) > rung and row not in climbed]
+        waiting = [row for row in standing if row not in climbed]
+        return max(waiting, key=lambda row: self._worth(row, climbed, rung)).candidate if waiting else None
+
+    def _worth(self, row: Screened, climbed: list[Screened], rung: int) -> tuple[float, float]:
+        """Hypervolume that it adds; where it adds none, how little it lacks in improvement."""
+        points = [_point(other, rung) for other in climbed]
+        point = _point(row, rung)
+        added = hypervolume([*points, point], self.float_bytes) - hypervolume(points, self.float_bytes)
+        smaller = [other.stoi_improvement for other in points if other.memory_bytes <= point.memory_bytes]
+        return added, point.stoi_improvement - max(smaller, default=0.0)
+
+    def _keep(self, candidate: Candidate, rungs: tuple[float | None, ...]) -> None:
+        size = memory_bytes(self.slots, candidate)
+        if len(rungs) == 1:
+            self.proposals.tell(candidate, rungs[0], size)
+        self.screened[candidate.digest] = Screened(candidate, size, rungs)
+
+
+def _point(row: Screened, rung: int) -> FrontPoint:
+    improvement = row.rungs[rung]
+    assert improvement is not None
+    return FrontPoint(0, improvement, row.memory_bytes, row.candidate)
+
+
+def _read(file: Path) -> Iterator[tuple[Candidate, tuple[float | None, ...]]]:
+    """What was judged, rung by rung; a line that a killed launch left unfinished is passed over."""
+    if not file.exists():
+        return
+    known: dict[str, tuple[float | None, ...]] = {}
+    for line in file.read_text(encoding="utf-8").splitlines():
+        try:
+            row: Mapping[str, Any] = json.loads(line)
+            candidate, rung = Candidate.from_dict(row["candidate"]), row["rung"]
+        except (ValueError, KeyError):
+            continue
+        if len(known.get(candidate.digest, ())) == rung:
+            known[candidate.digest] = (*known.get(candidate.digest, ()), row["stoi_improvement"])
+            yield candidate, known[candidate.digest]

@@ -1,0 +1,141 @@
+"""The jobs that are no trials: the first front, the shared weights, and judging candidates on the lower rungs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from wordlength.errors import WorkerError
+from wordlength.objectives.baseline import Baseline
+from wordlength.objectives.report import Weights
+from wordlength.search.home import StudyFolder
+from wordlength.search.rungs import Ladder, RungCounts
+from wordlength.search.sampling import Proposals
+from wordlength.search.spec import StudySpec
+from wordlength.search.study import StudyStore
+from wordlength.search.weights import load_weights, save_weights
+from wordlength.search.workers import AssessJob, Finished, FirstFrontJob, SharedJob, WorkerPool
+from wordlength.space import Candidate, SearchSpace
+
+MOST_LOSSES = 3
+"""So many workers may die over the same kind of job before the study stops."""
+
+
+class Screening:
+    """Gives free workers such jobs and takes what comes of them; candidates that shall be trials are queued."""
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        space: SearchSpace,
+        baseline: Baseline,
+        folder: StudyFolder,
+        pool: WorkerPool,
+        store: StudyStore,
+    ) -> None:
+        self._spec, self._space, self._folder, self._pool, self._store = spec, space, folder, pool, store
+        self._losses = 0
+        settings = spec.search.screening
+        self._settings = settings
+        self._ladder: Ladder | None = None
+        self._weights: Any = None
+        if settings is not None:
+            proposals = Proposals(space, spec.search, spec.seed)
+            self._ladder = Ladder(settings, proposals, baseline.slots, baseline.memory_bytes, folder.screening)
+            if (weights := load_weights(folder.shared_weights)) is not None:
+                self._weights = pool.keep(weights)
+        self._first_front_known = not spec.search.first_front or "first_front" in store.attributes
+        if self._first_front_known:
+            self._queue_references()
+
+    @property
+    def samples(self) -> bool:
+        """Whether trials are proposed by the study's sampler, once nothing is queued."""
+        return self._first_front_known and self._ladder is None
+
+    @property
+    def counts(self) -> RungCounts | None:
+        """How many candidates stand on which rung; None if candidates are not screened."""
+        return self._ladder.counts(self._store.digests()) if self._ladder else None
+
+    def figures(self, candidate: Candidate) -> tuple[float | None, ...]:
+        """The candidate's STOI improvement on the lower rungs, as far as it was judged there."""
+        return self._ladder.figures(candidate) if self._ladder else ()
+
+    def submit(self) -> bool:
+        """Give a free worker a job that is no trial, if there is one that comes before the next trial."""
+        if not self._first_front_known and not self._running(FirstFrontJob):
+            self._pool.submit(FirstFrontJob(self._space, self._spec.search.first_front))
+            return True
+        if self._settings is None:
+            return False
+        if self._weights is None and not self._running(SharedJob):
+            self._pool.submit(SharedJob(self._space, self._settings.passes, self._spec.seed))
+            return True
+        if self._weights is None or self._store.queued or not self._first_front_known:
+            return False
+        return self._screen()
+
+    def record(self, finished: Finished) -> None:
+        """Take what a job of this class gave. Raises WorkerError if workers keep dying, or training diverges."""
+        if finished.result is None:
+            self._lost(finished)
+            return
+        self._losses = 0
+        match finished.job:
+            case FirstFrontJob():
+                self._queue_first(finished.result)
+            case SharedJob():
+                self._share(finished.result)
+            case AssessJob(candidate=candidate, rung=rung):
+                assert self._ladder is not None
+                self._ladder.record(candidate, rung, finished.result[0])
+
+    def _screen(self) -> bool:
+        """Have the next candidate judged; one that shall be a trial is queued instead."""
+        assert self._ladder is not None
+        assert self._settings is not None
+        ask = self._ladder.next(self._store.digests())
+        if ask is None:
+            return False
+        if ask.rung > 1:
+            self._store.queue(ask.candidate, "", self._space)
+            return False
+        share = self._settings.share if ask.rung else 0.0
+        job = AssessJob(ask.candidate, ask.rung, share, self._settings.mixtures, self._spec.seed)
+        self._pool.submit(job, self._weights)
+        return True
+
+    def _queue_first(self, candidates: Sequence[Candidate]) -> None:
+        """The ends before what lies between: two trials then span the front."""
+        *rest, best = candidates
+        for candidate in (best, *rest):
+            self._store.queue(candidate, "", self._space)
+        if self._ladder is not None:
+            self._ladder.first.extend(candidates)
+        self._store.remember({"first_front": [candidate.digest for candidate in candidates]})
+        self._first_front_known = True
+        self._queue_references()
+
+    def _queue_references(self) -> None:
+        search = self._spec.search
+        for uniform in search.uniform:
+            self._store.queue(uniform.candidate(self._space.order), uniform.label, self._space)
+        for candidate in self._space.sweep() if search.sweep else ():
+            self._store.queue(candidate, "", self._space)
+        self._store.sample_with(search, self._spec.seed)
+
+    def _share(self, weights: Weights) -> None:
+        save_weights(self._folder.shared_weights, weights)
+        self._weights = self._pool.keep(weights)
+
+    def _lost(self, finished: Finished) -> None:
+        self._losses += 1
+        if isinstance(finished.job, AssessJob) and self._ladder is not None:
+            self._ladder.lost(finished.job.candidate, finished.job.rung)
+        if self._losses >= MOST_LOSSES:
+            kind = type(finished.job).__name__.removesuffix("Job").lower()
+            raise WorkerError(f"workers must not all fail, but {self._losses} did in a row; {kind}: {finished.reason}")
+
+    def _running(self, kind: type) -> bool:
+        return any(isinstance(job, kind) for job in self._pool.running)
