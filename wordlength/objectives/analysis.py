@@ -35,7 +35,7 @@ from wordlength.objectives.report import Accumulator, LayerAnalysis, integer_bit
 from wordlength.objectives.settings import AnalysisSettings, GateSettings
 from wordlength.objectives.training import Windows, mask_error
 from wordlength.space import Candidate, Format, Slot
-from wordlength.space.quantizers import FormatQuantizer, Kind
+from wordlength.space.quantizers import USUAL_KINDS, FormatQuantizer, Kind
 
 LOWEST_LOG2 = -32
 HIGHEST_LOG2 = 31
@@ -70,7 +70,7 @@ class Analyser:
         self._precision_limit = settings.precision_limit
         # Formats of their own: in step one the model's activations are still float.
         self._formats = {
-            slot: tuple(FormatQuantizer("float32", q.activations, q.channel_axes, q.kinds) for q in quantizers)
+            slot: tuple(FormatQuantizer("float32", q.activations, q.channel_axes, USUAL_KINDS) for q in quantizers)
             for slot, quantizers in quantized.quantizers.items()
         }
         self._accumulators = AccumulatorAnalyser(quantized)

@@ -12,7 +12,7 @@ import qkeras
 from wordlength.errors import ModelError
 from wordlength.objectives.report import Weights
 from wordlength.space import Binary, Candidate, Format, Role, Slot, SlotInfo, find_slots
-from wordlength.space.quantizers import USUAL_ACTIVATION_KINDS, USUAL_KINDS, FormatQuantizer, Kind, SwitchedActivation
+from wordlength.space.quantizers import USUAL_KINDS, FormatQuantizer, Kind, SwitchedActivation
 from wordlength.space.slots import KERNELS, has_own_activation
 
 
@@ -100,7 +100,7 @@ def quantize(float_model: Any) -> QuantizedModel:
     slots = find_slots(float_model)
     quantizers = {
         info.slot: tuple(FormatQuantizer(channel_axes=t.channel_axes, kinds=USUAL_KINDS) for t in info.tensors)
-        or (FormatQuantizer(activations=True, kinds=USUAL_ACTIVATION_KINDS),)
+        or (FormatQuantizer(activations=True, kinds=USUAL_KINDS),)
         for info in slots
     }
     taps: dict[Slot, Any] = {}

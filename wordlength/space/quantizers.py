@@ -67,8 +67,6 @@ class Kind(IntEnum):
 
 
 USUAL_KINDS = (Kind.FLOAT32, Kind.FIXED, Kind.PO2)
-"""Of weights and biases."""
-USUAL_ACTIVATION_KINDS = (Kind.FLOAT32, Kind.FIXED)
 
 
 @keras.saving.register_keras_serializable(package="wordlength")
