@@ -21,11 +21,9 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from contenders.common import Case, improvement
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE / "contenders"))
-from common import Case, improvement  # noqa: E402
-
 WORK = HERE.parent / "build" / "time_to_front"
 DOCS = HERE.parent / "docs" / "benchmarks"
 STUDY = HERE.parent / "examples" / "klein.yaml"
