@@ -84,7 +84,9 @@ class Leg:
         return next((seconds for seconds, reached in self.curve if reached >= value), None)
 
     def at(self, seconds):
-        """Hypervolume after so many seconds."""
+        """Hypervolume after so many seconds; None if it did not run for so long."""
+        if seconds > 60 * self.end["minutes"]:
+            return None
         return max((reached for when, reached in self.curve if when <= seconds), default=0.0)
 
     def tested(self, case):
@@ -183,13 +185,14 @@ def page(legs, case, float_test):
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     for leg in legs:
         tested = hypervolume([(mean, size) for _, mean, size in leg.tested(case)], leg.float_bytes)
-        after = " | ".join(f"{leg.at(seconds):.5f}" for seconds in (90, 180, 600))
+        reached = (leg.at(seconds) for seconds in (90, 180, 600))
+        after = " | ".join("–" if value is None else f"{value:.5f}" for value in reached)
         about = f"| {TITLES[leg.name]} | {leg.seed} | {leg.end['minutes']:g} | {len(leg.points)} | {after} "
         yield about + f"| {leg.final:.5f} | {tested:.5f} | {leg.end['others_share']:.0%} |"
     yield ""
     yield "| peer | seed | its final H | reached after | wordlength after (each seed) | ratio, median (range) |"
     yield "| --- | ---: | ---: | ---: | --- | ---: |"
-    for peer in (leg for leg in legs if leg.name != "ours"):
+    for peer in (leg for leg in legs if leg.name != "ours" and leg.points):
         times = [leg.reaches(peer.final) for leg in ours]
         shown = ", ".join("never" if seconds is None else f"{seconds:.0f} s" for seconds in times)
         known = [peer.reaches(peer.final) / seconds for seconds in times if seconds]

@@ -72,7 +72,7 @@ def _tags(trial: Trial) -> dict[str, str]:
         "mlflow.runColor": colour(trial.state, trial.on_front),
     }
     if trial.state == "pruned":
-        tags |= {"trial.reason": "precision of conv_2.weights beyond its limit", "trial.rung": "1"}
+        tags |= {"trial.reason": "precision of conv_2.weights beyond its limit", "trial.step": "1"}
     elif trial.state == "failed":
         tags |= {"trial.reason": "out of memory"}
     return tags | ({"pareto": "true"} if trial.on_front else {})

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from wordlength.errors import TrainingDiverged
-from wordlength.objectives.audio import FrameSet, PreparedData
+from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline
-from wordlength.objectives.models import ModelSettings, build_model
+from wordlength.objectives.models import ModelSettings
 from wordlength.objectives.report import TrialJob
 from wordlength.objectives.settings import RetrainingSettings
 from wordlength.space import Candidate, Fixed, Format, PowerOfTwo
@@ -88,36 +88,6 @@ def test_float32_is_the_baselines(plain, tiny_baseline: Baseline, tiny_data: Pre
     gains = plain.float_gains()
     assert gains.validation == tiny_baseline.gains
     assert len(gains.test) == len(tiny_data.test)
-
-
-def test_with_full_distillation_the_targets_are_the_float_models_masks(
-    retrainer_of, tiny_data, tiny_baseline, tiny_model_settings
-) -> None:
-    from wordlength.objectives.training import Predictor, Windows
-
-    model = build_model(tiny_model_settings, seed=0)
-    model.set_weights(list(tiny_baseline.weights))
-    masks = Predictor(model, Windows.of(tiny_data.train)).masks()
-    retrainer = retrainer_of(dataclasses.replace(PLAIN, distillation=1.0))
-    targets = retrainer._trainer.windows.targets.numpy()
-    # 1e-6: own target plus difference is the float model's mask but for rounding.
-    np.testing.assert_allclose(targets[tiny_data.train.windows], masks, atol=1e-6)
-
-
-@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
-def test_mixed_targets_by_hand(share: float) -> None:
-    from wordlength.objectives.retraining import mixed_targets
-
-    rng = np.random.default_rng(0)
-    targets = rng.uniform(size=(20, 129)).astype(np.float32)
-    frames = FrameSet(np.zeros((20, 64), np.float32), targets, np.arange(15, 20, dtype=np.int32), np.zeros(5, np.int32))
-    masks = rng.uniform(size=(5, 129)).astype(np.float32)
-    before = targets.copy()
-    mixed = mixed_targets(frames, masks, share)
-    np.testing.assert_allclose(mixed[15:], (1 - share) * before[15:] + share * masks, atol=1e-7)
-    np.testing.assert_array_equal(mixed[:15], before[:15])
-    np.testing.assert_array_equal(targets, before)
-    assert mixed.dtype == np.float32
 
 
 def test_training_that_diverges_says_so(plain, tiny_baseline, candidate, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,7 +47,7 @@ def test_first_front_then_only_what_has_climbed(screened) -> None:
         name = json.dumps(row.candidate.to_dict(), sort_keys=True)
         assert (name, 0) in known
         assert (name, 1) in known
-    assert home.study("tiny").shared_weights.exists()
+    assert home.study("tiny").shared_weights(1).exists()
 
 
 def test_a_trial_knows_nothing_of_the_rungs_below(screened) -> None:
@@ -64,9 +64,9 @@ def test_a_trial_knows_nothing_of_the_rungs_below(screened) -> None:
 @pytest.mark.filterwarnings(f"ignore:{MLFLOW_NOISE}")
 def test_a_second_launch_goes_on_with_what_was_judged(screened) -> None:
     path, home, view = screened
-    before, weights = judged(home), home.study("tiny").shared_weights.stat().st_mtime_ns
+    before, weights = judged(home), home.study("tiny").shared_weights(1).stat().st_mtime_ns
     again = launch(with_overrides(load_spec(path), trials=7), home)
     assert again.finished == 7
     assert again.rows[:6] == view.rows
     assert before.items() <= judged(home).items()
-    assert home.study("tiny").shared_weights.stat().st_mtime_ns == weights
+    assert home.study("tiny").shared_weights(1).stat().st_mtime_ns == weights

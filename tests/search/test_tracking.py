@@ -75,7 +75,7 @@ def test_a_trial_is_a_child_run_with_all_its_figures(opened, store):
         "trial.state": "complete",
         "trial.digest": candidate().digest,
         "trial.label": "uniform po2<4,-1>",
-        "trial.rung": "step 2",
+        "trial.step": "2",
         "mlflow.runColor": "#b8c4d0",
     }
     assert tags.items() <= run.data.tags.items()
@@ -158,7 +158,7 @@ def test_a_pruned_trial_says_where_and_why(opened, store):
     tracker.log_trial(report(2, TrialState.PRUNED, reason="overflow of dense_1", losses=((0.5, 0.4),)))
     tracker.log_trial(report(3, TrialState.FAILED, reason="loss is nan", losses=(), analyses=()))
     runs = children(tracker, store)
-    assert runs[2].data.tags["trial.rung"] == "step 1"
+    assert runs[2].data.tags["trial.step"] == "1"
     assert runs[2].data.tags["mlflow.runName"] == "trial 2 pruned"
     assert runs[2].data.tags["mlflow.note.content"].startswith("pruned: overflow of dense_1. 25,000 bytes")
     assert "worst/overflow" in runs[2].data.metrics, "so that a chart can show it"

@@ -60,7 +60,15 @@ def test_every_candidate_lies_on_the_hull_of_all_combinations(seed: int) -> None
         )
 
 
-def test_few_candidates_span_the_hull_in_equal_steps_of_rms_damage() -> None:
-    groups = [group(A, *((10 * place, (17.0 - place) ** 2) for place in range(1, 17)))]
-    assert [candidate[A].bits for candidate in allocate(groups, (A,), count=4)] == [2, 6, 10, 14]
-    assert len(allocate(groups, (A,), count=1)) == 1
+def test_few_candidates_grow_by_equal_factors_over_the_damages_that_matter() -> None:
+    # Damage falls to a sixteenth after 2 doublings of the bytes and to 1/1024 after 5.
+    groups = [group(A, *((2**place, 4.0**-place) for place in range(10)))]
+    assert [candidate[A].bits - 2 for candidate in allocate(groups, (A,), count=4)] == [2, 3, 4, 5]
+    assert [candidate[A].bits - 2 for candidate in allocate(groups, (A,), count=2)] == [2, 5]
+    assert [candidate[A].bits - 2 for candidate in allocate(groups, (A,), count=1)] in ([3], [4])
+
+
+def test_where_damage_hardly_falls_as_many_are_taken_as_asked_for() -> None:
+    groups = [group(A, (1, 1.0), (2, 0.8), (4, 0.7))]
+    assert [candidate[A].bits for candidate in allocate(groups, (A,), count=2)] == [3, 4]
+    assert [candidate[A].bits for candidate in allocate(groups, (A,), count=5)] == [2, 3, 4]

@@ -15,6 +15,7 @@ from wordlength.errors import TrainingDiverged
 from wordlength.objectives.analysis import Analyser, gate_constraints, gate_reason
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, spread
+from wordlength.objectives.distillation import windows_to_learn
 from wordlength.objectives.memory import memory_bytes
 from wordlength.objectives.models import build_model
 from wordlength.objectives.noise import paired_difference
@@ -63,9 +64,9 @@ class Evaluator:
         self.float_model = build_model(settings.model, seed=0)
         self.float_model.set_weights(list(baseline.weights))
         self.quantized: QuantizedModel = quantize(self.float_model)
-        train = Windows.of(data.train)
-        self.subset = data.subset_windows
         training = settings.training
+        train = windows_to_learn(data.train, self.float_model, training.distillation)
+        self.subset = data.subset_windows
         model, version = self.quantized.model, lambda: self.quantized.version
         self.trainer = Trainer(model, train, training.batch_size, training.quantized_learning_rate, version)
         self.validation = data.validation

@@ -1,9 +1,7 @@
 """Retraining: a chosen candidate on the full training set, measured on mixtures that no trial has heard.
 
 The paper's two steps from the float baseline, as in a trial (Klein et al. 2021, figure 2), but on all training
-windows and for more passes. The masks to be learned may be mixed with the float model's own (distillation: Hinton,
-Vinyals & Dean 2015): with a squared error, learning a mixture of two targets is learning both at once. The last
-epoch's weights are kept, so neither validation nor test mixtures choose anything.
+windows and for more passes. The last epoch's weights are kept, so neither validation nor test mixtures choose anything.
 """
 
 from __future__ import annotations
@@ -11,13 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
-import tensorflow as tf
 
 from wordlength.errors import TrainingDiverged
+from wordlength.objectives.distillation import windows_to_learn
 from wordlength.objectives.models import ModelSettings, build_model
 from wordlength.objectives.quantized_model import quantize
 from wordlength.objectives.report import Weights
@@ -26,7 +23,7 @@ from wordlength.objectives.training import Predictor, Trainer, Windows
 from wordlength.space import Candidate
 
 if TYPE_CHECKING:
-    from wordlength.objectives.audio import FrameSet, PreparedData
+    from wordlength.objectives.audio import PreparedData
     from wordlength.objectives.baseline import Baseline
     from wordlength.objectives.settings import RetrainingSettings
 
@@ -70,11 +67,7 @@ class Retrainer:
         self._float_model = build_model(model, seed=0)
         self._float_model.set_weights(list(baseline.weights))
         self._quantized = quantize(self._float_model)
-        windows = Windows.of(data.train)
-        if settings.distillation:
-            share = settings.distillation
-            targets = mixed_targets(data.train, Predictor(self._float_model, windows).masks(), share)
-            windows = Windows(windows.features, tf.constant(targets), windows.current)
+        windows = windows_to_learn(data.train, self._float_model, settings.distillation)
         self._trainer = Trainer(
             self._quantized.model, windows, settings.batch_size, settings.learning_rate, self._version
         )
@@ -125,13 +118,3 @@ class Retrainer:
                 raise TrainingDiverged("the retrained model's outputs must be finite, but some are not")
             found.append(tuple(meter.improvement(masks).per_mixture.tolist()))
         return HeldOutGains(*found)
-
-
-def mixed_targets(train: FrameSet, masks: npt.NDArray[Any], share: float) -> npt.NDArray[np.float32]:
-    """(1 − share) · ideal ratio mask + share · the float model's mask, (frames, 129).
-
-    `masks`: those of all windows in order, (windows, 129). Frames that no window ends on keep their own targets.
-    """
-    targets = train.targets.copy()
-    targets[train.windows] += np.float32(share) * (masks - targets[train.windows])
-    return targets

@@ -8,7 +8,7 @@ measured so orders candidates; the figures of a trial are those of its own two-s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ from wordlength.space import Candidate, Float32, Format, SearchSpace, Slot, Slot
 from wordlength.space.allocation import Alternative, allocate
 
 DAMAGE_WINDOWS = 256
+PIECES = 20
+"""So often a pass over the subset tells how far it is."""
 SANDWICH = 4
 """Of so many steps one has the narrowest and one the widest formats."""
 
@@ -53,10 +55,10 @@ class Screener:
         exact = masks({})
         return [float(np.mean(np.square(masks(formats) - exact))) for formats in alternatives]
 
-    def train_shared(self, space: SearchSpace, passes: int, seed: int) -> Weights:
+    def train_shared(self, space: SearchSpace, passes: int, seed: int) -> Iterator[int | Weights]:
         """Weights for all formats of the space: from the baseline's, over the representative subset.
 
-        Raises TrainingDiverged.
+        Yields how much of it is done, in PIECES of a pass, last the weights. Raises TrainingDiverged.
         """
         evaluator = self._evaluator
         evaluator.use(evaluator.baseline.weights)
@@ -66,9 +68,10 @@ class Screener:
             place = step % SANDWICH
             evaluator.assign(ends[place] if place < len(ends) else space.draw(seed=(seed << 32) + step))
 
-        for _ in evaluator.trainer.train(passes, seed, evaluator.subset, next_formats):
-            pass
-        return tuple(evaluator.quantized.model.get_weights())
+        losses = evaluator.trainer.train(passes, seed, evaluator.subset, next_formats, pieces=PIECES)
+        for done, _ in enumerate(losses, start=1):
+            yield done
+        yield tuple(evaluator.quantized.model.get_weights())
 
     def assess(self, candidate: Candidate, weights: Weights, share: float, seed: int) -> float | None:
         """STOI improvement with the shared weights; None if training diverged.

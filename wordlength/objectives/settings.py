@@ -35,6 +35,8 @@ class TrainingSettings:
     """Adam's step size at the start of the float baseline; it falls along a half cosine to a tenth."""
     quantized_learning_rate: float = 3e-4
     """The same for each of the two quantized steps, which start from trained weights."""
+    distillation: float = 0.0
+    """Share of the float model's masks in what the quantized steps learn; the rest are the ideal ratio masks."""
 
     def __post_init__(self) -> None:
         _require("baseline_epochs", self.baseline_epochs, 1, 10_000)
@@ -42,6 +44,7 @@ class TrainingSettings:
         _require("step_one_epochs", self.step_one_epochs, 1, 10_000)
         _require("step_two_epochs", self.step_two_epochs, 1, 10_000)
         _require("batch_size", self.batch_size, 1, 65_536)
+        _require("distillation", self.distillation, 0, 1)
         for name in ("learning_rate", "quantized_learning_rate"):
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be above 0 and at most 1, but got {getattr(self, name):g}")

@@ -48,6 +48,9 @@ class Windows:
         """(batch,) indices of current frames → (batch, 129) target masks."""
         return tf.gather(self.targets, index)
 
+    def prepare(self, current: npt.NDArray[np.int32]) -> None:
+        """Called before training on these windows."""
+
 
 class Trainer:
     """Adam on one model and one set of windows; `reset` before each training makes runs independent.
@@ -88,29 +91,33 @@ class Trainer:
         current: npt.NDArray[np.int32] | None = None,
         before_step: Callable[[int], None] = lambda step: None,
         learning_rate: float | None = None,
+        pieces: int = 1,
     ) -> Iterator[float]:
         """Train from the model's present weights; yields each epoch's mean loss.
 
         `current`: the windows to train on (default all). `before_step`: called with the number of each step. The
         order of windows follows from `seed` alone; the learning rate (default the trainer's) falls along a half
-        cosine to a tenth. Raises TrainingDiverged.
+        cosine to a tenth. `pieces`: of each epoch, to yield after every one. Raises TrainingDiverged.
         """
         self.reset()
         current = self.windows.current if current is None else current
+        self.windows.prepare(current)
         batch = min(self._batch_size, len(current))
         per_epoch = len(current) // batch
         highest = self._learning_rate if learning_rate is None else learning_rate
         generator = np.random.default_rng(seed)
         for epoch in range(epochs):
             order = generator.permutation(current)
-            losses = []
+            losses: list[tf.Tensor] = []
             for number in range(per_epoch):
                 step = epoch * per_epoch + number
                 before_step(step)
                 index = tf.constant(order[number * batch : (number + 1) * batch])
                 rate = tf.constant(highest * falling(step / (epochs * per_epoch)), tf.float32)
                 losses.append(self._step(index, rate, self._version()))
-            yield self._mean(losses, epoch + 1)
+                if (number + 1) * pieces // per_epoch > number * pieces // per_epoch:
+                    yield self._mean(losses, epoch + 1)
+                    losses = []
 
     def _mean(self, losses: list[tf.Tensor], epoch: int) -> float:
         loss = float(tf.reduce_mean(tf.stack(losses)))

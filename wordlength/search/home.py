@@ -125,10 +125,9 @@ class StudyFolder:
         """Candidates that were judged on the lower rungs, one JSON object a line."""
         return self.path / "screening.jsonl"
 
-    @property
-    def shared_weights(self) -> Path:
-        """Weights that were trained for all formats."""
-        return self.path / "shared_weights.npz"
+    def shared_weights(self, passes: int) -> Path:
+        """Weights that were trained for all formats, in so many passes."""
+        return self.path / f"shared_weights_{passes}.npz"
 
     def retrained(self, number: int) -> Path:
         """What retraining one trial on the full data set gave, as JSON; its float weights lie beside it as .npz."""

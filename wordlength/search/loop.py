@@ -56,7 +56,9 @@ class Loop:
         """Go on until enough trials are finished; on any exception every running trial is told before it goes on."""
         try:
             recovered = self.store.recover()
-            self.screening = Screening(self.spec, self.space, self.baseline, self.folder, self.pool, self.store)
+            self.screening = Screening(
+                self.spec, self.space, self.baseline, self.folder, self.pool, self.store, self.observer
+            )
             self._catch_up()
             self.observer.study(self.store.view(), recovered, self.pool.count)
             self._work()
@@ -75,11 +77,11 @@ class Loop:
                     break
             if not self.pool.running:
                 return
-            for finished in self.pool.wait(timeout_seconds=1.0):
-                if isinstance(finished.job, TrialJob):
-                    self._record(finished.job, finished)
+            for told in self.pool.wait(timeout_seconds=1.0):
+                if isinstance(told, Finished) and isinstance(told.job, TrialJob):
+                    self._record(told.job, told)
                 else:
-                    self.screening.record(finished)
+                    self.screening.record(told)
             self.stopping.check()
             self._show()
             self.observer.trial(self.store.view())
@@ -138,12 +140,12 @@ class Loop:
         view = self.store.view()
         members = {point.number for point in view.front}
         label = next(row.label for row in view.rows if row.number == report.number)
-        self.tracker.log_trial(report, label)
+        self.tracker.log_trial(report, label, self.screening.figures(report.candidate))
         self._show()
         self._drop_weights(members)
 
     def _show(self, final: bool = False) -> None:
-        self.tracker.show(self.store.view(), self.folder.weights, final)
+        self.tracker.show(self.store.view(), self.folder.weights, final, self.screening.files)
 
     def _drop_weights(self, members: Iterable[int]) -> None:
         kept = {self.folder.weights(number) for number in members}
@@ -157,7 +159,7 @@ class Loop:
             if row.number not in self.tracker.trials and row.state in ("complete", "pruned", "failed"):
                 report = self._load_report(row.number)
                 if report is not None:
-                    self.tracker.log_trial(report, row.label)
+                    self.tracker.log_trial(report, row.label, self.screening.figures(report.candidate))
         self._show(final=True)
 
     def _load_report(self, number: int) -> TrialReport | None:

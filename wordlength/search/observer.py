@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, BaselineProgress
 from wordlength.search.trials import StudyView
+
+if TYPE_CHECKING:
+    from wordlength.search.rungs import RungCounts
 
 
 class Observer:
@@ -24,6 +29,12 @@ class Observer:
 
     def study(self, view: StudyView, recovered: int, workers: int) -> None:
         """The study is open; `recovered` candidates of a killed launch are queued again."""
+
+    def phase(self, name: str, done: int, total: int) -> None:
+        """Work that serves many trials, while they may run beside it: "first front", "shared weights"."""
+
+    def screened(self, counts: RungCounts) -> None:
+        """A candidate was judged on a lower rung."""
 
     def trial(self, view: StudyView) -> None:
         """A trial was begun or has ended."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -15,6 +15,9 @@ from wordlength.objectives.baseline import Baseline, BaselineProgress
 from wordlength.search.front_page import LivePage
 from wordlength.search.observer import Observer
 from wordlength.search.trials import StudyView
+
+if TYPE_CHECKING:
+    from wordlength.search.rungs import RungCounts
 
 _STAGES = {
     "render": "speaking sentences",
@@ -46,6 +49,7 @@ class LaunchDisplay(Observer):
         self._tasks: dict[str, TaskID] = {}
         self._workers = 1
         self._said = -1
+        self._climbed = 0
 
     def __enter__(self) -> LaunchDisplay:
         self._bars.start()
@@ -108,6 +112,18 @@ class LaunchDisplay(Observer):
         if recovered:
             self._say(f"{recovered} trials of an earlier launch were cut off; their candidates are queued again")
         self.trial(view)
+
+    def phase(self, name: str, done: int, total: int) -> None:
+        """A bar of its own."""
+        self.count(name, done, total)
+
+    def screened(self, counts: RungCounts) -> None:
+        """How many candidates stand on which rung; a line without bars where one has become a trial."""
+        note = f"{counts.short} trained for a short while · {counts.climbed} became trials"
+        self._show("candidates judged", counts.assessed, None, note)
+        if counts.climbed != self._climbed:
+            self._climbed = counts.climbed
+            self._line(f"candidates judged: {counts.assessed}, {note}")
 
     def trial(self, view: StudyView) -> None:
         """Trials by state, best so far, time left."""

@@ -8,6 +8,8 @@ hypervolume of those that have climbed before, by the figures of the rung it sta
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -69,7 +71,7 @@ class Ladder:
     first: list[Candidate] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for candidate, rungs in _read(self.file):
+        for candidate, rungs in _read(self.file, self.settings):
             self._keep(candidate, rungs)
 
     def next(self, trained: Iterable[str]) -> Ask | None:
@@ -93,9 +95,9 @@ class Ladder:
         self.pending.pop(candidate.digest, None)
         before = self.screened[candidate.digest].rungs if rung else ()
         self._keep(candidate, (*before, stoi_improvement))
-        line = json.dumps({"candidate": candidate.to_dict(), "rung": rung, "stoi_improvement": stoi_improvement})
+        judged = {"candidate": candidate.to_dict(), "rung": rung, "stoi_improvement": stoi_improvement}
         with self.file.open("a", encoding="utf-8") as lines:
-            lines.write(line + "\n")
+            lines.write(json.dumps(judged | {"by": _judged_by(self.settings, rung)}) + "\n")
 
     def lost(self, candidate: Candidate, rung: int) -> None:
         """A judgement whose worker died: it is asked for again."""
@@ -117,6 +119,19 @@ class Ladder:
         """A candidate's figures on the rungs below; empty if it was not screened."""
         known = self.screened.get(candidate.digest)
         return known.rungs if known else ()
+
+    def table(self, trials: Mapping[str, int]) -> str:
+        """Everything judged as CSV, ascending in memory. `trials`: digest → number of the trial it became."""
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(
+            ["digest", "memory_bytes", *(f"rung_{rung}_stoi_improvement" for rung in range(SHORT_RUNGS)), "trial"]
+        )
+        for row in sorted(self.screened.values(), key=lambda row: row.memory_bytes):
+            digest = row.candidate.digest
+            figures = (*row.rungs, None)[:SHORT_RUNGS]
+            rows.writerow([digest, row.memory_bytes, *figures, trials.get(digest)])
+        return text.getvalue()
 
     def _begin(self, candidate: Candidate, rung: int) -> Ask:
         self.pending[candidate.digest] = rung
@@ -165,8 +180,16 @@ def _point(row: Screened, rung: int) -> FrontPoint:
     return FrontPoint(0, improvement, row.memory_bytes, row.candidate)
 
 
-def _read(file: Path) -> Iterator[tuple[Candidate, tuple[float | None, ...]]]:
-    """What was judged, rung by rung; a line that a killed launch left unfinished is passed over."""
+def _judged_by(settings: ScreeningSpec, rung: int) -> dict[str, float]:
+    """The settings that a figure on this rung depends on."""
+    return settings.model_dump(include={"passes", "mixtures", *(["share"] if rung else [])})
+
+
+def _read(file: Path, settings: ScreeningSpec) -> Iterator[tuple[Candidate, tuple[float | None, ...]]]:
+    """What was judged with these settings, rung by rung.
+
+    A line that a killed launch left unfinished is passed over.
+    """
     if not file.exists():
         return
     known: dict[str, tuple[float | None, ...]] = {}
@@ -174,6 +197,8 @@ def _read(file: Path) -> Iterator[tuple[Candidate, tuple[float | None, ...]]]:
         try:
             row: Mapping[str, Any] = json.loads(line)
             candidate, rung = Candidate.from_dict(row["candidate"]), row["rung"]
+            if row["by"] != _judged_by(settings, rung):
+                continue
         except (ValueError, KeyError):
             continue
         if len(known.get(candidate.digest, ())) == rung:

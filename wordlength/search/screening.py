@@ -7,16 +7,18 @@ from typing import Any
 
 from wordlength.errors import WorkerError
 from wordlength.objectives.baseline import Baseline
-from wordlength.objectives.report import Weights
 from wordlength.search.home import StudyFolder
-from wordlength.search.rungs import Ladder, RungCounts
+from wordlength.search.observer import Observer
+from wordlength.search.rungs import Ladder
 from wordlength.search.sampling import Proposals
 from wordlength.search.spec import StudySpec
 from wordlength.search.study import StudyStore
 from wordlength.search.weights import load_weights, save_weights
-from wordlength.search.workers import AssessJob, Finished, FirstFrontJob, SharedJob, WorkerPool
+from wordlength.search.workers import AssessJob, Finished, FirstFrontJob, Progress, SharedJob, WorkerPool
 from wordlength.space import Candidate, SearchSpace
 
+FIRST_FRONT, SHARED_WEIGHTS = "first front", "shared weights"
+TABLE = "screening.csv"
 MOST_LOSSES = 3
 """So many workers may die over the same kind of job before the study stops."""
 
@@ -32,8 +34,10 @@ class Screening:
         folder: StudyFolder,
         pool: WorkerPool,
         store: StudyStore,
+        observer: Observer,
     ) -> None:
-        self._spec, self._space, self._folder, self._pool, self._store = spec, space, folder, pool, store
+        self._spec, self._space, self._folder = spec, space, folder
+        self._pool, self._store, self._observer = pool, store, observer
         self._losses = 0
         settings = spec.search.screening
         self._settings = settings
@@ -42,9 +46,11 @@ class Screening:
         if settings is not None:
             proposals = Proposals(space, spec.search, spec.seed)
             self._ladder = Ladder(settings, proposals, baseline.slots, baseline.memory_bytes, folder.screening)
-            if (weights := load_weights(folder.shared_weights)) is not None:
+            self._ladder.first.extend(store.candidates(store.attributes.get("first_front", ())))
+            if (weights := load_weights(folder.shared_weights(settings.passes))) is not None:
                 self._weights = pool.keep(weights)
-        self._first_front_known = not spec.search.first_front or "first_front" in store.attributes
+        asked = spec.search.first_front
+        self._first_front_known = not asked or asked == store.attributes.get("first_front_asked")
         if self._first_front_known:
             self._queue_references()
 
@@ -53,19 +59,22 @@ class Screening:
         """Whether trials are proposed by the study's sampler, once nothing is queued."""
         return self._first_front_known and self._ladder is None
 
-    @property
-    def counts(self) -> RungCounts | None:
-        """How many candidates stand on which rung; None if candidates are not screened."""
-        return self._ladder.counts(self._store.digests()) if self._ladder else None
-
     def figures(self, candidate: Candidate) -> tuple[float | None, ...]:
         """The candidate's STOI improvement on the lower rungs, as far as it was judged there."""
         return self._ladder.figures(candidate) if self._ladder else ()
+
+    def files(self) -> dict[str, bytes]:
+        """The lower rungs' figures, for the study's run: name → content; empty if candidates are not screened."""
+        if self._ladder is None:
+            return {}
+        trials = {row.candidate.digest: row.number for row in self._store.rows() if row.candidate is not None}
+        return {TABLE: self._ladder.table(trials).encode()}
 
     def submit(self) -> bool:
         """Give a free worker a job that is no trial, if there is one that comes before the next trial."""
         if not self._first_front_known and not self._running(FirstFrontJob):
             self._pool.submit(FirstFrontJob(self._space, self._spec.search.first_front))
+            self._observer.phase(FIRST_FRONT, 0, 1)
             return True
         if self._settings is None:
             return False
@@ -76,20 +85,26 @@ class Screening:
             return False
         return self._screen()
 
-    def record(self, finished: Finished) -> None:
+    def record(self, told: Finished | Progress) -> None:
         """Take what a job of this class gave. Raises WorkerError if workers keep dying, or training diverges."""
-        if finished.result is None:
-            self._lost(finished)
+        if isinstance(told, Progress):
+            self._observer.phase(SHARED_WEIGHTS, told.done, told.total)
+            return
+        if told.result is None:
+            self._lost(told)
             return
         self._losses = 0
-        match finished.job:
+        match told.job:
             case FirstFrontJob():
-                self._queue_first(finished.result)
-            case SharedJob():
-                self._share(finished.result)
+                self._queue_first(told.result)
+                self._observer.phase(FIRST_FRONT, 1, 1)
+            case SharedJob(passes=passes):
+                save_weights(self._folder.shared_weights(passes), told.result)
+                self._weights = self._pool.keep(told.result)
             case AssessJob(candidate=candidate, rung=rung):
                 assert self._ladder is not None
-                self._ladder.record(candidate, rung, finished.result[0])
+                self._ladder.record(candidate, rung, told.result[0])
+                self._observer.screened(self._ladder.counts(self._store.digests()))
 
     def _screen(self) -> bool:
         """Have the next candidate judged; one that shall be a trial is queued instead."""
@@ -113,7 +128,8 @@ class Screening:
             self._store.queue(candidate, "", self._space)
         if self._ladder is not None:
             self._ladder.first.extend(candidates)
-        self._store.remember({"first_front": [candidate.digest for candidate in candidates]})
+        digests = [candidate.digest for candidate in candidates]
+        self._store.remember({"first_front": digests, "first_front_asked": self._spec.search.first_front})
         self._first_front_known = True
         self._queue_references()
 
@@ -124,10 +140,6 @@ class Screening:
         for candidate in self._space.sweep() if search.sweep else ():
             self._store.queue(candidate, "", self._space)
         self._store.sample_with(search, self._spec.seed)
-
-    def _share(self, weights: Weights) -> None:
-        save_weights(self._folder.shared_weights, weights)
-        self._weights = self._pool.keep(weights)
 
     def _lost(self, finished: Finished) -> None:
         self._losses += 1

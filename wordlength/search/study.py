@@ -8,7 +8,7 @@ always be recorded and exported; MLflow is written last and caught up on resume.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -120,6 +120,12 @@ class StudyStore:
     def queued(self) -> int:
         """Candidates that `ask` will propose before any other."""
         return len(self._study.get_trials(deepcopy=False, states=(OptunaState.WAITING,)))
+
+    def candidates(self, digests: Collection[str]) -> tuple[Candidate, ...]:
+        """Those of the trials, begun or queued, that have one of these digests; each once."""
+        known = (trial.user_attrs for trial in self._study.get_trials(deepcopy=False))
+        found = {attrs["digest"]: attrs["candidate"] for attrs in known if attrs.get("digest") in digests}
+        return tuple(Candidate.from_dict(plain) for plain in found.values())
 
     def digests(self) -> set[str]:
         """Of every candidate that is a trial or queued to be one, unless it was cut off."""

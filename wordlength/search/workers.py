@@ -63,6 +63,15 @@ class Finished:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class Progress:
+    """How far a job is, that goes on."""
+
+    job: Job
+    done: int
+    total: int
+
+
 class _BaselineWorker:
     """Knows the network before there are weights; trains the float baseline, or finds it in the cache."""
 
@@ -101,20 +110,22 @@ class _TrialWorker:
 
         self._evaluator = Evaluator(data, baseline, settings, formats)
 
-    def run(self, job: Job, weights: Weights = ()) -> Any:
-        from wordlength.objectives.screening import Screener, first_front
+    def run(self, job: Job, weights: Weights = ()) -> Iterator[Any]:
+        """What the job gives; before it, perhaps, some Progress."""
+        from wordlength.objectives.screening import PIECES, Screener, first_front
 
         match job:
             case TrialJob():
-                return self._evaluator.evaluate(job)
+                yield self._evaluator.evaluate(job)
             case FirstFrontJob():
                 slots = self._evaluator.quantized.slots
-                return first_front(job.space, slots, job.count, Screener(self._evaluator).damages)
+                yield first_front(job.space, slots, job.count, Screener(self._evaluator).damages)
             case SharedJob():
-                return Screener(self._evaluator).train_shared(job.space, job.passes, job.seed)
+                for state in Screener(self._evaluator).train_shared(job.space, job.passes, job.seed):
+                    yield Progress(job, state, job.passes * PIECES) if isinstance(state, int) else state
             case AssessJob():
                 screener = Screener(self._evaluator, job.mixtures)
-                return (screener.assess(job.candidate, weights, job.share, job.seed),)
+                yield (screener.assess(job.candidate, weights, job.share, job.seed),)
 
     def traces(self) -> dict[str, int]:
         return self._evaluator.traces
@@ -221,12 +232,12 @@ class WorkerPool:
     def submit(self, job: Job, *kept: Any) -> None:
         """Give a job to a free worker."""
         worker = self._idle.pop()
-        self._running[worker.run.remote(job, *kept)] = (job, worker)
+        self._running[worker.run.options(num_returns="streaming").remote(job, *kept)] = (job, worker)
 
-    def wait(self, timeout_seconds: float) -> list[Finished]:
-        """Jobs that ended meanwhile; a dead worker is replaced and its job comes back with a reason."""
+    def wait(self, timeout_seconds: float) -> list[Finished | Progress]:
+        """What jobs told meanwhile; a dead worker is replaced and its job comes back with a reason."""
         ready, _ = ray.wait(list(self._running), num_returns=1, timeout=timeout_seconds)
-        return [self._collect(reference) for reference in ready]
+        return [self._collect(told) for told in ready]
 
     def traces(self) -> list[dict[str, int]]:
         """Graph traces of every idle worker."""
@@ -240,18 +251,22 @@ class WorkerPool:
         if self._owns_ray:
             ray.shutdown()
 
-    def _collect(self, reference: Any) -> Finished:
-        job, worker = self._running.pop(reference)
+    def _collect(self, told: Any) -> Finished | Progress:
+        job, worker = self._running[told]
         try:
-            result = ray.get(reference)
+            result = ray.get(next(told))
         except RayActorError as error:
-            self._idle.append(self._make())
-            return Finished(job, None, f"worker died: {reason_of(error)}")
+            finished = Finished(job, None, f"worker died: {reason_of(error)}")
+            worker = self._make()
         except RayError as error:
-            self._idle.append(worker)
-            return Finished(job, None, reason_of(error))
+            finished = Finished(job, None, reason_of(error))
+        else:
+            if isinstance(result, Progress):
+                return result
+            finished = Finished(job, result)
+        del self._running[told]
         self._idle.append(worker)
-        return Finished(job, result)
+        return finished
 
 
 def _connect(address: str | None, verbose: bool) -> None:

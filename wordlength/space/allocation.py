@@ -16,6 +16,9 @@ from wordlength.space.candidate import Candidate
 from wordlength.space.formats import Format
 from wordlength.space.slots import Slot
 
+MOST_DAMAGE, LEAST_DAMAGE = 1 / 16, 1 / 1024
+"""Shares of the smallest candidate's damage between which candidates are worth a trial."""
+
 
 @dataclass(frozen=True)
 class Alternative:
@@ -27,13 +30,15 @@ class Alternative:
 
 
 def allocate(groups: Sequence[Sequence[Alternative]], order: Sequence[Slot], count: int) -> tuple[Candidate, ...]:
-    """At most `count` candidates on the hull, from the smallest one towards the least damaged.
+    """At most `count` candidates on the hull, ascending in bytes, falling in damage.
 
-    They are evenly spread in the square root of damage, down to 1/count of the smallest one's: beyond, more bytes buy
-    next to nothing. `groups`: each group's alternatives, at least one. `order`: the model's slots.
+    Their bytes grow by equal factors, from where damage has fallen to MOST_DAMAGE of the smallest candidate's to where
+    it has fallen to LEAST_DAMAGE: training mends no more than that, and more bytes buy next to nothing. `groups`: each
+    group's alternatives, at least one. `order`: the model's slots.
     """
     path = list(_path([_hull(alternatives) for alternatives in groups]))
-    chosen = _spread([math.sqrt(sum(part.damage for part in parts)) for parts in path], count)
+    totals = [(sum(part.memory_bytes for part in parts), sum(part.damage for part in parts)) for parts in path]
+    chosen = _spread(totals, count)
     return tuple(
         Candidate.of((slot, formats[slot]) for slot in order)
         for formats in ({slot: fmt for part in path[place] for slot, fmt in part.formats.items()} for place in chosen)
@@ -70,8 +75,18 @@ def _path(hulls: Sequence[Sequence[Alternative]]) -> Iterator[list[Alternative]]
         yield list(chosen)
 
 
-def _spread(roots: Sequence[float], count: int) -> list[int]:
-    """Places whose roots are nearest to `count` equal steps from the first down to 1/count of it; `roots` fall."""
-    wanted = [roots[0] * (count - step) / count for step in range(count)]
-    nearest = (min(range(len(roots)), key=lambda place: abs(roots[place] - target)) for target in wanted)
-    return list(dict.fromkeys(nearest))
+def _spread(totals: Sequence[tuple[int, float]], count: int) -> list[int]:
+    """Places nearest to `count` equal factors in bytes over the damages that matter; one alone lies in the middle."""
+    worst = totals[0][1]
+    start, end = (_falls_to(totals, share * worst) for share in (MOST_DAMAGE, LEAST_DAMAGE))
+    start = max(0, min(start, end + 1 - count))  # Rather a worse one than too few.
+    sizes = [math.log(max(1, size)) for size, _ in totals[start : end + 1]]
+    shares = [step / (count - 1) for step in range(count)] if count > 1 else [0.5]
+    wanted = [sizes[0] + share * (sizes[-1] - sizes[0]) for share in shares]
+    nearest = (min(range(len(sizes)), key=lambda place: abs(sizes[place] - target)) for target in wanted)
+    return [start + place for place in dict.fromkeys(nearest)]
+
+
+def _falls_to(totals: Sequence[tuple[int, float]], limit: float) -> int:
+    """First place whose damage is no more than the limit; else the last."""
+    return next((place for place, (_, damage) in enumerate(totals) if damage <= limit), len(totals) - 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,18 +116,19 @@ class Tracker:
         except (MlflowException, OSError) as error:
             raise SpecError(f"MLflow's artifacts must be writable, but they are not: {first_line(error)}") from None
 
-    def log_trial(self, report: TrialReport, label: str = "") -> None:
+    def log_trial(self, report: TrialReport, label: str = "", rungs: Sequence[float | None] = ()) -> None:
         """Record a finished trial as a child run; a trial that is recorded already stays as it is.
 
         A run that an earlier process left half written is completed, not repeated. `label` names a uniform reference
-        format. Who is on the front is told by `show`.
+        format; `rungs`: STOI improvement on rung 0 and 1, where the candidate was judged there, None where it
+        diverged. Who is on the front is told by `show`.
         """
         if report.number in self._runs:
             return
         run = self._unfinished.get(report.number) or self._create_child(report, label)
         run_id = run.info.run_id
         # One time stamp, kept by the run: writing again what was written before then changes nothing in the store.
-        points = trial_metrics(report, self._about, run.info.start_time)
+        points = trial_metrics(report, self._about, run.info.start_time, rungs)
         told = trial_findings(report, self._about)
         note = trial_note(report, told, self._about, self.experiment_id, run_id)
         formats = {key(str(slot)): str(fmt) for slot, fmt in report.candidate.pairs}
@@ -141,11 +142,18 @@ class Tracker:
         self._runs[report.number], self._states[report.number] = run_id, report.state.value
         self._stale = True
 
-    def show(self, view: StudyView, weights: Callable[[int], Path] | None = None, final: bool = False) -> None:
+    def show(
+        self,
+        view: StudyView,
+        weights: Callable[[int], Path] | None = None,
+        final: bool = False,
+        files: Callable[[], Mapping[str, bytes]] = dict,
+    ) -> None:
         """Make views, note, curves and pictures tell the study as it stands; quick if nothing has changed.
 
         The front's runs are marked at once. The pictures, which take longer, follow at most every 20 seconds, and
         with `final`. `weights`: trial → file of its trained weights, kept with the runs of front members only.
+        `files`: further ones to be kept with the pictures, name → content.
         A member that was never logged has no run to mark.
         """
         moved = self._mark({point.number for point in view.front} & self._runs.keys(), weights)
@@ -154,7 +162,7 @@ class Tracker:
         # Whoever deletes the study's own run in the UI does not stop the study; its next opening restores the run.
         with unless_deleted():
             if final or due:
-                self._draw(view, final)
+                self._draw(view, final, files)
             if final or due or moved:
                 self._tell(view)
 
@@ -218,7 +226,7 @@ class Tracker:
         # The tag goes last: as long as it is there, the next opening knows that there is work left.
         client.delete_tag(run_id, "pareto")
 
-    def _draw(self, view: StudyView, final: bool) -> None:
+    def _draw(self, view: StudyView, final: bool, files: Callable[[], Mapping[str, bytes]]) -> None:
         # A repeated candidate was not run again: it is no further evidence.
         points = [row.point for row in view.rows if row.point is not None and row.reused_from is None]
         complete = len(points)
@@ -228,7 +236,7 @@ class Tracker:
         self._drawn_at = time.monotonic()
         with _told_if_refused("the front's figures"):
             decided = (self._importance, self._chance, self._weighed)
-            self._store.upload(self.run_id, study_run.artifacts(view, self._about.slots, *decided))
+            self._store.upload(self.run_id, {**study_run.artifacts(view, self._about.slots, *decided), **files()})
             self._drawn, self._stale = view.finished, False
 
     def _tell(self, view: StudyView) -> None:

@@ -29,25 +29,30 @@ NOTE_FINDINGS = 10
 """Sentences of a run's note; the page has them all."""
 
 
-def trial_metrics(report: TrialReport, study: Description, stamp_ms: int) -> list[Metric]:
+def trial_metrics(
+    report: TrialReport, study: Description, stamp_ms: int, rungs: Sequence[float | None] = ()
+) -> list[Metric]:
     """The finite numbers of a report, with their epoch as step where they have one, in order of names.
 
     In order, because a series split over two calls would be written, then updated. A slot whose format the study does
-    not vary has no series of its own: it counts among the worst, and stands in the note and the page.
+    not vary has no series of its own: it counts among the worst, and stands in the note and the page. `rungs`: what
+    the candidate reached on the lower rungs, under names of their own.
     """
-    named = ((key(name), step, value) for name, step, value in _figures(report, study) if value is not None)
+    judged = ((f"rung_{rung}/stoi_improvement", 0, value) for rung, value in enumerate(rungs))
+    figures = chain(_figures(report, study), judged)
+    named = ((key(name), step, value) for name, step, value in figures if value is not None)
     points = [Metric(name, float(value), stamp_ms, step) for name, step, value in named if math.isfinite(value)]
     return sorted(points, key=lambda point: point.key)
 
 
 def trial_tags(report: TrialReport, label: str) -> dict[str, str]:
-    """What filters and columns go by. `trial.rung`: the training step that the trial reached."""
+    """What filters and columns go by. `trial.step`: the training step that the trial reached."""
     return {
         "kind": "trial",
         "trial.number": str(report.number),
         "trial.state": report.state.value,
         "trial.reason": report.reason,
-        "trial.rung": f"step {max(1, len(report.losses))}",
+        "trial.step": str(max(1, len(report.losses))),
         "trial.digest": report.candidate.digest,
         "trial.label": label,
         "mlflow.runColor": colour(report.state.value, on_front=False),

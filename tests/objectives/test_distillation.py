@@ -1,0 +1,55 @@
+"""Targets mixed with the float model's masks, when and where they are trained on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wordlength.objectives.audio import PreparedData
+from wordlength.objectives.baseline import Baseline
+from wordlength.objectives.distillation import mixed, windows_to_learn
+from wordlength.objectives.models import ModelSettings, build_model
+from wordlength.objectives.training import Predictor, Trainer, Windows
+
+
+@pytest.fixture(scope="module")
+def teacher(tiny_model_settings: ModelSettings, tiny_baseline: Baseline):
+    model = build_model(tiny_model_settings, seed=0)
+    model.set_weights(list(tiny_baseline.weights))
+    return model
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_targets_of_trained_windows_are_mixed_by_hand(teacher, tiny_data: PreparedData, share: float) -> None:
+    train = tiny_data.train
+    masks = Predictor(teacher, Windows.of(train)).masks()
+    windows = windows_to_learn(train, teacher, share)
+    half = train.windows[::2]
+    for part in (half, half, train.windows):  # Again, and overlapping: each is mixed once.
+        windows.prepare(part)
+        targets, expected = windows.targets.numpy(), train.targets.copy()
+        place = np.isin(train.windows, part)
+        expected[part] = (1 - share) * train.targets[part] + share * masks[place]
+        # 1e-5: the batches, and with them the order of sums, are others.
+        np.testing.assert_allclose(targets, expected, atol=1e-5)
+
+
+def test_without_distillation_targets_are_the_ideal_masks(teacher, tiny_data: PreparedData) -> None:
+    windows = windows_to_learn(tiny_data.train, teacher, 0.0)
+    windows.prepare(tiny_data.train.windows)
+    np.testing.assert_array_equal(windows.targets, tiny_data.train.targets)
+
+
+def test_the_teachers_own_masks_leave_nothing_to_learn(teacher, tiny_data: PreparedData) -> None:
+    trainer = Trainer(teacher, windows_to_learn(tiny_data.train, teacher, 1.0), batch_size=128, learning_rate=1e-9)
+    before = teacher.get_weights()
+    plain = next(Trainer(teacher, Windows.of(tiny_data.train), batch_size=128, learning_rate=1e-9).train(1, seed=0))
+    teacher.set_weights(before)
+    assert next(trainer.train(1, seed=0)) < 1e-6 < plain
+    teacher.set_weights(before)
+
+
+def test_a_mixture_by_hand() -> None:
+    assert mixed(np.float32([[0.2, 1.0]]), np.float32([[0.6, 0.0]]), 0.25).tolist() == [
+        pytest.approx([0.3, 0.75], abs=1e-7)
+    ]

@@ -1,0 +1,53 @@
+"""Distillation: the float model's masks among what is learned (Hinton, Vinyals & Dean 2015).
+
+With a squared error, learning a mixture of two targets is learning both at once: the loss against
+(1 − share) · ideal + share · float differs from the mixture of both losses by a constant.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from wordlength.objectives.audio import FrameSet
+from wordlength.objectives.training import Predictor, Windows
+
+
+@dataclass(frozen=True)
+class DistilledWindows(Windows):
+    """Windows whose targets are mixed with the masks of `teacher`, each when it is first trained on.
+
+    `known`: (frames,) whether a frame's target is mixed already; frames that no window ends on keep their own.
+    """
+
+    teacher: Any
+    share: float
+    known: npt.NDArray[np.bool_]
+
+    def prepare(self, current: npt.NDArray[np.int32]) -> None:
+        """Mix the targets of these windows."""
+        missing = np.unique(current[~self.known[current]])
+        if len(missing):
+            masks = Predictor(self.teacher, self).masks(missing)
+            ideal = tf.gather(self.targets, missing).numpy()
+            self.targets.scatter_update(tf.IndexedSlices(mixed(ideal, masks, self.share), missing))
+            self.known[missing] = True
+
+
+def windows_to_learn(frames: FrameSet, teacher: Any, share: float) -> Windows:
+    """Training windows; their targets are ideal ratio masks, or mixed with so much of the teacher's masks."""
+    ideal = Windows.of(frames)
+    if not share:
+        return ideal
+    targets = tf.Variable(ideal.targets, trainable=False)
+    return DistilledWindows(ideal.features, targets, ideal.current, teacher, share, np.zeros(len(targets), np.bool_))
+
+
+def mixed(ideal: npt.NDArray[Any], masks: npt.NDArray[Any], share: float) -> npt.NDArray[np.float32]:
+    """(1 − share) · ideal + share · masks, all (windows, 129)."""
+    target: npt.NDArray[np.float32] = ideal + np.float32(share) * (masks - ideal)
+    return target
