@@ -1,5 +1,7 @@
 """Who climbs, without workers: judgements are made up."""
 
+import csv
+import io
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,7 @@ def space() -> SearchSpace:
 
 @pytest.fixture
 def open_ladder(space, tmp_path: Path):
-    def open_it(**settings: int) -> Ladder:
+    def open_it(**settings: float) -> Ladder:
         proposals = Proposals(space, SearchSpec(sampler="random"), seed=0)
         spec = ScreeningSpec(**({"candidates": 3, "short": 2} | settings))
         return Ladder(spec, proposals, INFOS, FLOAT_BYTES, tmp_path / "screening.jsonl")
@@ -104,6 +106,29 @@ def test_a_second_launch_goes_on_from_the_file_even_if_its_last_line_was_cut_off
     again = open_ladder()
     assert again.screened == ladder.screened
     assert again.counts(()) == ladder.counts(())
+
+
+def test_figures_of_other_settings_are_not_taken_over(open_ladder) -> None:
+    ladder = open_ladder()
+    climb(ladder, 8)
+    assert len(open_ladder(candidates=5).screened) == len(ladder.screened), "who climbs does not change a figure"
+    shorter = open_ladder(share=0.1)
+    assert shorter.counts(()).assessed == ladder.counts(()).assessed
+    assert shorter.counts(()).short == 0
+    assert open_ladder(mixtures=7).screened == {}
+    assert open_ladder(passes=2).screened == {}
+
+
+def test_the_table_has_every_figure_and_what_became_of_it(open_ladder) -> None:
+    ladder = open_ladder()
+    asked = climb(ladder, 9, lambda candidate, rung: None if rung else 0.01)
+    climbed = next(ask.candidate for ask in asked if ask.rung == 1)
+    rows = list(csv.DictReader(io.StringIO(ladder.table({climbed.digest: 7}))))
+    assert len(rows) == ladder.counts(()).assessed
+    assert [int(row["memory_bytes"]) for row in rows] == sorted(int(row["memory_bytes"]) for row in rows)
+    (row,) = (row for row in rows if row["trial"])
+    assert (row["digest"], row["trial"]) == (climbed.digest, "7")
+    assert (row["rung_0_stoi_improvement"], row["rung_1_stoi_improvement"]) == ("0.01", "")
 
 
 def test_a_space_that_is_exhausted_sends_what_is_known_to_be_trained(open_ladder, tmp_path: Path) -> None:

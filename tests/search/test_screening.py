@@ -5,9 +5,12 @@ import warnings
 
 import pytest
 from conftest import MLFLOW_NOISE
+from mlflow import MlflowClient
 
 from wordlength import Home, TrialReport, launch, load_spec
 from wordlength.objectives.report import TrialJob, TrialState
+from wordlength.search.observer import Observer
+from wordlength.search.rungs import RungCounts
 from wordlength.search.session import open_evaluator
 from wordlength.search.spec import with_overrides
 
@@ -21,12 +24,27 @@ LEVERS = (
 
 @pytest.fixture(scope="module")
 def screened(write_study, ray_session):
-    """A study of 6 trials, its first front and what was screened among them: file, home, view."""
+    """A study of 6 trials, its first front and what was screened among them: file, home, view, what was told."""
     path = write_study(LEVERS)
     home = Home(path.parent / "home")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", MLFLOW_NOISE)
-        return path, home, launch(load_spec(path), home)
+        told = Told()
+        return path, home, launch(load_spec(path), home, observer=told), told
+
+
+class Told(Observer):
+    """Keeps what a launch told of the lower rungs."""
+
+    def __init__(self) -> None:
+        self.phases: dict[str, list[float]] = {}
+        self.counts: list[RungCounts] = []
+
+    def phase(self, name: str, share: float) -> None:
+        self.phases.setdefault(name, []).append(share)
+
+    def screened(self, counts: RungCounts) -> None:
+        self.counts.append(counts)
 
 
 def judged(home: Home) -> dict[tuple[str, int], float]:
@@ -36,7 +54,7 @@ def judged(home: Home) -> dict[tuple[str, int], float]:
 
 
 def test_first_front_then_only_what_has_climbed(screened) -> None:
-    _, home, view = screened
+    _, home, view, _ = screened
     rows, known = view.rows, judged(home)
     assert view.finished == 6
     assert len({row.candidate.digest for row in rows}) == 6
@@ -50,8 +68,32 @@ def test_first_front_then_only_what_has_climbed(screened) -> None:
     assert home.study("tiny").shared_weights(1).exists()
 
 
+def test_the_lower_rungs_are_told_while_they_run_and_kept_apart(screened) -> None:
+    path, home, view, told = screened
+    assert told.phases["first front"] == [0, 1]
+    shared = told.phases["shared weights"]
+    assert shared == sorted(shared)
+    assert len(shared) > 2
+    assert (shared[0], shared[-1]) == (0, 1)
+    assert told.counts[-1].assessed == sum(rung == 0 for _, rung in judged(home))
+    assert told.counts[-1].climbed == 3
+    store = home.tracking_address(load_spec(path))
+    client = MlflowClient(store)
+    (experiment,) = (e for e in client.search_experiments() if e.name == "tiny")
+    runs = client.search_runs([experiment.experiment_id], max_results=100)
+    (parent,) = (run for run in runs if run.data.tags["kind"] == "study")
+    assert "screening.csv" in {file.path for file in client.list_artifacts(parent.info.run_id)}
+    trials = {int(run.data.tags["trial.number"]): run.data.metrics for run in runs if run is not parent}
+    last = view.rows[-1]
+    name = json.dumps(last.candidate.to_dict(), sort_keys=True)
+    figures = trials[last.number]
+    assert figures["rung_0/stoi_improvement"] == judged(home)[name, 0]
+    assert figures["rung_1/stoi_improvement"] == judged(home)[name, 1]
+    assert figures["stoi_improvement"] == last.stoi_improvement
+
+
 def test_a_trial_knows_nothing_of_the_rungs_below(screened) -> None:
-    path, home, view = screened
+    path, home, view, _ = screened
     climbed = view.rows[-1]
     logged = TrialReport.from_json(home.study("tiny").report(climbed.number).read_text())
     evaluator, _ = open_evaluator(load_spec(path), home)
@@ -63,7 +105,7 @@ def test_a_trial_knows_nothing_of_the_rungs_below(screened) -> None:
 
 @pytest.mark.filterwarnings(f"ignore:{MLFLOW_NOISE}")
 def test_a_second_launch_goes_on_with_what_was_judged(screened) -> None:
-    path, home, view = screened
+    path, home, view, _ = screened
     before, weights = judged(home), home.study("tiny").shared_weights(1).stat().st_mtime_ns
     again = launch(with_overrides(load_spec(path), trials=7), home)
     assert again.finished == 7

@@ -97,6 +97,17 @@ def test_a_trial_is_a_child_run_with_all_its_figures(opened, store):
     assert expected.items() <= run.data.metrics.items()
 
 
+def test_figures_of_the_lower_rungs_have_names_of_their_own(opened, store):
+    tracker = opened()
+    tracker.log_trial(report(3), rungs=(0.021, None))
+    tracker.log_trial(report(4))
+    runs = children(tracker, store)
+    assert runs[3].data.metrics["rung_0/stoi_improvement"] == 0.021
+    assert runs[3].data.metrics["stoi_improvement"] == 0.03
+    assert "rung_1/stoi_improvement" not in runs[3].data.metrics
+    assert not any(name.startswith("rung") for name in runs[4].data.metrics)
+
+
 def test_analyses_are_series_over_the_epochs_of_both_steps(opened, store):
     tracker = opened()
     tracker.log_trial(report(0))

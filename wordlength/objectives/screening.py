@@ -55,10 +55,10 @@ class Screener:
         exact = masks({})
         return [float(np.mean(np.square(masks(formats) - exact))) for formats in alternatives]
 
-    def train_shared(self, space: SearchSpace, passes: int, seed: int) -> Iterator[int | Weights]:
+    def train_shared(self, space: SearchSpace, passes: int, seed: int) -> Iterator[float | Weights]:
         """Weights for all formats of the space: from the baseline's, over the representative subset.
 
-        Yields how much of it is done, in PIECES of a pass, last the weights. Raises TrainingDiverged.
+        Yields the share that is done, last the weights. Raises TrainingDiverged.
         """
         evaluator = self._evaluator
         evaluator.use(evaluator.baseline.weights)
@@ -68,9 +68,10 @@ class Screener:
             place = step % SANDWICH
             evaluator.assign(ends[place] if place < len(ends) else space.draw(seed=(seed << 32) + step))
 
-        losses = evaluator.trainer.train(passes, seed, evaluator.subset, next_formats, pieces=PIECES)
+        pieces = min(PIECES, evaluator.trainer.steps(evaluator.subset))
+        losses = evaluator.trainer.train(passes, seed, evaluator.subset, next_formats, pieces=pieces)
         for done, _ in enumerate(losses, start=1):
-            yield done
+            yield done / (passes * pieces)
         yield tuple(evaluator.quantized.model.get_weights())
 
     def assess(self, candidate: Candidate, weights: Weights, share: float, seed: int) -> float | None:

@@ -97,13 +97,13 @@ class Trainer:
 
         `current`: the windows to train on (default all). `before_step`: called with the number of each step. The
         order of windows follows from `seed` alone; the learning rate (default the trainer's) falls along a half
-        cosine to a tenth. `pieces`: of each epoch, to yield after every one. Raises TrainingDiverged.
+        cosine to a tenth. `pieces`: of each epoch, at most its steps; each is yielded. Raises TrainingDiverged.
         """
         self.reset()
         current = self.windows.current if current is None else current
         self.windows.prepare(current)
         batch = min(self._batch_size, len(current))
-        per_epoch = len(current) // batch
+        per_epoch = self.steps(current)
         highest = self._learning_rate if learning_rate is None else learning_rate
         generator = np.random.default_rng(seed)
         for epoch in range(epochs):
@@ -118,6 +118,10 @@ class Trainer:
                 if (number + 1) * pieces // per_epoch > number * pieces // per_epoch:
                     yield self._mean(losses, epoch + 1)
                     losses = []
+
+    def steps(self, current: npt.NDArray[np.int32]) -> int:
+        """Of one epoch over these windows."""
+        return len(current) // min(self._batch_size, len(current))
 
     def _mean(self, losses: list[tf.Tensor], epoch: int) -> float:
         loss = float(tf.reduce_mean(tf.stack(losses)))

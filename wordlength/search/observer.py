@@ -30,8 +30,8 @@ class Observer:
     def study(self, view: StudyView, recovered: int, workers: int) -> None:
         """The study is open; `recovered` candidates of a killed launch are queued again."""
 
-    def phase(self, name: str, done: int, total: int) -> None:
-        """Work that serves many trials, while they may run beside it: "first front", "shared weights"."""
+    def phase(self, name: str, share: float) -> None:
+        """So much is done of what serves many trials, which may run beside it: "first front", "shared weights"."""
 
     def screened(self, counts: RungCounts) -> None:
         """A candidate was judged on a lower rung."""

@@ -113,9 +113,11 @@ class LaunchDisplay(Observer):
             self._say(f"{recovered} trials of an earlier launch were cut off; their candidates are queued again")
         self.trial(view)
 
-    def phase(self, name: str, done: int, total: int) -> None:
-        """A bar of its own."""
-        self.count(name, done, total)
+    def phase(self, name: str, share: float) -> None:
+        """A bar of its own, in percent."""
+        self._show(name, round(100 * share), 100)
+        if share in (0, 1):
+            self._line(f"{name}: done" if share else f"{name} …")
 
     def screened(self, counts: RungCounts) -> None:
         """How many candidates stand on which rung; a line without bars where one has become a trial."""

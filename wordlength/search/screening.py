@@ -74,12 +74,13 @@ class Screening:
         """Give a free worker a job that is no trial, if there is one that comes before the next trial."""
         if not self._first_front_known and not self._running(FirstFrontJob):
             self._pool.submit(FirstFrontJob(self._space, self._spec.search.first_front))
-            self._observer.phase(FIRST_FRONT, 0, 1)
+            self._observer.phase(FIRST_FRONT, 0.0)
             return True
         if self._settings is None:
             return False
         if self._weights is None and not self._running(SharedJob):
             self._pool.submit(SharedJob(self._space, self._settings.passes, self._spec.seed))
+            self._observer.phase(SHARED_WEIGHTS, 0.0)
             return True
         if self._weights is None or self._store.queued or not self._first_front_known:
             return False
@@ -88,7 +89,7 @@ class Screening:
     def record(self, told: Finished | Progress) -> None:
         """Take what a job of this class gave. Raises WorkerError if workers keep dying, or training diverges."""
         if isinstance(told, Progress):
-            self._observer.phase(SHARED_WEIGHTS, told.done, told.total)
+            self._observer.phase(SHARED_WEIGHTS, told.share)
             return
         if told.result is None:
             self._lost(told)
@@ -97,7 +98,7 @@ class Screening:
         match told.job:
             case FirstFrontJob():
                 self._queue_first(told.result)
-                self._observer.phase(FIRST_FRONT, 1, 1)
+                self._observer.phase(FIRST_FRONT, 1.0)
             case SharedJob(passes=passes):
                 save_weights(self._folder.shared_weights(passes), told.result)
                 self._weights = self._pool.keep(told.result)

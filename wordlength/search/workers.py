@@ -65,11 +65,10 @@ class Finished:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a job is, that goes on."""
+    """The share of a job that is done; it goes on."""
 
     job: Job
-    done: int
-    total: int
+    share: float
 
 
 class _BaselineWorker:
@@ -112,7 +111,7 @@ class _TrialWorker:
 
     def run(self, job: Job, weights: Weights = ()) -> Iterator[Any]:
         """What the job gives; before it, perhaps, some Progress."""
-        from wordlength.objectives.screening import PIECES, Screener, first_front
+        from wordlength.objectives.screening import Screener, first_front
 
         match job:
             case TrialJob():
@@ -122,7 +121,7 @@ class _TrialWorker:
                 yield first_front(job.space, slots, job.count, Screener(self._evaluator).damages)
             case SharedJob():
                 for state in Screener(self._evaluator).train_shared(job.space, job.passes, job.seed):
-                    yield Progress(job, state, job.passes * PIECES) if isinstance(state, int) else state
+                    yield Progress(job, state) if isinstance(state, float) else state
             case AssessJob():
                 screener = Screener(self._evaluator, job.mixtures)
                 yield (screener.assess(job.candidate, weights, job.share, job.seed),)
