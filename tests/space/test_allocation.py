@@ -4,7 +4,7 @@ import random
 import pytest
 
 from wordlength.space import Fixed, Role, Slot
-from wordlength.space.allocation import Alternative, allocate
+from wordlength.space.allocation import Allocation, Alternative
 
 A, B, C = (Slot(name, Role.WEIGHTS) for name in "abc")
 
@@ -22,18 +22,18 @@ def totals(candidate, groups):
 
 def test_the_change_that_takes_away_most_damage_per_byte_comes_first() -> None:
     groups = [group(A, (10, 8.0), (20, 2.0)), group(B, (10, 8.0), (40, 1.0))]
-    small, middle, large = allocate(groups, (A, B), count=10)
+    small, middle, large = Allocation(groups, (A, B)).spread(10)
     assert [totals(candidate, groups) for candidate in (small, middle, large)] == [(20, 16.0), (30, 10.0), (60, 3.0)]
 
 
 def test_alternatives_above_the_hull_are_never_taken() -> None:
     groups = [group(A, (10, 8.0), (20, 7.5), (30, 0.0), (40, 1.0))]
-    assert [candidate[A].bits for candidate in allocate(groups, (A,), count=10)] == [2, 4]
+    assert [candidate[A].bits for candidate in Allocation(groups, (A,)).spread(10)] == [2, 4]
 
 
 def test_of_equal_sizes_the_least_damaging_is_taken() -> None:
     groups = [group(A, (10, 8.0), (10, 3.0), (20, 1.0))]
-    assert [candidate[A].bits for candidate in allocate(groups, (A,), count=10)] == [3, 4]
+    assert [candidate[A].bits for candidate in Allocation(groups, (A,)).spread(10)] == [3, 4]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -46,7 +46,7 @@ def test_every_candidate_lies_on_the_hull_of_all_combinations(seed: int) -> None
         (sum(part.memory_bytes for part in parts), sum(part.damage for part in parts))
         for parts in itertools.product(*groups)
     ]
-    for candidate in allocate(groups, (A, B, C), count=100):
+    for candidate in Allocation(groups, (A, B, C)).spread(100):
         size, damage = totals(candidate, groups)
         prices = [0.0, 1e9]
         prices += [
@@ -63,12 +63,26 @@ def test_every_candidate_lies_on_the_hull_of_all_combinations(seed: int) -> None
 def test_few_candidates_grow_by_equal_factors_over_the_damages_that_matter() -> None:
     # Damage falls to a sixteenth after 2 doublings of the bytes and to 1/1024 after 5.
     groups = [group(A, *((2**place, 4.0**-place) for place in range(10)))]
-    assert [candidate[A].bits - 2 for candidate in allocate(groups, (A,), count=4)] == [2, 3, 4, 5]
-    assert [candidate[A].bits - 2 for candidate in allocate(groups, (A,), count=2)] == [2, 5]
-    assert [candidate[A].bits - 2 for candidate in allocate(groups, (A,), count=1)] in ([3], [4])
+    assert [candidate[A].bits - 2 for candidate in Allocation(groups, (A,)).spread(4)] == [2, 3, 4, 5]
+    assert [candidate[A].bits - 2 for candidate in Allocation(groups, (A,)).spread(2)] == [2, 5]
+    assert [candidate[A].bits - 2 for candidate in Allocation(groups, (A,)).spread(1)] in ([3], [4])
 
 
 def test_where_damage_hardly_falls_as_many_are_taken_as_asked_for() -> None:
     groups = [group(A, (1, 1.0), (2, 0.8), (4, 0.7))]
-    assert [candidate[A].bits for candidate in allocate(groups, (A,), count=2)] == [3, 4]
-    assert [candidate[A].bits for candidate in allocate(groups, (A,), count=5)] == [2, 3, 4]
+    assert [candidate[A].bits for candidate in Allocation(groups, (A,)).spread(2)] == [3, 4]
+    assert [candidate[A].bits for candidate in Allocation(groups, (A,)).spread(5)] == [2, 3, 4]
+
+
+def test_draws_are_near_the_hull_and_differ() -> None:
+    groups = [group(slot, *((2**place, 4.0**-place) for place in range(10))) for slot in (A, B, C)]
+    allocation, chance = Allocation(groups, (A, B, C)), random.Random(0)
+    drawn = [allocation.draw(chance) for _ in range(200)]
+    sizes, damages = zip(*(totals(candidate, groups) for candidate in drawn), strict=True)
+    assert len({candidate.digest for candidate in drawn}) > 20
+    for size, damage in zip(sizes, damages, strict=True):
+        # On the exact hull, three equal layers of s bytes in all do 3 / (s / 3)² damage; a draw may do four times that.
+        assert damage < 4 * 3 * (3 / size) ** 2
+    assert min(sizes) <= 16
+    assert max(sizes) >= 80
+    assert allocation.draw(random.Random(5)) == allocation.draw(random.Random(5))

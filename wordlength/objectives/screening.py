@@ -9,6 +9,7 @@ measured so orders candidates; the figures of a trial are those of its own two-s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from wordlength.objectives.evaluate import Evaluator
 from wordlength.objectives.memory import slot_bytes
 from wordlength.objectives.report import Weights
 from wordlength.space import Candidate, Float32, Format, SearchSpace, Slot, SlotInfo
-from wordlength.space.allocation import Alternative, allocate
+from wordlength.space.allocation import Allocation, Alternative
 
 DAMAGE_WINDOWS = 256
 PIECES = 20
@@ -93,13 +94,12 @@ class Screener:
         return evaluator.meter.improvement(masks, self._mixtures).mean if np.isfinite(masks).all() else None
 
 
-def first_front(
+def allocation(
     space: SearchSpace,
     slots: Sequence[SlotInfo],
-    count: int,
     damages: Callable[[Sequence[Mapping[Slot, Format]]], Sequence[float]],
-) -> tuple[Candidate, ...]:
-    """At most `count` candidates by greedy bit allocation, from the smallest to the least damaged.
+) -> Allocation:
+    """What every format of the space at its proposal costs by itself, in bytes and in damage.
 
     `damages`: as `Screener.damages`. Groups that take no memory get their widest format, unmeasured.
     """
@@ -113,12 +113,9 @@ def first_front(
         if len({choice.memory_bytes for choice in choices}) == 1:
             choices = [max(choices, key=lambda choice: sum(fmt.width_bits for fmt in choice.formats.values()))]
         groups.append(choices)
-    asked = [choice for choices in groups if len(choices) > 1 for choice in choices]
-    found = iter(damages([choice.formats for choice in asked]))
+    found = iter(damages([choice.formats for choices in groups if len(choices) > 1 for choice in choices]))
     measured = [
-        [Alternative(choice.formats, choice.memory_bytes, next(found)) for choice in choices]
-        if len(choices) > 1
-        else choices
+        [replace(choice, damage=next(found)) for choice in choices] if len(choices) > 1 else choices
         for choices in groups
     ]
-    return allocate(measured, space.order, count)
+    return Allocation(measured, space.order)

@@ -90,6 +90,8 @@ class Loop:
         """Whether there was something to do for a free worker."""
         if self.screening.submit():
             return True
+        if self.screening.samples and not self.store.queued:
+            self.screening.propose()
         if self.store.queued or self.screening.samples:
             self._propose()
             return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import warnings
 
 import optuna
@@ -9,6 +10,7 @@ from optuna.exceptions import ExperimentalWarning
 
 from wordlength.search.spec import SearchSpec
 from wordlength.space import Candidate, SearchSpace
+from wordlength.space.allocation import Allocation
 
 DIRECTIONS = ("maximize", "minimize")
 """STOI improvement up, memory down."""
@@ -34,7 +36,8 @@ def sampler(search: SearchSpec, seed: int, startup_trials: int, population: int)
 class Proposals:
     """Proposes candidates to be screened and learns from what they gave; kept in memory.
 
-    What a study must not forget of it stands in its screening file, from which `learn` restores it.
+    `allocation`: once it is known, some of them are its draws (`search.allocated`). What a study must not forget stands
+    in its screening file.
     """
 
     def __init__(self, space: SearchSpace, search: SearchSpec, seed: int) -> None:
@@ -42,10 +45,15 @@ class Proposals:
         self._space = space
         chosen = sampler(search, seed, _SCREENED_START, population=16)
         self._study = optuna.create_study(directions=list(DIRECTIONS), sampler=chosen)
+        self._chance = random.Random(seed)
+        self.allocation: Allocation | None = None
+        self._share = search.allocated
         self._open: dict[str, optuna.Trial] = {}
 
     def ask(self) -> Candidate:
         """One more candidate, perhaps a known one."""
+        if self.allocation is not None and self._chance.random() < self._share:
+            return self.allocation.draw(self._chance)
         trial = self._study.ask()
         candidate = self._space.suggest(trial)
         if candidate.digest in self._open:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,11 +15,14 @@ from wordlength.search.sampling import Proposals
 from wordlength.search.spec import StudySpec
 from wordlength.search.study import StudyStore
 from wordlength.search.weights import load_weights, save_weights
-from wordlength.search.workers import AssessJob, Finished, FirstFrontJob, Progress, SharedJob, WorkerPool
+from wordlength.search.workers import AllocationJob, AssessJob, Finished, Progress, SharedJob, WorkerPool
 from wordlength.space import Candidate, SearchSpace
+from wordlength.space.allocation import Allocation
 
 FIRST_FRONT, SHARED_WEIGHTS = "first front", "shared weights"
 TABLE = "screening.csv"
+MOST_DRAWS = 20
+"""After so many known candidates in a row, the sampler proposes the next trial."""
 MOST_LOSSES = 3
 """So many workers may die over the same kind of job before the study stops."""
 
@@ -51,6 +55,7 @@ class Screening:
                 self._weights = pool.keep(weights)
         asked = spec.search.first_front
         self._first_front_known = not asked or asked == store.attributes.get("first_front_asked")
+        self._allocation: Allocation | None = None
         if self._first_front_known:
             self._queue_references()
 
@@ -58,6 +63,17 @@ class Screening:
     def samples(self) -> bool:
         """Whether trials are proposed by the study's sampler, once nothing is queued."""
         return self._first_front_known and self._ladder is None
+
+    def propose(self) -> None:
+        """Before the study's sampler is asked: in its share of the trials, queue one of the allocation instead."""
+        # From the number of trials: a second launch does not draw the first one's again.
+        chance = random.Random(f"{self._spec.seed} {len(self._store.rows())}")
+        if self._allocation is None or chance.random() >= self._spec.search.allocated:
+            return
+        known = self._store.digests()
+        drawn = (self._allocation.draw(chance) for _ in range(MOST_DRAWS))
+        if (candidate := next((drawn for drawn in drawn if drawn.digest not in known), None)) is not None:
+            self._store.queue(candidate, "", self._space)
 
     def figures(self, candidate: Candidate) -> tuple[float | None, ...]:
         """The candidate's STOI improvement on the lower rungs, as far as it was judged there."""
@@ -72,8 +88,8 @@ class Screening:
 
     def submit(self) -> bool:
         """Give a free worker a job that is no trial, if there is one that comes before the next trial."""
-        if not self._first_front_known and not self._running(FirstFrontJob):
-            self._pool.submit(FirstFrontJob(self._space, self._spec.search.first_front))
+        if self._allocates and self._allocation is None and not self._running(AllocationJob):
+            self._pool.submit(AllocationJob(self._space))
             self._observer.phase(FIRST_FRONT, 0.0)
             return True
         if self._settings is None:
@@ -96,8 +112,8 @@ class Screening:
             return
         self._losses = 0
         match told.job:
-            case FirstFrontJob():
-                self._queue_first(told.result)
+            case AllocationJob():
+                self._allocate(told.result)
                 self._observer.phase(FIRST_FRONT, 1.0)
             case SharedJob(passes=passes):
                 save_weights(self._folder.shared_weights(passes), told.result)
@@ -121,6 +137,17 @@ class Screening:
         job = AssessJob(ask.candidate, ask.rung, share, self._settings.mixtures, self._spec.seed)
         self._pool.submit(job, self._weights)
         return True
+
+    @property
+    def _allocates(self) -> bool:
+        return not self._first_front_known or self._spec.search.allocated > 0
+
+    def _allocate(self, allocation: Allocation) -> None:
+        self._allocation = allocation
+        if self._ladder is not None:
+            self._ladder.proposals.allocation = allocation
+        if not self._first_front_known:
+            self._queue_first(allocation.spread(self._spec.search.first_front))
 
     def _queue_first(self, candidates: Sequence[Candidate]) -> None:
         """The ends before what lies between: two trials then span the front."""

@@ -78,6 +78,8 @@ class SearchSpec(BaseModel):
     """Random trials before TPE starts to model, besides uniform formats and sweep."""
     first_front: Annotated[int, Field(ge=0, le=1000)] = 0
     """Candidates that are tried first: bits allocated by what each format does to the float model; 0 for none."""
+    allocated: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Share of later candidates by the same allocation, under random doubt about each layer; others by the sampler."""
     screening: ScreeningSpec | None = None
     """Judge candidates cheaply before they become trials; without it every proposal is a trial."""
     uniform: tuple[UniformSpec, ...] = (

@@ -21,11 +21,10 @@ from wordlength.space import Candidate, Format, SearchSpace, Slot, SlotInfo
 
 
 @dataclass(frozen=True)
-class FirstFrontJob:
-    """Allocate bits by what every format does to the float model: gives at most `count` candidates."""
+class AllocationJob:
+    """Find what every format by itself does to the float model: gives an Allocation."""
 
     space: SearchSpace
-    count: int
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class AssessJob:
     seed: int
 
 
-Job = TrialJob | FirstFrontJob | SharedJob | AssessJob
+Job = TrialJob | AllocationJob | SharedJob | AssessJob
 
 
 @dataclass(frozen=True)
@@ -111,14 +110,13 @@ class _TrialWorker:
 
     def run(self, job: Job, weights: Weights = ()) -> Iterator[Any]:
         """What the job gives; before it, perhaps, some Progress."""
-        from wordlength.objectives.screening import Screener, first_front
+        from wordlength.objectives.screening import Screener, allocation
 
         match job:
             case TrialJob():
                 yield self._evaluator.evaluate(job)
-            case FirstFrontJob():
-                slots = self._evaluator.quantized.slots
-                yield first_front(job.space, slots, job.count, Screener(self._evaluator).damages)
+            case AllocationJob():
+                yield allocation(job.space, self._evaluator.quantized.slots, Screener(self._evaluator).damages)
             case SharedJob():
                 for state in Screener(self._evaluator).train_shared(job.space, job.passes, job.seed):
                     yield Progress(job, state) if isinstance(state, float) else state

@@ -8,8 +8,9 @@ cheapest formats and buying, one after another, the change that takes away most 
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from wordlength.space.candidate import Candidate
@@ -18,6 +19,8 @@ from wordlength.space.slots import Slot
 
 MOST_DAMAGE, LEAST_DAMAGE = 1 / 16, 1 / 1024
 """Shares of the smallest candidate's damage between which candidates are worth a trial."""
+GROUP_SIGMA, ALTERNATIVE_SIGMA = 0.7, 0.3
+"""Of the logarithms of the factors up to which damages are known."""
 
 
 @dataclass(frozen=True)
@@ -29,20 +32,46 @@ class Alternative:
     damage: float = 0.0
 
 
-def allocate(groups: Sequence[Sequence[Alternative]], order: Sequence[Slot], count: int) -> tuple[Candidate, ...]:
-    """At most `count` candidates on the hull, ascending in bytes, falling in damage.
+@dataclass(frozen=True)
+class Allocation:
+    """Candidates of least total damage for their bytes.
 
-    Their bytes grow by equal factors, from where damage has fallen to MOST_DAMAGE of the smallest candidate's to where
-    it has fallen to LEAST_DAMAGE: training mends no more than that, and more bytes buy next to nothing. `groups`: each
-    group's alternatives, at least one. `order`: the model's slots.
+    `groups`: each group's alternatives, at least one. `order`: the model's slots.
     """
-    path = list(_path([_hull(alternatives) for alternatives in groups]))
-    totals = [(sum(part.memory_bytes for part in parts), sum(part.damage for part in parts)) for parts in path]
-    chosen = _spread(totals, count)
-    return tuple(
-        Candidate.of((slot, formats[slot]) for slot in order)
-        for formats in ({slot: fmt for part in path[place] for slot, fmt in part.formats.items()} for place in chosen)
-    )
+
+    groups: Sequence[Sequence[Alternative]]
+    order: Sequence[Slot]
+
+    def spread(self, count: int) -> tuple[Candidate, ...]:
+        """At most `count` candidates on the hull, ascending in bytes, falling in damage.
+
+        Their bytes grow by equal factors, from where damage has fallen to MOST_DAMAGE of the smallest candidate's to
+        where it has fallen to LEAST_DAMAGE: training mends no more than that, and more bytes buy next to nothing.
+        """
+        path = _Path.of(self.groups)
+        shares = [step / (count - 1) for step in range(count)] if count > 1 else [0.5]
+        places = dict.fromkeys(path.place(share, count) for share in shares)
+        return tuple(self._candidate(path.choices[place]) for place in places)
+
+    def draw(self, chance: random.Random) -> Candidate:
+        """A candidate near the hull, anywhere where `spread` puts some.
+
+        Training mends some damage more than other: damages count as known up to log-normal factors, one of each group
+        and one of each alternative.
+        """
+        groups = []
+        for alternatives in self.groups:
+            factor = chance.lognormvariate(0, GROUP_SIGMA)
+            drawn = [factor * chance.lognormvariate(0, ALTERNATIVE_SIGMA) for _ in alternatives]
+            groups.append(
+                [replace(part, damage=part.damage * by) for part, by in zip(alternatives, drawn, strict=True)]
+            )
+        path = _Path.of(groups)
+        return self._candidate(path.choices[path.place(chance.random())])
+
+    def _candidate(self, parts: Sequence[Alternative]) -> Candidate:
+        formats = {slot: fmt for part in parts for slot, fmt in part.formats.items()}
+        return Candidate.of((slot, formats[slot]) for slot in self.order)
 
 
 def _hull(alternatives: Sequence[Alternative]) -> list[Alternative]:
@@ -64,8 +93,35 @@ def _gain(one: Alternative, other: Alternative) -> float:
     return (one.damage - other.damage) / (other.memory_bytes - one.memory_bytes)
 
 
-def _path(hulls: Sequence[Sequence[Alternative]]) -> Iterator[list[Alternative]]:
-    """The choices of all groups, from the cheapest on, one change after another."""
+@dataclass(frozen=True)
+class _Path:
+    """From the cheapest choices of all groups on, one change after another; `totals`: bytes and damage of each."""
+
+    choices: Sequence[Sequence[Alternative]]
+    totals: Sequence[tuple[int, float]]
+
+    @classmethod
+    def of(cls, groups: Sequence[Sequence[Alternative]]) -> _Path:
+        choices = list(_changes([_hull(alternatives) for alternatives in groups]))
+        totals = [(sum(part.memory_bytes for part in parts), sum(part.damage for part in parts)) for parts in choices]
+        return cls(choices, totals)
+
+    def place(self, share: float, least: int = 1) -> int:
+        """The place nearest to this share, in equal factors of bytes, of those that matter; of at least so many."""
+        worst = self.totals[0][1]
+        start, end = (self._falls_to(part * worst) for part in (MOST_DAMAGE, LEAST_DAMAGE))
+        start = max(0, min(start, end + 1 - least))  # Rather a worse one than too few.
+        sizes = [math.log(max(1, size)) for size, _ in self.totals[start : end + 1]]
+        wanted = sizes[0] + share * (sizes[-1] - sizes[0])
+        return start + min(range(len(sizes)), key=lambda place: abs(sizes[place] - wanted))
+
+    def _falls_to(self, limit: float) -> int:
+        """First place whose damage is no more than the limit; else the last."""
+        places = (place for place, (_, damage) in enumerate(self.totals) if damage <= limit)
+        return next(places, len(self.totals) - 1)
+
+
+def _changes(hulls: Sequence[Sequence[Alternative]]) -> Iterator[list[Alternative]]:
     chosen = [hull[0] for hull in hulls]
     yield list(chosen)
     changes = [(_gain(one, other), group, other) for group, hull in enumerate(hulls) for one, other in pairwise(hull)]
@@ -73,20 +129,3 @@ def _path(hulls: Sequence[Sequence[Alternative]]) -> Iterator[list[Alternative]]
     for _, group, other in sorted(changes, key=lambda change: -change[0]):
         chosen[group] = other
         yield list(chosen)
-
-
-def _spread(totals: Sequence[tuple[int, float]], count: int) -> list[int]:
-    """Places nearest to `count` equal factors in bytes over the damages that matter; one alone lies in the middle."""
-    worst = totals[0][1]
-    start, end = (_falls_to(totals, share * worst) for share in (MOST_DAMAGE, LEAST_DAMAGE))
-    start = max(0, min(start, end + 1 - count))  # Rather a worse one than too few.
-    sizes = [math.log(max(1, size)) for size, _ in totals[start : end + 1]]
-    shares = [step / (count - 1) for step in range(count)] if count > 1 else [0.5]
-    wanted = [sizes[0] + share * (sizes[-1] - sizes[0]) for share in shares]
-    nearest = (min(range(len(sizes)), key=lambda place: abs(sizes[place] - target)) for target in wanted)
-    return [start + place for place in dict.fromkeys(nearest)]
-
-
-def _falls_to(totals: Sequence[tuple[int, float]], limit: float) -> int:
-    """First place whose damage is no more than the limit; else the last."""
-    return next((place for place, (_, damage) in enumerate(totals) if damage <= limit), len(totals) - 1)
