@@ -15,6 +15,8 @@ from wordlength.objectives.settings import AnalysisSettings, GateSettings, Train
         (lambda: TrainingSettings(learning_rate=1.5), r"learning_rate must be above 0 and at most 1, but got 1\.5"),
         (lambda: TrainingSettings(learning_rate=float("nan")), "learning_rate must be above 0 .* but got nan"),
         (lambda: TrainingSettings(quantized_learning_rate=2), "quantized_learning_rate must be above 0 .* but got 2"),
+        (lambda: TrainingSettings(step_one_learning_rate=0), "step_one_learning_rate must be above 0 .* but got 0"),
+        (lambda: TrainingSettings(distillation=1.5), r"distillation must be between 0 and 1, but got 1\.5"),
         (lambda: AnalysisSettings(windows=0), "windows must be between 1 and 100000, but got 0"),
         (lambda: AnalysisSettings(precision_limit=-0.1), r"precision_limit must be between 0 and 1, but got -0\.1"),
         (lambda: GateSettings(overflow=1.1), r"overflow must be between 0 and 1, but got 1\.1"),

@@ -147,7 +147,8 @@ class Evaluator:
         training = self._settings.training
         epochs = training.step_one_epochs if step == 1 else training.step_two_epochs
         losses: list[float] = []
-        states = self.trainer.train(epochs, seed=2 * seed + step, current=course.subset)
+        rate = training.quantized_rates[step - 1]
+        states = self.trainer.train(epochs, seed=2 * seed + step, current=course.subset, learning_rate=rate)
         for epoch in range(1, epochs + 1):
             with course.timed(f"step{step}_training"):
                 losses.append(next(states))

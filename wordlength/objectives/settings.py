@@ -35,6 +35,8 @@ class TrainingSettings:
     """Adam's step size at the start of the float baseline; it falls along a half cosine to a tenth."""
     quantized_learning_rate: float = 3e-4
     """The same for each of the two quantized steps, which start from trained weights."""
+    step_one_learning_rate: float | None = None
+    """The same for step one alone; by default that of both."""
     distillation: float = 0.0
     """Share of the float model's masks in what the quantized steps learn; the rest are the ideal ratio masks."""
 
@@ -45,9 +47,15 @@ class TrainingSettings:
         _require("step_two_epochs", self.step_two_epochs, 1, 10_000)
         _require("batch_size", self.batch_size, 1, 65_536)
         _require("distillation", self.distillation, 0, 1)
-        for name in ("learning_rate", "quantized_learning_rate"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"{name} must be above 0 and at most 1, but got {getattr(self, name):g}")
+        for name in ("learning_rate", "quantized_learning_rate", "step_one_learning_rate"):
+            if (rate := getattr(self, name)) is not None and not 0 < rate <= 1:
+                raise ValueError(f"{name} must be above 0 and at most 1, but got {rate:g}")
+
+    @property
+    def quantized_rates(self) -> tuple[float, float]:
+        """Step sizes at the start of step one and step two."""
+        both = self.quantized_learning_rate
+        return (both if self.step_one_learning_rate is None else self.step_one_learning_rate, both)
 
 
 @dataclass(frozen=True)
