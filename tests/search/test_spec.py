@@ -13,7 +13,13 @@ from wordlength.space import Fixed, PowerOfTwo
 from wordlength.space.search_space import SlotRange
 
 REPOSITORY = Path(__file__).parents[2]
-KLEIN = (REPOSITORY / "examples" / "klein.yaml").read_text(encoding="utf-8")
+KLEIN = (
+    (REPOSITORY / "examples" / "klein.yaml")
+    .read_text(encoding="utf-8")
+    .replace("bits: [1, 5]", "bits: [2, 5]")
+    .replace("biases:\n    fixed: {bits: [4, 8]}", "biases: fixed<16,2>")
+)
+"""The example with a pinned format."""
 
 BROKEN = [
     ("subset_fraction", "subset_fracton", r"got 'subset_fracton'; did you mean 'subset_fraction'\? \(data\."),

@@ -61,11 +61,11 @@ def test_every_candidate_lies_on_the_hull_of_all_combinations(seed: int) -> None
 
 
 def test_few_candidates_grow_by_equal_factors_over_the_damages_that_matter() -> None:
-    # Damage falls to a sixteenth after 2 doublings of the bytes and to 1/1024 after 5.
+    # Damage falls to less than a sixth after 2 doublings of the bytes and to 1/256 after 4.
     groups = [group(A, *((2**place, 4.0**-place) for place in range(10)))]
-    assert [candidate[A].bits - 2 for candidate in Allocation(groups, (A,)).spread(4)] == [2, 3, 4, 5]
-    assert [candidate[A].bits - 2 for candidate in Allocation(groups, (A,)).spread(2)] == [2, 5]
-    assert [candidate[A].bits - 2 for candidate in Allocation(groups, (A,)).spread(1)] in ([3], [4])
+    assert [candidate[A].bits - 2 for candidate in Allocation(groups, (A,)).spread(3)] == [2, 3, 4]
+    assert [candidate[A].bits - 2 for candidate in Allocation(groups, (A,)).spread(2)] == [2, 4]
+    assert [candidate[A].bits - 2 for candidate in Allocation(groups, (A,)).spread(1)] == [3]
 
 
 def test_where_damage_hardly_falls_as_many_are_taken_as_asked_for() -> None:
@@ -84,5 +84,5 @@ def test_draws_are_near_the_hull_and_differ() -> None:
         # On the exact hull, three equal layers of s bytes in all do 3 / (s / 3)² damage; a draw may do four times that.
         assert damage < 4 * 3 * (3 / size) ** 2
     assert min(sizes) <= 16
-    assert max(sizes) >= 80
+    assert max(sizes) >= 40
     assert allocation.draw(random.Random(5)) == allocation.draw(random.Random(5))

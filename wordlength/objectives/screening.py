@@ -22,7 +22,7 @@ from wordlength.objectives.report import Weights
 from wordlength.space import Candidate, Float32, Format, SearchSpace, Slot, SlotInfo
 from wordlength.space.allocation import Allocation, Alternative
 
-DAMAGE_WINDOWS = 256
+DAMAGE_WINDOWS = 128
 PIECES = 20
 """So often a pass over the subset tells how far it is."""
 SANDWICH = 4

@@ -150,9 +150,9 @@ class Screening:
             self._queue_first(allocation.spread(self._spec.search.first_front))
 
     def _queue_first(self, candidates: Sequence[Candidate]) -> None:
-        """The ends before what lies between: two trials then span the front."""
-        *rest, best = candidates
-        for candidate in (best, *rest):
+        """From the middle outwards: there a front bends, and the first trials tell most."""
+        middle = (len(candidates) - 1) / 2
+        for _, candidate in sorted(enumerate(candidates), key=lambda pair: abs(pair[0] - middle)):
             self._store.queue(candidate, "", self._space)
         if self._ladder is not None:
             self._ladder.first.extend(candidates)

@@ -17,7 +17,7 @@ from wordlength.space.candidate import Candidate
 from wordlength.space.formats import Format
 from wordlength.space.slots import Slot
 
-MOST_DAMAGE, LEAST_DAMAGE = 1 / 16, 1 / 1024
+MOST_DAMAGE, LEAST_DAMAGE = 1 / 6, 1 / 256
 """Shares of the smallest candidate's damage between which candidates are worth a trial."""
 GROUP_SIGMA, ALTERNATIVE_SIGMA = 0.7, 0.3
 """Of the logarithms of the factors up to which damages are known."""
