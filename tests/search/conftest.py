@@ -31,7 +31,7 @@ gate: {{overflow: {overflow}, underflow: 1, precision: 1}}
 space:
   weights: {{fixed: {{bits: [3, 6], offset: [0, 1]}}, po2: {{bits: [3, 4]}}}}
   activations: fixed<16,4>
-search: {{trials: 6, sweep: false, startup_trials: 2}}
+search: {{trials: 6, first_front: 0, allocated: 0, startup_trials: 2}}
 """
 
 

@@ -18,7 +18,7 @@ SPACE = """
     conv_3: {activations: "binary<steepness=5>"}
     dense_1: {weights: "po2<5,0,zero>", activations: "fixed<12,5,wrap>"}
     dense_2: {weights: {fixed: {bits: [5, 6], per_channel: true, rounding: half_up}}, activations: {binary: {}}}
-search: {trials: 1, sweep: false, uniform: []}
+search: {trials: 1, first_front: 0, allocated: 0, uniform: []}
 workers: {count: 1}
 """
 

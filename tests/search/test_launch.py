@@ -161,7 +161,7 @@ def test_repeated_proposals_reuse_the_finished_result(write_study, tmp_path: Pat
     # Two candidates in all and no uniform ones: a third trial does not exist, and the study ends all the same.
     path = write_study(
         ("fixed: {bits: [3, 6], offset: [0, 1]}, po2: {bits: [3, 4]}", "fixed: {bits: [4, 5]}"),
-        ("sweep: false", "uniform: [], sweep: false"),
+        ("first_front: 0", "uniform: [], first_front: 0"),
         ("trials: 6", "trials: 5"),
         ("activations: fixed<16,4>", "activations: fixed<16,4>\n  tie: {all: ['*']}"),
         name="twins",

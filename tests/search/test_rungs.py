@@ -11,6 +11,7 @@ from wordlength.search.rungs import Ask, Ladder
 from wordlength.search.sampling import Proposals
 from wordlength.search.spec import ScreeningSpec, SearchSpec
 from wordlength.space import Anchors, Candidate, Fixed, FixedRange, Role, SearchSpace, SlotRange
+from wordlength.space.allocation import Allocation, Alternative
 from wordlength.space.search_space import Group
 
 FLOAT_BYTES = sum(4 * info.count for info in INFOS)
@@ -129,6 +130,18 @@ def test_the_table_has_every_figure_and_what_became_of_it(open_ladder) -> None:
     (row,) = (row for row in rows if row["trial"])
     assert (row["digest"], row["trial"]) == (climbed.digest, "7")
     assert (row["rung_0_stoi_improvement"], row["rung_1_stoi_improvement"]) == ("0.01", "")
+
+
+def test_proposals_are_the_allocations_in_its_share(space) -> None:
+    groups = [[Alternative({group.slots[0]: Fixed(bits, 0)}, bits) for bits in (4, 5)] for group in space.groups]
+    allocation = Allocation(groups, space.order)
+    for share, kinds in ((0.0, {False}), (0.5, {False, True}), (1.0, {True})):
+        proposals = Proposals(space, SearchSpec(sampler="random", allocated=share), seed=0)
+        proposals.allocation = allocation
+        asked = [proposals.ask() for _ in range(20)]
+        assert {all(fmt.bits in (4, 5) for fmt in candidate.values()) for candidate in asked} == kinds
+        for candidate in asked:
+            proposals.tell(candidate, 0.01, 100)
 
 
 def test_a_space_that_is_exhausted_sends_what_is_known_to_be_trained(open_ladder, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 
 from wordlength import Home, TrialReport, launch, load_spec
 from wordlength.objectives.report import TrialJob, TrialState
+from wordlength.search.launch import search_space
 from wordlength.search.observer import Observer
 from wordlength.search.rungs import RungCounts
 from wordlength.search.session import open_evaluator
@@ -17,8 +18,8 @@ from wordlength.search.spec import with_overrides
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 LEVERS = (
-    "search: {trials: 6, sweep: false, startup_trials: 2}",
-    "search: {trials: 6, sweep: false, uniform: [], first_front: 3, screening: {mixtures: 2, candidates: 2, short: 1}}",
+    "search: {trials: 6, first_front: 0, allocated: 0, startup_trials: 2}",
+    "search: {trials: 6, uniform: [], first_front: 3, screening: {mixtures: 2, candidates: 2, short: 1}}",
 )
 
 
@@ -111,3 +112,21 @@ def test_a_second_launch_goes_on_with_what_was_judged(screened) -> None:
     assert again.rows[:6] == view.rows
     assert before.items() <= judged(home).items()
     assert home.study("tiny").shared_weights(1).stat().st_mtime_ns == weights
+
+
+@pytest.mark.filterwarnings(f"ignore:{MLFLOW_NOISE}")
+def test_without_screening_later_trials_are_drawn_by_the_allocation(write_study, tmp_path) -> None:
+    levers = "search: {trials: 3, uniform: [], first_front: 1, allocated: 1}"
+    spec, home = load_spec(write_study((LEVERS[0], levers), name="drawn")), Home(tmp_path)
+    view = launch(spec, home)
+    assert view.finished == len({row.candidate.digest for row in view.rows}) == 3
+    again = launch(with_overrides(spec, trials=4), home)
+    _, baseline = open_evaluator(spec, home)
+    space = search_space(spec, baseline)
+    at_proposals = {
+        group.name: [*space.at_proposals(group)] for group in space.groups if group.slots[0].role == "weights"
+    }
+    for row in again.rows:
+        chosen = {slot.layer: {slot: fmt} for slot, fmt in row.candidate.items() if slot.role == "weights"}
+        assert all(formats in at_proposals[layer] for layer, formats in chosen.items())
+    assert len({row.candidate.digest for row in again.rows}) == 4, "a second launch draws others"

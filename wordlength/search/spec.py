@@ -71,14 +71,14 @@ class SearchSpec(BaseModel):
     model_config = STRICT
 
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 50
-    """Finished trials the study shall have in the end, uniform formats and sweep included, repeated ones not."""
+    """Finished trials the study shall have in the end, first front, uniform formats and sweep included."""
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
     """Who proposes: tree-structured Parzen estimator, NSGA-II or pure chance."""
     startup_trials: Annotated[int, Field(ge=1, le=100_000)] = 6
-    """Random trials before TPE starts to model, besides uniform formats and sweep."""
-    first_front: Annotated[int, Field(ge=0, le=1000)] = 0
+    """Random trials before TPE starts to model, besides first front, uniform formats and sweep."""
+    first_front: Annotated[int, Field(ge=0, le=1000)] = 6
     """Candidates that are tried first: bits allocated by what each format does to the float model; 0 for none."""
-    allocated: Annotated[float, Field(ge=0, le=1)] = 0.0
+    allocated: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of later candidates by the same allocation, under random doubt about each layer; others by the sampler."""
     screening: ScreeningSpec | None = None
     """Judge candidates cheaply before they become trials; without it every proposal is a trial."""
@@ -89,7 +89,7 @@ class SearchSpec(BaseModel):
         UniformSpec(weights=Fixed(4, -1)),
     )
     """Uniform formats evaluated next; 3.13 and 4-bit power of two are the paper's."""
-    sweep: bool = True
+    sweep: bool = False
     """Next, one trial per kind and width of the weights, in all layers, at the float model's proposals."""
 
 
