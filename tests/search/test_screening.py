@@ -68,7 +68,7 @@ def test_first_front_then_only_what_has_climbed(screened) -> None:
     assert home.study("tiny").shared_weights(1).exists()
 
 
-def test_the_lower_rungs_are_told_while_they_run_and_kept_apart(screened) -> None:
+def test_the_lower_rungs_are_told_while_they_run_and_kept_apart(screened, run_cli) -> None:
     path, home, view, told = screened
     assert told.phases["first front"] == [0, 1]
     shared = told.phases["shared weights"]
@@ -77,6 +77,9 @@ def test_the_lower_rungs_are_told_while_they_run_and_kept_apart(screened) -> Non
     assert (shared[0], shared[-1]) == (0, 1)
     assert told.counts[-1].assessed == sum(rung == 0 for _, rung in judged(home))
     assert told.counts[-1].climbed == 3
+    _, status, _ = run_cli("status", "tiny", "--home", str(home.root))
+    assert f"{told.counts[-1].assessed} judged" in status
+    assert "3 became trials" in status
     store = home.tracking_address(load_spec(path))
     client = MlflowClient(store)
     (experiment,) = (e for e in client.search_experiments() if e.name == "tiny")

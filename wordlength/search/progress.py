@@ -121,11 +121,10 @@ class LaunchDisplay(Observer):
 
     def screened(self, counts: RungCounts) -> None:
         """How many candidates stand on which rung; a line without bars where one has become a trial."""
-        note = f"{counts.short} trained for a short while · {counts.climbed} became trials"
-        self._show("candidates judged", counts.assessed, None, note)
+        self._show("candidates", counts.assessed, None, str(counts))
         if counts.climbed != self._climbed:
             self._climbed = counts.climbed
-            self._line(f"candidates judged: {counts.assessed}, {note}")
+            self._line(f"candidates: {counts}")
 
     def trial(self, view: StudyView) -> None:
         """Trials by state, best so far, time left."""

@@ -43,6 +43,9 @@ class RungCounts:
     short: int = 0
     climbed: int = 0
 
+    def __str__(self) -> str:
+        return f"{self.assessed} judged, {self.short} trained for a short while, {self.climbed} became trials"
+
 
 @dataclass(frozen=True)
 class Ask:
@@ -107,13 +110,7 @@ class Ladder:
 
     def counts(self, trained: Iterable[str]) -> RungCounts:
         """How many stand where; a trial that was never screened does not count."""
-        known = set(trained)
-        rows = self.screened.values()
-        return RungCounts(
-            len(rows),
-            sum(len(row.rungs) > 1 for row in rows),
-            sum(row.candidate.digest in known and len(row.rungs) > 1 for row in rows),
-        )
+        return _counted({digest: row.rungs for digest, row in self.screened.items()}, trained)
 
     def figures(self, candidate: Candidate) -> tuple[float | None, ...]:
         """A candidate's figures on the rungs below; empty if it was not screened."""
@@ -178,6 +175,16 @@ def _point(row: Screened, rung: int) -> FrontPoint:
     improvement = row.rungs[rung]
     assert improvement is not None
     return FrontPoint(0, improvement, row.memory_bytes, row.candidate)
+
+
+def counted(file: Path, settings: ScreeningSpec, trained: Iterable[str]) -> RungCounts:
+    """How many candidates stand on which rung, by a study's file. `trained`: digests of its trials."""
+    return _counted({candidate.digest: rungs for candidate, rungs in _read(file, settings)}, trained)
+
+
+def _counted(rungs: Mapping[str, tuple[float | None, ...]], trained: Iterable[str]) -> RungCounts:
+    short = {digest for digest, figures in rungs.items() if len(figures) > 1}
+    return RungCounts(len(rungs), len(short), len(short & set(trained)))
 
 
 def _judged_by(settings: ScreeningSpec, rung: int) -> dict[str, float]:

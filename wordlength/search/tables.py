@@ -21,6 +21,7 @@ from wordlength.space import Candidate, Role, SlotInfo
 
 if TYPE_CHECKING:
     from wordlength.objectives.baseline import Baseline
+    from wordlength.search.rungs import RungCounts
 
 
 def front_tables(view: StudyView, width: int) -> Iterator[Table | str]:
@@ -95,8 +96,11 @@ def verdict(view: StudyView) -> str:
     return f"{base}; hypervolume {view.hypervolume:.5f} (STOI improvement x share of memory saved)"
 
 
-def status_table(view: StudyView, live: bool) -> Table:
-    """Counts by state, hypervolume, time per trial, and what runs now; `live`: a launch is under way."""
+def status_table(view: StudyView, live: bool, screened: RungCounts | None = None) -> Table:
+    """Counts by state, hypervolume, time per trial, and what runs now.
+
+    `live`: a launch is under way. `screened`: candidates on the rungs below the trials, None without screening.
+    """
     table = Table(title=f"study {view.name!r}", show_header=False)
     table.add_column(justify="right")
     table.add_column()
@@ -104,6 +108,8 @@ def status_table(view: StudyView, live: bool) -> Table:
     table.add_row("by state", ", ".join(f"{count} {state}" for state, count in view.counts.items()))
     reused = sum(row.reused_from is not None for row in view.rows)
     table.add_row("reused results", f"{reused} (the same candidate proposed again)")
+    if screened is not None:
+        table.add_row("candidates", str(screened))
     table.add_row("front", f"{len(view.front)} points")
     table.add_row("hypervolume", f"{view.hypervolume:.5f} (STOI improvement x share of memory saved)")
     mean = view.mean_seconds

@@ -76,12 +76,16 @@ def status(study: Study, home: HomeOption = None) -> None:
 
         wordlength status klein
     """
+    from wordlength.search.rungs import counted
     from wordlength.search.study import load_study
     from wordlength.search.tables import status_table
 
     place = home_of(home)
     view = load_study(study, place)
-    console.print(status_table(view, place.study(view.name).is_live()))
+    folder, settings = place.study(view.name), place.find(view.name).search.screening
+    trials = [row.candidate.digest for row in view.rows if row.candidate is not None]
+    screened = counted(folder.screening, settings, trials) if settings else None
+    console.print(status_table(view, folder.is_live(), screened))
 
 
 @app.command()
