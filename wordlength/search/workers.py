@@ -279,6 +279,9 @@ def _connect(address: str | None, verbose: bool) -> None:
 def reason_of(error: BaseException) -> str:
     """The exception that a worker raised, in one line."""
     cause = getattr(error, "cause", None) or error
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    if isinstance(error, RayActorError) and len(lines) > 1 and "creation task" in lines[0]:
+        return lines[-1]  # Ray tells it with a traceback, whose last line is the exception.
     return f"{type(cause).__name__}: {_first_line(cause)}"
 
 
