@@ -44,7 +44,8 @@ def windows_to_learn(frames: FrameSet, teacher: Any, share: float) -> Windows:
     if not share:
         return ideal
     targets = tf.Variable(ideal.targets, trainable=False)
-    return DistilledWindows(ideal.features, targets, ideal.current, teacher, share, np.zeros(len(frames.targets), np.bool_))
+    known = np.zeros(len(frames.targets), np.bool_)
+    return DistilledWindows(ideal.features, targets, ideal.current, teacher, share, known)
 
 
 def mixed(ideal: npt.NDArray[Any], masks: npt.NDArray[Any], share: float) -> npt.NDArray[np.float32]:
