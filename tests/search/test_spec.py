@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from wordlength.errors import SpecError
-from wordlength.search.spec import json_schema, load_spec, parse_spec, with_overrides
+from wordlength.search.spec import ScreeningSpec, json_schema, load_spec, parse_spec, with_overrides
 from wordlength.space import Fixed, PowerOfTwo
 from wordlength.space.search_space import SlotRange
 
@@ -54,6 +54,13 @@ BROKEN = [
     ("po2: {bits: [2, 5], offset: [-1, 1]}", "vbs: {bits: [2, 5], group: true}", r"but got True \(space\.weights\.vbs"),
     ("po2: {bits: [2, 5], offset: [-1, 1]}", "vbs: {bits: [2, 5], group: 1.5}", r"but got 1\.5 \(space\.weights\.vbs"),
     ("po2: {bits: [2, 5], offset: [-1, 1]}", "vbs: {bits: [2, 5], group: '8'}", r"but got '8' \(space\.weights\.vbs"),
+    ("bits: [2, 8]", "bits: [true, 8]", r"must be a number, but got True \(space\.weights\.fixed\.bits\.0"),
+    ("first_front: 6", "first_front: true", r"must be a number, but got True \(search\.first_front"),
+    ("distillation: 1", "distillation: yes", r"must be a number, but got True \(training\.distillation"),
+    ("first_front: 6", "first_front: -1", r"greater than or equal to 0, but got -1 \(search\.first_front"),
+    ("allocated: 0.5", "allocated: 1.5", r"less than or equal to 1, but got 1\.5 \(search\.allocated"),
+    ("trials: 48", "screening: 5", r"but got 5 \(search\.screening"),
+    ("trials: 48", "screening: {passes: 0}", r"greater than or equal to 1, but got 0 \(search\.screening\.passes"),
     ("snr_db: [0]", "snr_db: [0]\n  validation_fraction: 0.9", r"leave something for training, but got 0\.9 and 0\.2"),
 ]
 
@@ -72,6 +79,11 @@ def test_broken_study_file_is_refused_in_one_line(old: str, new: str, message: s
 def test_a_study_file_without_keys_is_refused(text: str, message: str) -> None:
     with pytest.raises(SpecError, match=message):
         parse_spec(text, Path("study.yaml"))
+
+
+@pytest.mark.parametrize(("given", "read"), [("true", ScreeningSpec()), ("{}", ScreeningSpec()), ("false", None)])
+def test_screening_is_turned_on_and_off(given: str, read: ScreeningSpec | None) -> None:
+    assert parse_spec(KLEIN.replace("trials: 48", f"screening: {given}"), Path("s.yaml")).search.screening == read
 
 
 def test_several_broken_rules_give_a_line_each() -> None:

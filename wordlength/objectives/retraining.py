@@ -63,7 +63,6 @@ class Retrainer:
     ) -> None:
         self._settings = settings
         self._baseline = baseline
-        self._data = data
         self._float_model = build_model(model, seed=0)
         self._float_model.set_weights(list(baseline.weights))
         self._quantized = quantize(self._float_model)

@@ -110,7 +110,7 @@ def allocation(
             Alternative(formats, sum(slot_bytes(infos[slot], formats) for slot in formats))
             for formats in space.at_proposals(group)
         ]
-        if len({choice.memory_bytes for choice in choices}) == 1:
+        if not any(choice.memory_bytes for choice in choices):
             choices = [max(choices, key=lambda choice: sum(fmt.width_bits for fmt in choice.formats.values()))]
         groups.append(choices)
     found = iter(damages([choice.formats for choices in groups if len(choices) > 1 for choice in choices]))

@@ -7,7 +7,7 @@ recorded and exported, and what MLflow misses is made up for at the next launch.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from wordlength.atomic import write_atomically
@@ -17,7 +17,7 @@ from wordlength.objectives.memory import memory_bytes
 from wordlength.objectives.report import TrialJob, TrialReport, TrialState, Weights
 from wordlength.search.home import StudyFolder
 from wordlength.search.observer import Observer
-from wordlength.search.screening import Screening
+from wordlength.search.scheduler import Scheduler
 from wordlength.search.spec import StudySpec
 from wordlength.search.stopping import Stopping
 from wordlength.search.study import StudyStore
@@ -50,15 +50,18 @@ class Loop:
     twins: dict[str, list[int]] = field(default_factory=dict)
     failures: int = 0
     repeats: int = 0
-    screening: Screening = field(init=False)
+    scheduler: Scheduler = field(init=False)
+    # Further artifacts of the study's run: name → content.
+    files: Callable[[], Mapping[str, bytes]] = dict
 
     def run(self) -> StudyView:
         """Go on until enough trials are finished; on any exception every running trial is told before it goes on."""
         try:
             recovered = self.store.recover()
-            self.screening = Screening(
+            self.scheduler = Scheduler(
                 self.spec, self.space, self.baseline, self.folder, self.pool, self.store, self.observer
             )
+            self.files = self.scheduler.files
             self._catch_up()
             self.observer.study(self.store.view(), recovered, self.pool.count)
             self._work()
@@ -81,18 +84,18 @@ class Loop:
                 if isinstance(told, Finished) and isinstance(told.job, TrialJob):
                     self._record(told.job, told)
                 else:
-                    self.screening.record(told)
+                    self.scheduler.record(told)
             self.stopping.check()
             self._show()
             self.observer.trial(self.store.view())
 
     def _give_work(self) -> bool:
         """Whether there was something to do for a free worker."""
-        if self.screening.submit():
+        if self.scheduler.submit():
             return True
-        if self.screening.samples and not self.store.queued:
-            self.screening.propose()
-        if self.store.queued or self.screening.samples:
+        if self.scheduler.samples and not self.store.queued:
+            self.scheduler.propose()
+        if self.store.queued or self.scheduler.samples:
             self._propose()
             return True
         return False
@@ -142,12 +145,12 @@ class Loop:
         view = self.store.view()
         members = {point.number for point in view.front}
         label = next(row.label for row in view.rows if row.number == report.number)
-        self.tracker.log_trial(report, label, self.screening.figures(report.candidate))
+        self.tracker.log_trial(report, label, self.scheduler.figures(report.candidate))
         self._show()
         self._drop_weights(members)
 
     def _show(self, final: bool = False) -> None:
-        self.tracker.show(self.store.view(), self.folder.weights, final, self.screening.files)
+        self.tracker.show(self.store.view(), self.folder.weights, final, self.files)
 
     def _drop_weights(self, members: Iterable[int]) -> None:
         kept = {self.folder.weights(number) for number in members}
@@ -161,7 +164,7 @@ class Loop:
             if row.number not in self.tracker.trials and row.state in ("complete", "pruned", "failed"):
                 report = self._load_report(row.number)
                 if report is not None:
-                    self.tracker.log_trial(report, row.label, self.screening.figures(report.candidate))
+                    self.tracker.log_trial(report, row.label, self.scheduler.figures(report.candidate))
         self._show(final=True)
 
     def _load_report(self, number: int) -> TrialReport | None:

@@ -6,7 +6,6 @@ What a trial reached is kept in its study's folder as soon as it is known, so th
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -241,7 +240,7 @@ def _kept(folder: StudyFolder, point: FrontPoint, decides: dict[str, Any]) -> Re
         losses = tuple(tuple(step) for step in plain["losses"])
         found = RetrainedTrial(point, validation, test, losses, plain["seconds"], reused=True)
         return found if load_weights(_weights(path)) is not None else None
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -99,8 +99,10 @@ class Ladder:
         before = self.screened[candidate.digest].rungs if rung else ()
         self._keep(candidate, (*before, stoi_improvement))
         judged = {"candidate": candidate.to_dict(), "rung": rung, "stoi_improvement": stoi_improvement}
+        # A line that a killed launch left unfinished stays alone.
+        torn = self.file.exists() and not self.file.read_bytes().endswith(b"\n")
         with self.file.open("a", encoding="utf-8") as lines:
-            lines.write(json.dumps(judged | {"by": _judged_by(self.settings, rung)}) + "\n")
+            lines.write("\n" * torn + json.dumps(judged | {"by": _judged_by(self.settings, rung)}) + "\n")
 
     def lost(self, candidate: Candidate, rung: int) -> None:
         """A judgement whose worker died: it is asked for again."""
@@ -137,7 +139,7 @@ class Ladder:
     def _proposed(self) -> Candidate | None:
         while self.first:
             candidate = self.first.pop(0)
-            if candidate.digest not in self.screened:
+            if candidate.digest not in self.screened and candidate.digest not in self.pending:
                 return candidate
         for _ in range(self.settings.repeats):
             candidate = self.proposals.ask()
@@ -145,7 +147,7 @@ class Ladder:
                 continue
             if (known := self.screened.get(candidate.digest)) is None:
                 return candidate
-            self.proposals.tell(candidate, known.rungs[0], known.memory_bytes)
+            self.proposals.tell(candidate, known.rungs[0], known.memory_bytes, again=True)
         return None
 
     def _best(self, rung: int, trained: set[str]) -> Candidate | None:

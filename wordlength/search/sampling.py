@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import warnings
 
+import numpy as np
 import optuna
 from optuna.exceptions import ExperimentalWarning
 
@@ -31,6 +32,11 @@ def sampler(search: SearchSpec, seed: int, startup_trials: int, population: int)
         return optuna.samplers.TPESampler(
             seed=seed, n_startup_trials=startup_trials, multivariate=True, group=True, constant_liar=True
         )
+
+
+def fresh_seed(seed: int, done: int) -> int:
+    """Another seed for every amount of what was done before, so that a second launch does not repeat the first."""
+    return int(np.random.SeedSequence([seed, done]).generate_state(1)[0])
 
 
 class Proposals:
@@ -62,14 +68,22 @@ class Proposals:
             self._open[candidate.digest] = trial
         return candidate
 
-    def tell(self, candidate: Candidate, stoi_improvement: float | None, memory_bytes: int) -> None:
-        """What came of a candidate, asked for or not; None if it has no result."""
+    def tell(
+        self, candidate: Candidate, stoi_improvement: float | None, memory_bytes: int, again: bool = False
+    ) -> None:
+        """What came of a candidate, asked for or not; None if it has no result. `again`: it was told before."""
         trial = self._open.pop(candidate.digest, None)
         if trial is not None:
             values = None if stoi_improvement is None else [stoi_improvement, float(memory_bytes)]
             failed = optuna.trial.TrialState.FAIL if values is None else None
             self._study.tell(trial, values, state=failed)
-        elif stoi_improvement is not None and (parameters := self._space.parameters(candidate)) is not None:
+        elif not again and stoi_improvement is not None:
+            self._teach(candidate, stoi_improvement, memory_bytes)
+
+    def _teach(self, candidate: Candidate, stoi_improvement: float, memory_bytes: int) -> None:
+        """Tell the sampler of a candidate that it did not propose, if its space has it."""
+        parameters = self._space.parameters(candidate)
+        if parameters is not None:
             self._study.enqueue_trial(parameters)
             known = self._study.ask()
             self._space.suggest(known)

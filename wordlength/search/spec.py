@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -54,7 +55,7 @@ class ScreeningSpec(BaseModel):
     passes: Annotated[int, Field(ge=1, le=1000)] = 1
     """Passes over the representative subset that train the weights shared by all formats."""
     mixtures: Annotated[int, Field(ge=1, le=1_000_000)] = 20
-    """Validation mixtures, evenly spread, on which candidates are judged."""
+    """Validation mixtures, evenly spread, on which candidates are judged; all of them if there are fewer."""
     candidates: Annotated[int, Field(ge=1, le=10_000)] = 6
     """Candidates judged with the shared weights (rung 0) for each one that is trained for a short while."""
     share: Annotated[float, Field(gt=0, le=1)] = 0.25
@@ -71,17 +72,17 @@ class SearchSpec(BaseModel):
     model_config = STRICT
 
     trials: Annotated[int, Field(ge=1, le=1_000_000)] = 50
-    """Finished trials the study shall have in the end, first front, uniform formats and sweep included."""
+    """Finished trials the study shall have in the end, first front and references included, repeated ones not."""
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
     """Who proposes: tree-structured Parzen estimator, NSGA-II or pure chance."""
     startup_trials: Annotated[int, Field(ge=1, le=100_000)] = 6
-    """Random trials before TPE starts to model, besides first front, uniform formats and sweep."""
+    """Random trials before TPE models, besides first front and references; 16 where candidates are screened."""
     first_front: Annotated[int, Field(ge=0, le=1000)] = 6
     """Candidates that are tried first: bits allocated by what each format does to the float model; 0 for none."""
     allocated: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of later candidates by the same allocation, under random doubt about each layer; others by the sampler."""
     screening: ScreeningSpec | None = None
-    """Judge candidates cheaply before they become trials; without it every proposal is a trial."""
+    """Judge candidates cheaply before they become trials, true for the defaults; else every proposal is a trial."""
     uniform: tuple[UniformSpec, ...] = (
         UniformSpec(weights=Fixed(16, 2)),
         UniformSpec(weights=Fixed(8, 0), activations=Fixed(8, 3)),
@@ -91,6 +92,11 @@ class SearchSpec(BaseModel):
     """Uniform formats evaluated next; 3.13 and 4-bit power of two are the paper's."""
     sweep: bool = False
     """Next, one trial per kind and width of the weights, in all layers, at the float model's proposals."""
+
+    @field_validator("screening", mode="before")
+    @classmethod
+    def _on_or_off(cls, value: Any) -> Any:
+        return ({} if value else None) if isinstance(value, bool) else value
 
 
 class WorkersSpec(BaseModel):
@@ -216,6 +222,8 @@ def parse_spec(text: str, path: Path) -> StudySpec:
         spec = StudySpec.model_validate(plain)
     except ValidationError as error:
         raise SpecError("\n".join(f"{line} in {path})" for line in _lines(error.errors()))) from None
+    for place, value in _booleans(plain, spec.model_dump(mode="json")):
+        raise SpecError(f"value must be a number, but got {value} ({place} in {path})")
     spec._origin = Origin(path, text)
     return _with_absolute_paths(spec, path)
 
@@ -259,6 +267,18 @@ def _beside(path: Path, address: str | None) -> str | None:
     if address is None or not address.startswith(start) or address.removeprefix(start).startswith(("/", ":")):
         return address
     return start + os.path.abspath(path.parent / address.removeprefix(start))
+
+
+def _booleans(given: Any, read: Any, place: str = "") -> Iterator[tuple[str, bool]]:
+    """Where YAML's true or false was taken for a number."""
+    if isinstance(given, bool) and isinstance(read, (int, float)) and not isinstance(read, bool):
+        yield place, given
+    elif isinstance(given, dict) and isinstance(read, dict):
+        for key in given:
+            yield from _booleans(given[key], read.get(key), f"{place}.{key}".lstrip("."))
+    elif isinstance(given, list) and isinstance(read, list):
+        for number, (one, other) in enumerate(zip(given, read, strict=False)):
+            yield from _booleans(one, other, f"{place}.{number}")
 
 
 _UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")

@@ -12,7 +12,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.trial import FrozenTrial, Trial
@@ -24,7 +23,7 @@ from wordlength.objectives.report import TrialReport, TrialState
 from wordlength.objectives.settings import TrainingSettings
 from wordlength.search.front import Baseline
 from wordlength.search.home import Home
-from wordlength.search.sampling import DIRECTIONS, sampler
+from wordlength.search.sampling import DIRECTIONS, fresh_seed, sampler
 from wordlength.search.space_spec import SpaceSpec
 from wordlength.search.spec import SearchSpec, StudySpec
 from wordlength.search.trials import INTERRUPTED, StudyView, TrialRow
@@ -96,11 +95,10 @@ class StudyStore:
         return StudyView(self._study.study_name, self.rows(), Baseline(**known["baseline"]), known["wanted"])
 
     def sample_with(self, search: SearchSpec, seed: int) -> None:
-        """Propose by the study file's sampler. Trials queued so far do not count as its random start."""
+        """Propose by the study file's sampler. References queued so far do not count as its random start."""
         trials = self._study.get_trials(deepcopy=False)
-        queued = sum("queued" in trial.user_attrs for trial in trials)
-        # A resumed study must not draw the first launch's random numbers again.
-        fresh = int(np.random.SeedSequence([seed, len(trials)]).generate_state(1)[0])
+        queued = sum(trial.user_attrs.get("reference", False) for trial in trials)
+        fresh = fresh_seed(seed, len(trials))
         # Optuna's 50 parents would leave a study of 50 trials without a second generation.
         self._study.sampler = sampler(search, fresh, queued + search.startup_trials, search.trials // 5)
 
@@ -111,10 +109,13 @@ class StudyStore:
             self.interrupt(trial.number)
         return len(left)
 
-    def queue(self, candidate: Candidate, label: str, space: SearchSpace) -> None:
-        """Have `ask` propose this candidate before any other, unless the study knows or queues it already."""
+    def queue(self, candidate: Candidate, label: str, space: SearchSpace, reference: bool = False) -> None:
+        """Have `ask` propose this candidate before any other, unless the study knows or queues it already.
+
+        `reference`: it comes before the sampler's proposals, and is none of its random start.
+        """
         if candidate.digest not in self.digests():
-            self._queue(candidate, label, dict(space.parameters(candidate) or {}))
+            self._queue(candidate, label, dict(space.parameters(candidate) or {}), reference)
 
     @property
     def queued(self) -> int:
@@ -127,10 +128,14 @@ class StudyStore:
         found = {attrs["digest"]: attrs["candidate"] for attrs in known if attrs.get("digest") in digests}
         return tuple(Candidate.from_dict(plain) for plain in found.values())
 
-    def digests(self) -> set[str]:
-        """Of every candidate that is a trial or queued to be one, unless it was cut off."""
+    def digests(self, failed: bool = False) -> set[str]:
+        """Of every candidate that is a trial or queued to be one, unless it was cut off.
+
+        `failed`: also of those whose trial failed for no fault of theirs, and may be tried again.
+        """
         trials = self._study.get_trials(deepcopy=False)
-        return {str(trial.user_attrs.get("digest")) for trial in trials if not _without_result(trial)}
+        left_out = _interrupted if failed else _without_result
+        return {str(trial.user_attrs.get("digest")) for trial in trials if not left_out(trial)}
 
     def ask(self, space: SearchSpace) -> tuple[int, Candidate, str]:
         """Begin a trial: its number, candidate and label."""
@@ -175,11 +180,12 @@ class StudyStore:
         known, parameters = trial.user_attrs, trial.params
         self._study.tell(number, state=OptunaState.FAIL)
         if "candidate" in known:
-            self._queue(Candidate.from_dict(known["candidate"]), known.get("label", ""), parameters)
+            reference = known.get("reference", False)
+            self._queue(Candidate.from_dict(known["candidate"]), known.get("label", ""), parameters, reference)
 
-    def _queue(self, candidate: Candidate, label: str, parameters: dict[str, Any]) -> None:
-        attributes = {"candidate": candidate.to_dict(), "digest": candidate.digest, "label": label, "queued": True}
-        self._study.enqueue_trial(parameters, user_attrs=attributes)
+    def _queue(self, candidate: Candidate, label: str, parameters: dict[str, Any], reference: bool) -> None:
+        attributes = {"candidate": candidate.to_dict(), "digest": candidate.digest, "label": label}
+        self._study.enqueue_trial(parameters, user_attrs=attributes | {"reference": reference})
 
     def _trial(self, number: int) -> Trial:
         frozen = self._study.get_trials(deepcopy=False)[number]

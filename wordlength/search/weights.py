@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +20,12 @@ def save_weights(path: Path, weights: Weights) -> None:
 
 
 def load_weights(path: Path) -> Weights | None:
-    """Inverse of `save_weights`; None if there is no such file."""
+    """Inverse of `save_weights`; None if there is no such file, or it cannot be read."""
     if not path.exists():
         return None
-    # Opened here, because np.load leaves a damaged file open.
-    with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
-        return tuple(stored[f"arr_{number}"] for number in range(len(stored.files)))
+    try:
+        # Opened here, because np.load leaves a damaged file open.
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
+            return tuple(stored[f"arr_{number}"] for number in range(len(stored.files)))
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+        return None

@@ -55,11 +55,15 @@ Job = TrialJob | AllocationJob | SharedJob | AssessJob
 
 @dataclass(frozen=True)
 class Finished:
-    """A job that ended: what it gives (for a trial report and weights), or, if the worker died, the reason."""
+    """A job that ended: what it gives (for a trial report and weights), or the reason why it gives nothing.
+
+    `died`: the worker did; else the job raised an exception.
+    """
 
     job: Job
     result: Any
     reason: str = ""
+    died: bool = False
 
 
 @dataclass(frozen=True)
@@ -253,7 +257,7 @@ class WorkerPool:
         try:
             result = ray.get(next(told))
         except RayActorError as error:
-            finished = Finished(job, None, f"worker died: {reason_of(error)}")
+            finished = Finished(job, None, f"worker died: {reason_of(error)}", died=True)
             worker = self._make()
         except RayError as error:
             finished = Finished(job, None, reason_of(error))

@@ -165,11 +165,13 @@ class SearchSpace:
         return self.suggest(_Chance(random.Random(seed)))
 
     def extreme(self, widest: bool) -> Candidate:
-        """The candidate of the narrowest, or widest, width of every slot's first kind, at the proposals."""
-        wanted = MAX_FIXED_BITS if widest else 1
+        """The candidate of every slot's narrowest, or widest, format of all its kinds, at the proposals."""
         formats: dict[Slot, Format] = {}
         for group in self.groups:
-            formats |= self._nearest(group, None, wanted)
+            kinds = {} if isinstance(group.choice, Format) else group.choice.kinds
+            ends = {kind: limits.widths[-1] if widest else -limits.widths[0] for kind, limits in kinds.items()}
+            kind = max(ends, key=lambda kind: ends[kind], default=None)
+            formats |= self._nearest(group, kind, MAX_FIXED_BITS if widest else 1)
         return Candidate.of((slot, formats[slot]) for slot in self.order)
 
     def at_proposals(self, group: Group, most: int = 8) -> tuple[dict[Slot, Format], ...]:

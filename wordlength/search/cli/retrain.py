@@ -91,10 +91,15 @@ def retrain(
 
 
 def _settings(spec: StudySpec, epochs: int | None, distillation: float | None) -> RetrainingSettings:
-    """The study's batch size and seed, and what was asked for. Raises SpecError, naming the option."""
+    """The study's batch size, step sizes and seed, and what was asked for. Raises SpecError, naming the option."""
     from wordlength.objectives.settings import RetrainingSettings
 
-    settings = RetrainingSettings(batch_size=spec.training.batch_size, seed=spec.seed)
+    training = spec.training
+    settings = RetrainingSettings(
+        batch_size=training.batch_size, seed=spec.seed, second_learning_rate=training.quantized_learning_rate
+    )
+    if training.step_one_learning_rate is not None:
+        settings = replace(settings, learning_rate=training.step_one_learning_rate)
     for name, value in {"epochs": epochs, "distillation": distillation}.items():
         try:
             settings = replace(settings, **({} if value is None else {name: value}))  # type: ignore[arg-type]

@@ -1,9 +1,15 @@
-"""The jobs that are no trials: the first front, the shared weights, and judging candidates on the lower rungs."""
+"""What free workers do next: the bit allocation, the shared weights, judging candidates on the lower rungs, trials.
+
+Jobs that are no trials are submitted here. Candidates that shall be trials are queued in the study, from where the
+loop takes them; once nothing is queued, and unless candidates are screened, the study's sampler proposes.
+"""
 
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from wordlength.errors import WorkerError
@@ -11,7 +17,7 @@ from wordlength.objectives.baseline import Baseline
 from wordlength.search.home import StudyFolder
 from wordlength.search.observer import Observer
 from wordlength.search.rungs import Ladder
-from wordlength.search.sampling import Proposals
+from wordlength.search.sampling import Proposals, fresh_seed
 from wordlength.search.spec import StudySpec
 from wordlength.search.study import StudyStore
 from wordlength.search.weights import load_weights, save_weights
@@ -23,12 +29,12 @@ FIRST_FRONT, SHARED_WEIGHTS = "first front", "shared weights"
 TABLE = "screening.csv"
 MOST_DRAWS = 20
 """After so many known candidates in a row, the sampler proposes the next trial."""
-MOST_LOSSES = 3
-"""So many workers may die over the same kind of job before the study stops."""
+MOST_LOSSES_IN_A_ROW = 8
+"""After so many jobs that gave nothing, with none in between that did, the study stops."""
 
 
-class Screening:
-    """Gives free workers such jobs and takes what comes of them; candidates that shall be trials are queued."""
+class Scheduler:
+    """Gives free workers the jobs that are no trials, takes what comes of them, and queues trials."""
 
     def __init__(
         self,
@@ -42,13 +48,15 @@ class Screening:
     ) -> None:
         self._spec, self._space, self._folder = spec, space, folder
         self._pool, self._store, self._observer = pool, store, observer
-        self._losses = 0
+        self._losses: Counter[tuple[str, str, int]] = Counter()
+        self._losses_in_a_row = 0
         settings = spec.search.screening
         self._settings = settings
         self._ladder: Ladder | None = None
         self._weights: Any = None
         if settings is not None:
-            proposals = Proposals(space, spec.search, spec.seed)
+            # A second launch must not draw the first one's random numbers again.
+            proposals = Proposals(space, spec.search, fresh_seed(spec.seed, _lines(folder.screening)))
             self._ladder = Ladder(settings, proposals, baseline.slots, baseline.memory_bytes, folder.screening)
             self._ladder.first.extend(store.candidates(store.attributes.get("first_front", ())))
             if (weights := load_weights(folder.shared_weights(settings.passes))) is not None:
@@ -94,13 +102,13 @@ class Screening:
             return True
         if self._settings is None:
             return False
+        if self._store.queued or not self._first_front_known:
+            return False
         if self._weights is None and not self._running(SharedJob):
             self._pool.submit(SharedJob(self._space, self._settings.passes, self._spec.seed))
             self._observer.phase(SHARED_WEIGHTS, 0.0)
             return True
-        if self._weights is None or self._store.queued or not self._first_front_known:
-            return False
-        return self._screen()
+        return self._weights is not None and self._screen()
 
     def record(self, told: Finished | Progress) -> None:
         """Take what a job of this class gave. Raises WorkerError if workers keep dying, or training diverges."""
@@ -110,7 +118,7 @@ class Screening:
         if told.result is None:
             self._lost(told)
             return
-        self._losses = 0
+        self._losses_in_a_row = 0
         match told.job:
             case AllocationJob():
                 self._allocate(told.result)
@@ -127,7 +135,7 @@ class Screening:
         """Have the next candidate judged; one that shall be a trial is queued instead."""
         assert self._ladder is not None
         assert self._settings is not None
-        ask = self._ladder.next(self._store.digests())
+        ask = self._ladder.next(self._store.digests(failed=True))
         if ask is None:
             return False
         if ask.rung > 1:
@@ -153,7 +161,7 @@ class Screening:
         """From the middle outwards: there a front bends, and the first trials tell most."""
         middle = (len(candidates) - 1) / 2
         for _, candidate in sorted(enumerate(candidates), key=lambda pair: abs(pair[0] - middle)):
-            self._store.queue(candidate, "", self._space)
+            self._store.queue(candidate, "", self._space, reference=True)
         if self._ladder is not None:
             self._ladder.first.extend(candidates)
         digests = [candidate.digest for candidate in candidates]
@@ -164,18 +172,34 @@ class Screening:
     def _queue_references(self) -> None:
         search = self._spec.search
         for uniform in search.uniform:
-            self._store.queue(uniform.candidate(self._space.order), uniform.label, self._space)
+            self._store.queue(uniform.candidate(self._space.order), uniform.label, self._space, reference=True)
         for candidate in self._space.sweep() if search.sweep else ():
-            self._store.queue(candidate, "", self._space)
+            self._store.queue(candidate, "", self._space, reference=True)
         self._store.sample_with(search, self._spec.seed)
 
     def _lost(self, finished: Finished) -> None:
-        self._losses += 1
-        if isinstance(finished.job, AssessJob) and self._ladder is not None:
-            self._ladder.lost(finished.job.candidate, finished.job.rung)
-        if self._losses >= MOST_LOSSES:
-            kind = type(finished.job).__name__.removesuffix("Job").lower()
-            raise WorkerError(f"workers must not all fail, but {self._losses} did in a row; {kind}: {finished.reason}")
+        """A dead worker may have been the machine's fault, so each job has a second chance; an exception has none.
+
+        A candidate that cannot be judged has no figure. Without allocation or shared weights nothing goes on.
+        """
+        job = finished.job
+        kind = type(job).__name__.removesuffix("Job").lower()
+        name = (kind, job.candidate.digest, job.rung) if isinstance(job, AssessJob) else (kind, "", 0)
+        self._losses[name] += 1
+        self._losses_in_a_row += 1
+        again = finished.died and self._losses[name] < 2
+        if self._losses_in_a_row >= MOST_LOSSES_IN_A_ROW or not (again or isinstance(job, AssessJob)):
+            raise WorkerError(f"{kind} must give a result, but it did not: {finished.reason}")
+        if isinstance(job, AssessJob):
+            assert self._ladder is not None
+            if again:
+                self._ladder.lost(job.candidate, job.rung)
+            else:
+                self._ladder.record(job.candidate, job.rung, None)
 
     def _running(self, kind: type) -> bool:
         return any(isinstance(job, kind) for job in self._pool.running)
+
+
+def _lines(file: Path) -> int:
+    return file.read_bytes().count(b"\n") if file.exists() else 0
