@@ -176,10 +176,11 @@ class Recorder:
         self.points.append((stoi_improvement, memory_bytes))
         self._write_point(seconds, label, kind, stoi_improvement, memory_bytes)
 
-    def finish(self, **more):
-        """Write `end.json`; `more` is added to it."""
+    def finish(self, launched=0.0, **more):
+        """Write `end.json`; `more` is added to it. `launched`: CPU seconds of processes that are no children."""
         with self.paused():
             own, busy, stolen, total = (now - then for now, then in zip(_cpu_seconds(), self._cpu, strict=True))
+            own += launched
             end = {
                 "began": self._began_utc,
                 "minutes": self.minutes,

@@ -7,13 +7,12 @@ shared weights and MLflow's recording are all on it. `--set search.screening=nul
 """
 
 import argparse
-import ctypes
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,7 +28,6 @@ from wordlength.search.study import load_study
 from wordlength.search.weights import load_weights
 
 NAME = "ours"
-PR_SET_CHILD_SUBREAPER = 36
 
 
 def prepare_study(case, study, out, seed, changes):
@@ -59,20 +57,40 @@ def prepare_study(case, study, out, seed, changes):
     return file, home, data
 
 
-def adopt_orphans():
-    """Make Ray's processes ours when their parents end, so that `reap` counts their CPU time as our own."""
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+class CpuWatch(threading.Thread):
+    """Adds up the CPU seconds of a launch's processes, which Ray does not leave to their parents.
 
+    They are known by the WORDLENGTH_HOME in their environment. `but`: a process that is counted elsewhere.
+    """
 
-def reap(seconds):
-    """Wait for what is left of the launch, at most so long."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        try:
-            if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                time.sleep(0.1)
-        except ChildProcessError:
-            return
+    def __init__(self, home, but):
+        super().__init__(daemon=True)
+        self._but = str(but)
+        self._mark = f"WORDLENGTH_HOME={home}".encode()
+        self._theirs, self._seconds, self._over = {}, {}, threading.Event()
+
+    def run(self):
+        while not self._over.wait(2):
+            for folder in Path("/proc").glob("[0-9]*"):
+                try:
+                    self._look(folder)
+                except OSError:  # It has ended.
+                    continue
+
+    def stop(self):
+        """CPU seconds of all of them, but for their last two seconds at most."""
+        self._over.set()
+        self.join()
+        return sum(self._seconds.values())
+
+    def _look(self, folder):
+        stat = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+        process = (folder.name, stat[19])  # With its start: numbers are used again.
+        if process not in self._theirs:
+            environment = (folder / "environ").read_bytes().split(b"\0")
+            self._theirs[process] = self._mark in environment and folder.name != self._but
+        if self._theirs[process]:
+            self._seconds[process] = (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_masks(spec, home, data, front):
@@ -102,18 +120,19 @@ def main():
     file, home, data = prepare_study(case, asked.study, out, asked.seed, asked.set)
     recorder = Recorder(out, case, asked.minutes, asked.seed, ("tensorflow", "keras", "optuna", "ray", "mlflow"))
     began = datetime.now(UTC)
-    adopt_orphans()
     command = [Path(sys.executable).with_name("wordlength"), "launch", file, "--no-ui"]
     with (out / "launch.log").open("w") as log:
         process = subprocess.Popen(
             command, env=os.environ | {"WORDLENGTH_HOME": str(home.root)}, stdout=log, stderr=log
         )
+        watch = CpuWatch(home.root, but=process.pid)
+        watch.start()
         try:
             process.wait(timeout=60 * asked.minutes)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGINT)
             process.wait(timeout=120)
-    reap(20)
+    launched = watch.stop()
     view = load_study(NAME, home)
     rows = sorted((row for row in view.rows if row.point), key=lambda row: row.ended)
     front = {point.number for point in view.front}
@@ -124,7 +143,7 @@ def main():
     for number, masks in test_masks(spec, home, data, view.front):
         place = next(place for place, row in enumerate(rows) if row.number == number)
         np.savez_compressed(out / "masks" / f"{place:03d}.npz", masks=masks.astype(np.float16))
-    recorder.finish(front=sorted(front), hypervolume=view.hypervolume, changes=asked.set)
+    recorder.finish(launched, front=sorted(front), hypervolume=view.hypervolume, changes=asked.set)
 
 
 if __name__ == "__main__":

@@ -179,9 +179,10 @@ def test_a_resumed_study_does_not_draw_the_first_launch_again(sampler: str, tmp_
     assert _draws(f"sqlite:///{tmp_path}/b.db", sampler, 4) == first  # A study of its own repeats exactly.
 
 
-def test_queued_trials_do_not_count_as_the_random_start(store: StudyStore) -> None:
+def test_references_do_not_count_as_the_random_start(store: StudyStore) -> None:
     for bits in (3, 4, 5):
-        store.queue(Candidate.of((slot, Fixed(bits, -1)) for slot in SLOTS), "", SPACE)
+        store.queue(Candidate.of((slot, Fixed(bits, -1)) for slot in SLOTS), "", SPACE, reference=True)
+    store.queue(Candidate.of((slot, Fixed(6, -1)) for slot in SLOTS), "", SPACE)
     store.sample_with(spec_of().search, 0)
     assert store._study.sampler._n_startup_trials == 3 + 3
 

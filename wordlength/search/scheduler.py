@@ -70,7 +70,7 @@ class Scheduler:
     @property
     def samples(self) -> bool:
         """Whether trials are proposed by the study's sampler, once nothing is queued."""
-        return self._first_front_known and self._ladder is None
+        return self._ready and self._ladder is None
 
     def propose(self) -> None:
         """Before the study's sampler is asked: in its share of the trials, queue one of the allocation instead."""
@@ -96,13 +96,13 @@ class Scheduler:
 
     def submit(self) -> bool:
         """Give a free worker a job that is no trial, if there is one that comes before the next trial."""
-        if self._allocates and self._allocation is None and not self._running(AllocationJob):
+        if not self._ready and not self._running(AllocationJob):
             self._pool.submit(AllocationJob(self._space))
             self._observer.phase(FIRST_FRONT, 0.0)
             return True
         if self._settings is None:
             return False
-        if self._store.queued or not self._first_front_known:
+        if self._store.queued or not self._ready:
             return False
         if self._weights is None and not self._running(SharedJob):
             self._pool.submit(SharedJob(self._space, self._settings.passes, self._spec.seed))
@@ -147,8 +147,10 @@ class Scheduler:
         return True
 
     @property
-    def _allocates(self) -> bool:
-        return not self._first_front_known or self._spec.search.allocated > 0
+    def _ready(self) -> bool:
+        """Whether candidates can be proposed: the allocation is known, if one is asked for."""
+        asked = not self._first_front_known or self._spec.search.allocated > 0
+        return self._allocation is not None or not asked
 
     def _allocate(self, allocation: Allocation) -> None:
         self._allocation = allocation
