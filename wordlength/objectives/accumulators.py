@@ -86,7 +86,7 @@ class AccumulatorAnalyser:
         """(layers, 2): lowest and highest input of every layer, NaN where its input has no format."""
         return np.array([_range(item.source, candidate) or (np.nan, np.nan) for item in self._sums], np.float32)
 
-    def trace(
+    def figures(
         self, rounded: Mapping[Slot, Sequence[tf.Tensor]], ranges: tf.Tensor, probed: Sequence[tf.Tensor]
     ) -> tf.Tensor:
         """(accumulators, 6) float64, in the order of `rows`: worst lowest and highest, used lowest and highest,
@@ -103,7 +103,7 @@ class AccumulatorAnalyser:
         return tf.stack(rows)
 
     def rows(self, figures: Any, candidate: Candidate, step: int, epoch: int) -> tuple[Accumulator, ...]:
-        """Accumulators from what `trace` gave."""
+        """Accumulators from what `figures` gave."""
         remaining = iter(figures)
         found = []
         for item in self._sums:

@@ -41,8 +41,9 @@ LOWEST_LOG2 = -32
 HIGHEST_LOG2 = 31
 """Ends of the log2-magnitude histogram; magnitudes beyond them fall into the end bins."""
 
-_SUMS = ("count", "nonzero", "overflow", "underflow", "imprecise", "in_range", "zero_gradient")
-_NUMBERS = ("minimum", "maximum", "mean", "variance", "signal", "noise")
+_FLAGS = ("nonzero", "overflow", "underflow", "imprecise", "in_range", "zero_gradient")
+_CELLS = (HIGHEST_LOG2 - LOWEST_LOG2 + 1) * 2 ** len(_FLAGS)
+_NUMBERS = ("minimum", "maximum", "sum", "signal", "noise")
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,10 @@ class Analyser:
         self._accumulators = AccumulatorAnalyser(quantized)
         self._probes = keras.Model(quantized.taps.inputs, [*quantized.taps.outputs, *self._accumulators.probes])
         self._graph = tf.function(self._trace, jit_compile=False, autograph=False)
+        # One graph for the values of every slot, whatever their number.
+        values, flag, number = tf.TensorSpec([None]), tf.TensorSpec([], tf.bool), tf.TensorSpec([])
+        signature = [values, values, values, tf.TensorSpec([None], tf.bool), flag, flag, number, number]
+        self._count = tf.function(self._trace_count, signature, jit_compile=False, autograph=False)
 
     def admit(self, formats: Iterable[tuple[Slot, Format]]) -> None:
         """Prepare for formats to come, so that all are traced at once: see QuantizedModel.admit."""
@@ -89,73 +94,90 @@ class Analyser:
         self.admit(candidate.items())
         for info in self._quantized.slots:
             assign(self._formats[info.slot], info, candidate)
-        ranges = tf.constant(self._accumulators.input_ranges(candidate))
-        # In step one the model has not met the kinds of the activations yet: both can grow.
-        version = (self._quantized.version, *(len(parts[0].kinds) for parts in self._formats.values()))
-        sums, numbers, histograms, accumulators = (t.numpy() for t in self._graph(self._current, ranges, version))
-        layers = tuple(
-            _layer_analysis(info.slot, candidate, step, epoch, sums[row], numbers[row], histograms[row])
-            for row, info in enumerate(self._quantized.slots)
-        )
-        return EpochAnalysis(layers, self._accumulators.rows(accumulators, candidate, step, epoch))
-
-    def _trace(self, current: tf.Tensor, ranges: tf.Tensor, version: tuple[int, ...]) -> tuple[tf.Tensor, ...]:
-        self.traces += 1
-        parameters = {
-            info.slot: [variable.value for variable in self._quantized.parameters(info.slot)]
-            for info in self._quantized.slots
-            if info.tensors
+        taps, gradients, probed = self._graph(self._current, self._quantized.version)
+        # From here on operation by operation: the same in a graph took seconds to trace, and ran no faster.
+        values = self._parameters() | {
+            slot: [tap] for slot, tap in zip(self._quantized.activation_slots, taps, strict=True)
         }
-        trained = [tensor for tensors in parameters.values() for tensor in tensors]
+        remaining = iter(gradients)
+        by_slot = {slot: [next(remaining) for _ in tensors] for slot, tensors in values.items()}
+        rounded = {
+            slot: [quantizer.round(x) for quantizer, x in zip(self._formats[slot], tensors, strict=True)]
+            for slot, tensors in values.items()
+        }
+        layers = []
+        for slot in self._slots:
+            figures = (part.numpy() for part in self._figures(slot, values[slot], rounded[slot], by_slot[slot]))
+            layers.append(_layer_analysis(slot, candidate, step, epoch, *figures))
+        ranges = tf.constant(self._accumulators.input_ranges(candidate))
+        accumulators = self._accumulators.figures(rounded, ranges, probed).numpy()
+        return EpochAnalysis(tuple(layers), self._accumulators.rows(accumulators, candidate, step, epoch))
+
+    def _parameters(self) -> dict[Slot, list[tf.Tensor]]:
+        infos = (info for info in self._quantized.slots if info.tensors)
+        return {info.slot: [variable.value for variable in self._quantized.parameters(info.slot)] for info in infos}
+
+    def _trace(self, current: tf.Tensor, version: int) -> tuple[Any, Any, Any]:
+        """Activations before rounding, gradients of parameters and activations, and what the accumulators need."""
+        self.traces += 1
+        trained = [tensor for tensors in self._parameters().values() for tensor in tensors]
         count = len(self._quantized.activation_slots)
         with tf.GradientTape() as tape:
             tensors = self._probes(self._windows.inputs(current), training=True)
             taps, outputs, probed = tensors[:count], tensors[count], tensors[count + 1 :]
             loss = mask_error(self._windows.outputs(current), outputs)
-        values = parameters | {slot: [tap] for slot, tap in zip(self._quantized.activation_slots, taps, strict=True)}
-        gradients = iter(tape.gradient(loss, [*trained, *taps], unconnected_gradients=tf.UnconnectedGradients.ZERO))
-        by_slot = {slot: [next(gradients) for _ in tensors] for slot, tensors in values.items()}
-        rounded = {
-            slot: [quantizer.round(x) for quantizer, x in zip(self._formats[slot], tensors, strict=True)]
-            for slot, tensors in values.items()
-        }
-        rows = [self._figures(slot, values[slot], rounded[slot], by_slot[slot]) for slot in self._slots]
-        columns = (tf.stack(column) for column in zip(*rows, strict=True))
-        return (*columns, self._accumulators.trace(rounded, ranges, probed))
+        gradients = tape.gradient(loss, [*trained, *taps], unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return taps, gradients, probed
 
     def _figures(
         self, slot: Slot, tensors: list[Any], rounded: list[Any], gradients: list[Any]
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Counts (7,), numbers (6,) and histogram (64,) of one slot's values, flattened together."""
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Of one slot's values, flattened together: how many have which log2 and flags (_CELLS,), and numbers (5,)."""
         quantizers = self._formats[slot]
-        x, gradient = _flat(tensors), _flat(gradients)
-        q = _flat(rounded)
         outside = _flat([_outside(quantizer, tensor) for quantizer, tensor in zip(quantizers, tensors, strict=True)])
+        about = quantizers[0]
+        kinds = tf.convert_to_tensor(about.is_kind(Kind.BINARY)), tf.convert_to_tensor(about.has_zero)
+        limits = tf.convert_to_tensor(about.smallest_magnitude), tf.constant(self._precision_limit, tf.float32)
+        table, numbers = self._count(_flat(tensors), _flat(rounded), _flat(gradients), outside, *kinds, *limits)
+        return table, numbers
+
+    def _trace_count(
+        self,
+        x: tf.Tensor,
+        q: tf.Tensor,
+        gradient: tf.Tensor,
+        outside: tf.Tensor,
+        is_binary: tf.Tensor,
+        has_zero: tf.Tensor,
+        smallest: tf.Tensor,
+        precision_limit: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         magnitude, error = tf.abs(x), tf.abs(q - x)
         nonzero = magnitude > 0
-        counted = nonzero & tf.logical_not(quantizers[0].is_kind(Kind.BINARY))
+        counted = nonzero & tf.logical_not(is_binary)
         in_range = counted & ~outside
-        lost = counted & tf.where(quantizers[0].has_zero, q == 0, magnitude < quantizers[0].smallest_magnitude)
-        sums = [
-            tf.ones_like(nonzero),
+        flags = [
             nonzero,
             outside,
-            lost,
-            in_range & (error > self._precision_limit * magnitude),
+            counted & tf.where(has_zero, q == 0, magnitude < smallest),
+            in_range & (error > precision_limit * magnitude),
             in_range,
             gradient == 0,
         ]
+        # In the order of _FLAGS. Counted all at once: a pass for each took twice as long.
+        cells = _log2(magnitude) * 2 ** len(flags)
+        for place, flag in enumerate(flags):
+            cells += tf.cast(flag, tf.int32) * 2**place
+        table = tf.math.bincount(cells, minlength=_CELLS, maxlength=_CELLS, dtype=tf.int32)
         wide, noise = tf.cast(x, tf.float64), tf.cast(q, tf.float64) - tf.cast(x, tf.float64)
         numbers = [
-            tf.reduce_min(wide),
-            tf.reduce_max(wide),
-            tf.reduce_mean(wide),
-            tf.math.reduce_variance(wide),
+            tf.cast(tf.reduce_min(x), tf.float64),
+            tf.cast(tf.reduce_max(x), tf.float64),
+            tf.reduce_sum(wide),
             tf.reduce_sum(wide * wide),
             tf.reduce_sum(noise * noise),
         ]
-        counts = tf.stack([tf.math.count_nonzero(flags) for flags in sums])
-        return counts, tf.stack(numbers), _log2_histogram(tf.boolean_mask(magnitude, nonzero))
+        return table, tf.stack(numbers)
 
 
 def _flat(tensors: list[tf.Tensor]) -> tf.Tensor:
@@ -168,21 +190,22 @@ def _outside(quantizer: FormatQuantizer, x: tf.Tensor) -> tf.Tensor:
     return (x < lowest) | (x > highest)
 
 
-def _log2_histogram(magnitude: tf.Tensor) -> tf.Tensor:
+def _log2(magnitude: tf.Tensor) -> tf.Tensor:
+    """Bin of floor(log2) of every magnitude, from 0 for LOWEST_LOG2 and less, zero among them."""
     # The exponent field of a normal float32 is floor(log2) + 127, exactly.
     exponent = tf.bitwise.right_shift(tf.bitcast(magnitude, tf.int32), 23) - 127
-    bins = tf.clip_by_value(exponent, LOWEST_LOG2, HIGHEST_LOG2) - LOWEST_LOG2
-    size = HIGHEST_LOG2 - LOWEST_LOG2 + 1
-    return tf.math.bincount(bins, minlength=size, maxlength=size, dtype=tf.int32)
+    return tf.clip_by_value(exponent, LOWEST_LOG2, HIGHEST_LOG2) - LOWEST_LOG2
 
 
-def _layer_analysis(
-    slot: Slot, candidate: Candidate, step: int, epoch: int, sums: Any, numbers: Any, histogram: Any
-) -> LayerAnalysis:
+def _layer_analysis(slot: Slot, candidate: Candidate, step: int, epoch: int, table: Any, numbers: Any) -> LayerAnalysis:
     if math.isnan(numbers[_NUMBERS.index("signal")]):
         raise TrainingDiverged(f"values must be numbers, but {slot} has NaN in step {step}, epoch {epoch}")
-    n = dict(zip(_SUMS, (int(value) for value in sums), strict=True))
+    table = table.reshape(-1, 2 ** len(_FLAGS))
+    flagged = np.arange(table.shape[1])[:, np.newaxis] >> np.arange(len(_FLAGS)) & 1
+    n = {"count": int(table.sum())} | dict(zip(_FLAGS, (int(n) for n in table.sum(0) @ flagged), strict=True))
+    histogram = table @ flagged[:, _FLAGS.index("nonzero")]
     v = dict(zip(_NUMBERS, (float(value) for value in numbers), strict=True))
+    mean = v["sum"] / n["count"]
     largest = max(abs(v["minimum"]), abs(v["maximum"]))
     return LayerAnalysis(
         slot=slot,
@@ -198,8 +221,8 @@ def _layer_analysis(
         integer_bits_needed=integer_bits_for(largest),
         minimum=v["minimum"],
         maximum=v["maximum"],
-        mean=v["mean"],
-        std=math.sqrt(v["variance"]),
+        mean=mean,
+        std=math.sqrt(max(0.0, v["signal"] / n["count"] - mean * mean)),
         sqnr_db=ratio_db(v["signal"], v["noise"]),
         histogram=tuple((LOWEST_LOG2 + bin_, int(count)) for bin_, count in enumerate(histogram) if count),
     )
