@@ -70,7 +70,7 @@ def test_first_front_then_only_what_has_climbed(screened) -> None:
 
 def test_the_lower_rungs_are_told_while_they_run_and_kept_apart(screened, run_cli) -> None:
     path, home, view, told = screened
-    assert told.phases["first front"] == [0, 1]
+    assert told.phases["first front"] == [0, 0.5, 1]
     shared = told.phases["shared weights"]
     assert shared == sorted(shared)
     assert len(shared) > 2

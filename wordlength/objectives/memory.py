@@ -6,9 +6,10 @@ model's and equal the exported payload. Activations are not stored.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from wordlength.space import Candidate, Format, Slot, SlotInfo
+from wordlength.space import Candidate, Format, SearchSpace, Slot, SlotInfo
+from wordlength.space.allocation import Allocation, Alternative
 
 
 def slot_bytes(info: SlotInfo, candidate: Mapping[Slot, Format]) -> int:
@@ -25,3 +26,21 @@ def memory_bytes(slots: Iterable[SlotInfo], candidate: Candidate) -> int:
 def float_bytes(slots: Iterable[SlotInfo]) -> int:
     """Bytes of all parameters in float32."""
     return sum(4 * info.count for info in slots)
+
+
+def alternatives(space: SearchSpace, slots: Sequence[SlotInfo]) -> Allocation:
+    """What every format of the space at its proposal costs in bytes; damages are to be found yet.
+
+    Groups that take no memory are left with their widest format.
+    """
+    infos = {info.slot: info for info in slots}
+    groups: list[list[Alternative]] = []
+    for group in space.groups:
+        choices = [
+            Alternative(formats, sum(slot_bytes(infos[slot], formats) for slot in formats))
+            for formats in space.at_proposals(group)
+        ]
+        if not any(choice.memory_bytes for choice in choices):
+            choices = [max(choices, key=lambda choice: sum(fmt.width_bits for fmt in choice.formats.values()))]
+        groups.append(choices)
+    return Allocation(groups, space.order)

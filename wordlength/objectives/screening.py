@@ -8,8 +8,7 @@ measured so orders candidates; the figures of a trial are those of its own two-s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -17,10 +16,8 @@ import numpy.typing as npt
 from wordlength.errors import TrainingDiverged
 from wordlength.objectives.baseline import spread
 from wordlength.objectives.evaluate import Evaluator
-from wordlength.objectives.memory import slot_bytes
 from wordlength.objectives.report import Weights
-from wordlength.space import Candidate, Float32, Format, SearchSpace, Slot, SlotInfo
-from wordlength.space.allocation import Allocation, Alternative
+from wordlength.space import Candidate, Float32, Format, SearchSpace, Slot
 
 DAMAGE_WINDOWS = 128
 PIECES = 20
@@ -92,30 +89,3 @@ class Screener:
         except TrainingDiverged:
             return None
         return evaluator.meter.improvement(masks, self._mixtures).mean if np.isfinite(masks).all() else None
-
-
-def allocation(
-    space: SearchSpace,
-    slots: Sequence[SlotInfo],
-    damages: Callable[[Sequence[Mapping[Slot, Format]]], Sequence[float]],
-) -> Allocation:
-    """What every format of the space at its proposal costs by itself, in bytes and in damage.
-
-    `damages`: as `Screener.damages`. Groups that take no memory get their widest format, unmeasured.
-    """
-    infos = {info.slot: info for info in slots}
-    groups: list[list[Alternative]] = []
-    for group in space.groups:
-        choices = [
-            Alternative(formats, sum(slot_bytes(infos[slot], formats) for slot in formats))
-            for formats in space.at_proposals(group)
-        ]
-        if not any(choice.memory_bytes for choice in choices):
-            choices = [max(choices, key=lambda choice: sum(fmt.width_bits for fmt in choice.formats.values()))]
-        groups.append(choices)
-    found = iter(damages([choice.formats for choices in groups if len(choices) > 1 for choice in choices]))
-    measured = [
-        [replace(choice, damage=next(found)) for choice in choices] if len(choices) > 1 else choices
-        for choices in groups
-    ]
-    return Allocation(measured, space.order)

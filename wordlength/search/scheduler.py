@@ -14,6 +14,7 @@ from typing import Any
 
 from wordlength.errors import WorkerError
 from wordlength.objectives.baseline import Baseline
+from wordlength.objectives.memory import alternatives
 from wordlength.search.home import StudyFolder
 from wordlength.search.observer import Observer
 from wordlength.search.rungs import Ladder
@@ -21,7 +22,7 @@ from wordlength.search.sampling import Proposals, fresh_seed
 from wordlength.search.spec import StudySpec
 from wordlength.search.study import StudyStore
 from wordlength.search.weights import load_weights, save_weights
-from wordlength.search.workers import AllocationJob, AssessJob, Finished, Progress, SharedJob, WorkerPool
+from wordlength.search.workers import AssessJob, DamagesJob, Finished, Progress, SharedJob, WorkerPool
 from wordlength.space import Candidate, SearchSpace
 from wordlength.space.allocation import Allocation
 
@@ -61,11 +62,17 @@ class Scheduler:
             self._ladder.first.extend(store.candidates(store.attributes.get("first_front", ())))
             if (weights := load_weights(folder.shared_weights(settings.passes))) is not None:
                 self._weights = pool.keep(weights)
-        asked = spec.search.first_front
-        self._first_front_known = not asked or asked == store.attributes.get("first_front_asked")
+        wanted = spec.search.first_front
+        self._first_front_known = not wanted or wanted == store.attributes.get("first_front_asked")
         self._allocation: Allocation | None = None
         if self._first_front_known:
             self._queue_references()
+        # Each worker finds some of the damages.
+        self._undamaged = alternatives(space, baseline.slots)
+        self._damages: dict[int, list[float]] = {}
+        asked = self._undamaged.asked
+        self._parts = [DamagesJob(part, asked[part :: pool.count]) for part in range(pool.count)]
+        self._waiting = [] if self._ready else list(self._parts)
 
     @property
     def samples(self) -> bool:
@@ -96,9 +103,10 @@ class Scheduler:
 
     def submit(self) -> bool:
         """Give a free worker a job that is no trial, if there is one that comes before the next trial."""
-        if not self._ready and not self._running(AllocationJob):
-            self._pool.submit(AllocationJob(self._space))
-            self._observer.phase(FIRST_FRONT, 0.0)
+        if self._waiting:
+            if len(self._waiting) == len(self._parts):
+                self._observer.phase(FIRST_FRONT, 0.0)
+            self._pool.submit(self._waiting.pop(0))
             return True
         if self._settings is None:
             return False
@@ -120,9 +128,11 @@ class Scheduler:
             return
         self._losses_in_a_row = 0
         match told.job:
-            case AllocationJob():
-                self._allocate(told.result)
-                self._observer.phase(FIRST_FRONT, 1.0)
+            case DamagesJob(part=part):
+                self._damages[part] = told.result
+                self._observer.phase(FIRST_FRONT, len(self._damages) / len(self._parts))
+                if len(self._damages) == len(self._parts):
+                    self._allocate()
             case SharedJob(passes=passes):
                 save_weights(self._folder.shared_weights(passes), told.result)
                 self._weights = self._pool.keep(told.result)
@@ -152,8 +162,11 @@ class Scheduler:
         asked = not self._first_front_known or self._spec.search.allocated > 0
         return self._allocation is not None or not asked
 
-    def _allocate(self, allocation: Allocation) -> None:
-        self._allocation = allocation
+    def _allocate(self) -> None:
+        damages = [0.0] * len(self._undamaged.asked)
+        for part, found in self._damages.items():
+            damages[part :: len(self._parts)] = found
+        allocation = self._allocation = self._undamaged.damaged(damages)
         if self._ladder is not None:
             self._ladder.proposals.allocation = allocation
         if not self._first_front_known:
@@ -186,13 +199,21 @@ class Scheduler:
         """
         job = finished.job
         kind = type(job).__name__.removesuffix("Job").lower()
-        name = (kind, job.candidate.digest, job.rung) if isinstance(job, AssessJob) else (kind, "", 0)
+        match job:
+            case AssessJob():
+                name = (kind, job.candidate.digest, job.rung)
+            case DamagesJob():
+                name = (kind, "", job.part)
+            case _:
+                name = (kind, "", 0)
         self._losses[name] += 1
         self._losses_in_a_row += 1
         again = finished.died and self._losses[name] < 2
         if self._losses_in_a_row >= MOST_LOSSES_IN_A_ROW or not (again or isinstance(job, AssessJob)):
             raise WorkerError(f"{kind} must give a result, but it did not: {finished.reason}")
-        if isinstance(job, AssessJob):
+        if isinstance(job, DamagesJob):
+            self._waiting.append(job)
+        elif isinstance(job, AssessJob):
             assert self._ladder is not None
             if again:
                 self._ladder.lost(job.candidate, job.rung)

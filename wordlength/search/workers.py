@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ from wordlength.space import Candidate, Format, SearchSpace, Slot, SlotInfo
 
 
 @dataclass(frozen=True)
-class AllocationJob:
-    """Find what every format by itself does to the float model: gives an Allocation."""
+class DamagesJob:
+    """Find what each of these formats by itself does to the float model: gives their damages. `part`: of all."""
 
-    space: SearchSpace
+    part: int
+    alternatives: tuple[Mapping[Slot, Format], ...]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class AssessJob:
     seed: int
 
 
-Job = TrialJob | AllocationJob | SharedJob | AssessJob
+Job = TrialJob | DamagesJob | SharedJob | AssessJob
 
 
 @dataclass(frozen=True)
@@ -114,13 +115,13 @@ class _TrialWorker:
 
     def run(self, job: Job, weights: Weights = ()) -> Iterator[Any]:
         """What the job gives; before it, perhaps, some Progress."""
-        from wordlength.objectives.screening import Screener, allocation
+        from wordlength.objectives.screening import Screener
 
         match job:
             case TrialJob():
                 yield self._evaluator.evaluate(job)
-            case AllocationJob():
-                yield allocation(job.space, self._evaluator.quantized.slots, Screener(self._evaluator).damages)
+            case DamagesJob():
+                yield Screener(self._evaluator).damages(job.alternatives)
             case SharedJob():
                 for state in Screener(self._evaluator).train_shared(job.space, job.passes, job.seed):
                     yield Progress(job, state) if isinstance(state, float) else state

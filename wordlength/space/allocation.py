@@ -42,6 +42,19 @@ class Allocation:
     groups: Sequence[Sequence[Alternative]]
     order: Sequence[Slot]
 
+    @property
+    def asked(self) -> tuple[Mapping[Slot, Format], ...]:
+        """The alternatives whose damage decides: those of every group that has a choice."""
+        return tuple(part.formats for parts in self.groups if len(parts) > 1 for part in parts)
+
+    def damaged(self, damages: Sequence[float]) -> Allocation:
+        """The same with these damages, in the order of `asked`."""
+        found = iter(damages)
+        groups = [
+            [replace(part, damage=next(found)) for part in parts] if len(parts) > 1 else parts for parts in self.groups
+        ]
+        return replace(self, groups=groups)
+
     def spread(self, count: int) -> tuple[Candidate, ...]:
         """At most `count` candidates on the hull, ascending in bytes, falling in damage.
 
