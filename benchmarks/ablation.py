@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from contenders.common import Case, improvement
-from time_to_front import HERE, WORK, Leg, case_folder, float_masks, hypervolume
+from time_to_front import HERE, WORK, Leg, case_folder, float_masks, hypervolume, tested
 
 LEGS = WORK.parent / "ablation"
 VARIANTS = {
@@ -62,10 +62,10 @@ def report():
             continue
         leg = Leg("ours", 0, LEGS / name, float_bytes)
         after = " | ".join("–" if (h := leg.at(s)) is None else f"{h:.5f}" for s in (90, 180, 300))
-        tested = hypervolume([(mean, size) for _, mean, size in leg.tested(case)], float_bytes)
+        unheard = hypervolume([(mean, size) for _, mean, size in tested(leg, case)], float_bytes)
         first = f"{leg.points[0][1]:.0f} s" if leg.points else "–"
         about = f"| {name} | {leg.end['minutes']:g} | {len(leg.points)} | {first} | {after} "
-        print(about + f"| {leg.final:.5f} | {tested:.5f} |")
+        print(about + f"| {leg.final:.5f} | {unheard:.5f} |")
 
 
 if __name__ == "__main__":

@@ -89,19 +89,20 @@ class Leg:
             return None
         return max((reached for when, reached in self.curve if when <= seconds), default=0.0)
 
-    @cache  # noqa: B019 - legs live as long as the report
-    def tested(self, case):
-        """Its final front measured on the test mixtures: [(validation, test, bytes)]."""
-        rows = []
-        for number, _, gain, size in self.points:
-            # Of equal points the first one counts.
-            better = ((g, s) != (gain, size) or n < number for n, _, g, s in self.points if g >= gain and s <= size)
-            if any(better):
-                continue
-            with np.load(self.folder / "masks" / f"{number:03d}.npz") as stored:
-                mean, _ = improvement(case.test, stored["masks"].astype(np.float32))
-            rows.append((gain, mean, size))
-        return sorted(rows, key=lambda row: row[2])
+
+@cache
+def tested(leg, case):
+    """A leg's final front measured on the test mixtures: [(validation, test, bytes)]."""
+    rows = []
+    for number, _, gain, size in leg.points:
+        # Of equal points the first one counts.
+        better = ((g, s) != (gain, size) or n < number for n, _, g, s in leg.points if g >= gain and s <= size)
+        if any(better):
+            continue
+        with np.load(leg.folder / "masks" / f"{number:03d}.npz") as stored:
+            mean, _ = improvement(case.test, stored["masks"].astype(np.float32))
+        rows.append((gain, mean, size))
+    return sorted(rows, key=lambda row: row[2])
 
 
 def hypervolume(points, float_bytes):
@@ -187,11 +188,11 @@ def page(legs, case, float_test):
     yield "| contender | seed | minutes | points | H after 1.5 | 3 | 10 min | in the end | on test | other load |"
     yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     for leg in legs:
-        tested = hypervolume([(mean, size) for _, mean, size in leg.tested(case)], leg.float_bytes)
+        unheard = hypervolume([(mean, size) for _, mean, size in tested(leg, case)], leg.float_bytes)
         reached = (leg.at(seconds) for seconds in (90, 180, 600))
         after = " | ".join("–" if value is None else f"{value:.5f}" for value in reached)
         about = f"| {TITLES[leg.name]} | {leg.seed} | {leg.end['minutes']:g} | {len(leg.points)} | {after} "
-        yield about + f"| {leg.final:.5f} | {tested:.5f} | {leg.end['others_share']:.0%} |"
+        yield about + f"| {leg.final:.5f} | {unheard:.5f} | {leg.end['others_share']:.0%} |"
     yield ""
     yield "| peer | seed | its final H | reached after | wordlength after (each seed) | ratio, median (range) |"
     yield "| --- | ---: | ---: | ---: | --- | ---: |"
@@ -208,7 +209,7 @@ def page(legs, case, float_test):
     yield "| contender | seed | bytes | validation | test |"
     yield "| --- | ---: | ---: | ---: | ---: |"
     for leg in legs:
-        for gain, mean, size in leg.tested(case):
+        for gain, mean, size in tested(leg, case):
             yield f"| {TITLES[leg.name]} | {leg.seed} | {size:,} | {gain:+.4f} | {mean:+.4f} |"
 
 

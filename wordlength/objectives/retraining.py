@@ -95,8 +95,8 @@ class Retrainer:
             for epoch, loss in enumerate(self._trainer.train(self._settings.epochs, seed, learning_rate=rate), 1):
                 losses[-1].append(loss)
                 yield RetrainingProgress(step, epoch, loss)
-        gains = self._measure(self._predictors)
         weights = tuple(self._quantized.model.get_weights())
+        gains = self.measure(candidate, weights)
         yield Retrained(weights, tuple(map(tuple, losses)), gains, time.perf_counter() - started)
 
     def measure(self, candidate: Candidate, weights: Weights) -> HeldOutGains:

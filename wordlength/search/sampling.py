@@ -15,8 +15,6 @@ from wordlength.space.allocation import Allocation
 
 DIRECTIONS = ("maximize", "minimize")
 """STOI improvement up, memory down."""
-_SCREENED_START = 16
-"""Random candidates before TPE models those that are screened."""
 
 
 def sampler(search: SearchSpec, seed: int, startup_trials: int, population: int) -> optuna.samplers.BaseSampler:
@@ -49,7 +47,7 @@ class Proposals:
     def __init__(self, space: SearchSpace, search: SearchSpec, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = space
-        chosen = sampler(search, seed, _SCREENED_START, population=16)
+        chosen = sampler(search, seed, search.startup_trials, population=16)
         self._study = optuna.create_study(directions=list(DIRECTIONS), sampler=chosen)
         self._chance = random.Random(seed)
         self.allocation: Allocation | None = None

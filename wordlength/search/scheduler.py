@@ -71,7 +71,8 @@ class Scheduler:
         self._undamaged = alternatives(space, baseline.slots)
         self._damages: dict[int, list[float]] = {}
         asked = self._undamaged.asked
-        self._parts = [DamagesJob(part, asked[part :: pool.count]) for part in range(pool.count)]
+        count = max(1, min(pool.count, len(asked)))
+        self._parts = [DamagesJob(part, asked[part::count]) for part in range(count)]
         self._waiting = [] if self._ready else list(self._parts)
 
     @property

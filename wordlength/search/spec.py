@@ -76,7 +76,7 @@ class SearchSpec(BaseModel):
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
     """Who proposes: tree-structured Parzen estimator, NSGA-II or pure chance."""
     startup_trials: Annotated[int, Field(ge=1, le=100_000)] = 6
-    """Random trials before TPE models, besides first front and references; 16 where candidates are screened."""
+    """Random trials, or candidates that are screened, before TPE models; besides first front and references."""
     first_front: Annotated[int, Field(ge=0, le=1000)] = 6
     """Candidates that are tried first: bits allocated by what each format does to the float model; 0 for none."""
     allocated: Annotated[float, Field(ge=0, le=1)] = 0.5
