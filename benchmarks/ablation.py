@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 from contenders.common import Case, improvement
-from time_to_front import HERE, WORK, Leg, case_folder, float_masks, hypervolume, tested
+from time_to_front import HERE, WORK, case_folder, float_masks, leg_of
 
 LEGS = WORK.parent / "ablation"
 VARIANTS = {
@@ -52,7 +52,6 @@ def run(minutes, names):
 
 def report():
     case = Case(case_folder())
-    float_bytes = case.info["baseline"]["memory_bytes"]
     float_test, _ = improvement(case.test, float_masks(case))
     print(f"float32: {case.info['baseline']['stoi_improvement']:+.4f} on validation, {float_test:+.4f} on test")
     print("| variant | minutes | trials | first after | H after 1.5 | 3 | 5 min | in the end | on test |")
@@ -60,12 +59,11 @@ def report():
     for name in VARIANTS:
         if not (LEGS / name / "end.json").exists():
             continue
-        leg = Leg("ours", 0, LEGS / name, float_bytes)
+        leg = leg_of(name, 0, LEGS / name, case)
         after = " | ".join("–" if (h := leg.at(s)) is None else f"{h:.5f}" for s in (90, 180, 300))
-        unheard = hypervolume([(mean, size) for _, mean, size in tested(leg, case)], float_bytes)
         first = f"{leg.points[0][1]:.0f} s" if leg.points else "–"
-        about = f"| {name} | {leg.end['minutes']:g} | {len(leg.points)} | {first} | {after} "
-        print(about + f"| {leg.final:.5f} | {unheard:.5f} |")
+        about = f"| {name} | {leg.minutes:g} | {len(leg.points)} | {first} | {after} "
+        print(about + f"| {leg.final:.5f} | {leg.unheard:.5f} |")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
     .venv/bin/python benchmarks/time_to_front.py run              # every leg that has not run yet, one after another
     .venv/bin/python benchmarks/time_to_front.py run ours:0 plain_loop:0
-    .venv/bin/python benchmarks/time_to_front.py report           # docs/benchmarks/time_to_front.{csv,png,md}
+    .venv/bin/python benchmarks/time_to_front.py report           # docs/benchmarks/time_to_front*
 
 A leg is one contender with one seed, alone on the machine, for --minutes on its own clock, which starts behind the
 float baseline that all share. Legs lie in build/time_to_front and are kept; delete a leg's folder to run it again.
+The report takes legs that are not there from the committed record (the CSV files).
 AutoQKeras needs an environment of its own: see `contenders/autoqkeras.py`.
 """
 
@@ -17,7 +18,7 @@ import statistics
 import subprocess
 import sys
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ WORK = HERE.parent / "build" / "time_to_front"
 DOCS = HERE.parent / "docs" / "benchmarks"
 STUDY = HERE.parent / "examples" / "klein.yaml"
 AUTOQKERAS_PYTHON = HERE.parent / "build" / "autoqkeras-venv" / "bin" / "python"
+POINTS_CSV, LEGS_CSV = "time_to_front.csv", "time_to_front_legs.csv"
 LEGS = [
     *(f"{name}:{seed}" for seed in range(3) for name in ("plain_loop", "ours")),
     "autoqkeras:0",
@@ -43,41 +45,50 @@ COLOURS = {"plain_loop": "#9a6b00", "autoqkeras": "#8a3a8a", "uniform": "#707070
 
 
 @dataclass(frozen=True)
+class Point:
+    """A result within the time. `test`: STOI improvement on the test mixtures, for points of the final front."""
+
+    seconds: float
+    gain: float
+    size: int
+    test: float | None = None
+
+
+@dataclass(frozen=True)
 class Leg:
-    """What one contender found with one seed."""
+    """What one contender found with one seed, in order of time."""
 
     name: str
     seed: int
-    folder: Path
+    date: str
+    minutes: float
+    others_share: float
     float_bytes: int
-
-    @cached_property
-    def end(self):
-        return json.loads((self.folder / "end.json").read_text(encoding="utf-8"))
-
-    @cached_property
-    def points(self):
-        """(row, seconds, STOI improvement, bytes) within the time, in order of time."""
-        with (self.folder / "points.csv").open(newline="", encoding="utf-8") as handle:
-            rows = list(csv.DictReader(handle))
-        found = [
-            (number, float(row["seconds"]), float(row["stoi_improvement"]), int(row["memory_bytes"]))
-            for number, row in enumerate(rows)
-        ]
-        return sorted((p for p in found if p[1] <= 60 * self.end["minutes"]), key=lambda point: point[1])
+    points: tuple[Point, ...]
 
     @cached_property
     def curve(self):
         """(seconds, hypervolume) after every point."""
+        pairs = [(point.gain, point.size) for point in self.points]
         return [
-            (seconds, hypervolume([(gain, size) for _, _, gain, size in self.points[: place + 1]], self.float_bytes))
-            for place, (_, seconds, _, _) in enumerate(self.points)
+            (point.seconds, hypervolume(pairs[: place + 1], self.float_bytes))
+            for place, point in enumerate(self.points)
         ]
+
+    @property
+    def front(self):
+        """The final front from the smallest on."""
+        return sorted((point for point in self.points if point.test is not None), key=lambda point: point.size)
 
     @property
     def final(self):
         """Hypervolume in the end."""
         return self.curve[-1][1] if self.curve else 0.0
+
+    @property
+    def unheard(self):
+        """Hypervolume of the final front on the test mixtures."""
+        return hypervolume([(point.test, point.size) for point in self.front], self.float_bytes)
 
     def reaches(self, value):
         """Seconds until the hypervolume is at least `value`; None if it never is."""
@@ -85,24 +96,29 @@ class Leg:
 
     def at(self, seconds):
         """Hypervolume after so many seconds; None if it did not run for so long."""
-        if seconds > 60 * self.end["minutes"]:
+        if seconds > 60 * self.minutes:
             return None
         return max((reached for when, reached in self.curve if when <= seconds), default=0.0)
 
 
-@cache
-def tested(leg, case):
-    """A leg's final front measured on the test mixtures: [(validation, test, bytes)]."""
-    rows = []
-    for number, _, gain, size in leg.points:
+def leg_of(name, seed, folder, case):
+    """The leg that a contender has left in its folder, its final front measured on the test mixtures."""
+    end = json.loads((folder / "end.json").read_text(encoding="utf-8"))
+    with (folder / "points.csv").open(newline="", encoding="utf-8") as handle:
+        rows = list(csv.DictReader(handle))
+    found = [(float(row["seconds"]), float(row["stoi_improvement"]), int(row["memory_bytes"])) for row in rows]
+    found = [(number, *point) for number, point in enumerate(found) if point[0] <= 60 * end["minutes"]]
+    points = []
+    for number, seconds, gain, size in sorted(found, key=lambda point: point[1]):
         # Of equal points the first one counts.
-        better = ((g, s) != (gain, size) or n < number for n, _, g, s in leg.points if g >= gain and s <= size)
-        if any(better):
-            continue
-        with np.load(leg.folder / "masks" / f"{number:03d}.npz") as stored:
-            mean, _ = improvement(case.test, stored["masks"].astype(np.float32))
-        rows.append((gain, mean, size))
-    return sorted(rows, key=lambda row: row[2])
+        better = ((g, s) != (gain, size) or n < number for n, _, g, s in found if g >= gain and s <= size)
+        mean = None
+        if not any(better):
+            with np.load(folder / "masks" / f"{number:03d}.npz") as stored:
+                mean, _ = improvement(case.test, stored["masks"].astype(np.float32))
+        points.append(Point(seconds, gain, size, mean))
+    about = (end["began"][:10], end["minutes"], end["others_share"])
+    return Leg(name, seed, *about, case.info["baseline"]["memory_bytes"], tuple(points))
 
 
 def hypervolume(points, float_bytes):
@@ -134,9 +150,7 @@ def run(legs, minutes):
         if (out / "end.json").exists():
             print(f"{leg}: has run already")
             continue
-        python = (
-            HERE.parent / "build" / "autoqkeras-venv" / "bin" / "python" if name == "autoqkeras" else sys.executable
-        )
+        python = AUTOQKERAS_PYTHON if name == "autoqkeras" else sys.executable
         command = [python, HERE / "contenders" / f"{name}.py", "--case", case_folder(), "--out", out]
         command += ["--seed", seed or "0", "--minutes", str(minutes)]
         print(f"{leg}: {minutes:g} minutes", flush=True)
@@ -146,19 +160,19 @@ def run(legs, minutes):
 
 
 def report():
-    """Write the CSV, the plot and the page."""
+    """Write the CSV files, the plot and the page of the legs here and, where there is none, of those on record."""
     case = Case(case_folder())
-    float_bytes = case.info["baseline"]["memory_bytes"]
-    legs = []
-    for folder in sorted((WORK / "legs").glob("*-*")):
-        name, _, seed = folder.name.rpartition("-")
-        if name in TITLES and (folder / "end.json").exists():
-            legs.append(Leg(name, int(seed), folder, float_bytes))
+    legs = {(leg.name, leg.seed): leg for leg in recorded(case.info["baseline"]["memory_bytes"])}
+    for folder in (WORK / "legs").glob("*-*"):
+        if (folder / "end.json").exists():
+            name, _, seed = folder.name.rpartition("-")
+            legs[name, int(seed)] = leg_of(name, int(seed), folder, case)
+    legs = [leg for name in TITLES for _, leg in sorted(legs.items()) if leg.name == name]
     DOCS.mkdir(parents=True, exist_ok=True)
-    write_csv(legs)
+    write_record(legs)
     plot(legs)
     float_test, _ = improvement(case.test, float_masks(case))
-    text = "\n".join(page(legs, case, float_test))
+    text = "\n".join(page(legs, float_test))
     (DOCS / "time_to_front_figures.md").write_text(text + "\n", encoding="utf-8")
     print(text)
 
@@ -173,26 +187,58 @@ def float_masks(case):
     return model.predict(case.test.inputs, batch_size=128, verbose=0)
 
 
-def write_csv(legs):
-    with (DOCS / "time_to_front.csv").open("w", newline="", encoding="utf-8") as handle:
+def recorded(float_bytes):
+    """The legs of the committed record, so that one contender may run again without hours of all others."""
+    if not (DOCS / LEGS_CSV).exists():
+        return []
+    points = {}
+    with (DOCS / POINTS_CSV).open(newline="", encoding="utf-8") as handle:
+        for row in csv.DictReader(handle):
+            test = float(row["test_stoi_improvement"]) if row["test_stoi_improvement"] else None
+            figures = (float(row["seconds"]), float(row["stoi_improvement"]), int(row["memory_bytes"]), test)
+            points.setdefault((row["contender"], row["seed"]), []).append(Point(*figures))
+    with (DOCS / LEGS_CSV).open(newline="", encoding="utf-8") as handle:
+        return [
+            Leg(
+                row["contender"],
+                int(row["seed"]),
+                row["date"],
+                float(row["minutes"]),
+                float(row["other_load"]),
+                float_bytes,
+                tuple(points.get((row["contender"], row["seed"]), ())),
+            )
+            for row in csv.DictReader(handle)
+        ]
+
+
+def write_record(legs):
+    with (DOCS / LEGS_CSV).open("w", newline="", encoding="utf-8") as handle:
         table = csv.writer(handle, lineterminator="\n")
-        table.writerow(["contender", "seed", "seconds", "stoi_improvement", "memory_bytes", "hypervolume"])
+        table.writerow(["contender", "seed", "date", "minutes", "other_load"])
+        table.writerows([leg.name, leg.seed, leg.date, f"{leg.minutes:g}", leg.others_share] for leg in legs)
+    with (DOCS / POINTS_CSV).open("w", newline="", encoding="utf-8") as handle:
+        table = csv.writer(handle, lineterminator="\n")
+        table.writerow(
+            ["contender", "seed", "seconds", "stoi_improvement", "memory_bytes", "hypervolume", "test_stoi_improvement"]
+        )
         for leg in legs:
-            for (_, seconds, gain, size), (_, reached) in zip(leg.points, leg.curve, strict=True):
-                table.writerow([leg.name, leg.seed, f"{seconds:.1f}", f"{gain:.6f}", size, f"{reached:.6f}"])
+            for point, (_, reached) in zip(leg.points, leg.curve, strict=True):
+                test = "" if point.test is None else f"{point.test:.6f}"
+                figures = (f"{point.seconds:.1f}", f"{point.gain:.6f}", point.size, f"{reached:.6f}", test)
+                table.writerow([leg.name, leg.seed, *figures])
 
 
-def page(legs, case, float_test):
+def page(legs, float_test):
     """Markdown: hypervolumes, times, ratios, and the fronts on unheard mixtures."""
     ours = [leg for leg in legs if leg.name == "ours"]
-    yield "| contender | seed | minutes | points | H after 1.5 | 3 | 10 min | in the end | on test | other load |"
-    yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+    yield "| contender | seed | run on | minutes | points | H after 1.5 | 3 | 10 min | at the end | on test | others |"
+    yield "| --- | ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
     for leg in legs:
-        unheard = hypervolume([(mean, size) for _, mean, size in tested(leg, case)], leg.float_bytes)
         reached = (leg.at(seconds) for seconds in (90, 180, 600))
         after = " | ".join("–" if value is None else f"{value:.5f}" for value in reached)
-        about = f"| {TITLES[leg.name]} | {leg.seed} | {leg.end['minutes']:g} | {len(leg.points)} | {after} "
-        yield about + f"| {leg.final:.5f} | {unheard:.5f} | {leg.end['others_share']:.0%} |"
+        about = f"| {TITLES[leg.name]} | {leg.seed} | {leg.date} | {leg.minutes:g} | {len(leg.points)} | {after} "
+        yield about + f"| {leg.final:.5f} | {leg.unheard:.5f} | {leg.others_share:.0%} |"
     yield ""
     yield "| peer | seed | its final H | reached after | wordlength after (each seed) | ratio, median (range) |"
     yield "| --- | ---: | ---: | ---: | --- | ---: |"
@@ -209,8 +255,8 @@ def page(legs, case, float_test):
     yield "| contender | seed | bytes | validation | test |"
     yield "| --- | ---: | ---: | ---: | ---: |"
     for leg in legs:
-        for gain, mean, size in tested(leg, case):
-            yield f"| {TITLES[leg.name]} | {leg.seed} | {size:,} | {gain:+.4f} | {mean:+.4f} |"
+        for point in leg.front:
+            yield f"| {TITLES[leg.name]} | {leg.seed} | {point.size:,} | {point.gain:+.4f} | {point.test:+.4f} |"
 
 
 def plot(legs):
@@ -223,7 +269,7 @@ def plot(legs):
     figure, axes = plt.subplots(figsize=(9, 5), dpi=120)
     named = set()
     for leg in legs:
-        end = 60 * leg.end["minutes"]
+        end = 60 * leg.minutes
         seconds, reached = zip((0, 0), *leg.curve, (end, leg.final), strict=True)
         label = None if leg.name in named else TITLES[leg.name]
         named.add(leg.name)

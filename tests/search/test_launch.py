@@ -199,43 +199,53 @@ def test_a_pattern_without_a_layer_is_refused_before_anything_is_trained(write_s
     assert not (tmp_path / "home" / "studies").exists()
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["ctrl_c", "sigterm"])
-def test_a_stop_tells_every_running_trial_and_the_same_command_resumes(write_study, tmp_path: Path, how) -> None:
-    # A trial of seconds, so that the signal meets a running one.
-    longer = (("trials: 6", "trials: 40"), ("baseline_epochs: 1", "baseline_epochs: 1, step_one_epochs: 10"))
-    path, home = write_study(*longer), Home(tmp_path / "home")
-    environment = os.environ | {"WORDLENGTH_HOME": str(home.root)}
+def launch_until(path: Path, home: Home, trials: int, how: signal.Signals) -> tuple[str, str]:
+    """Launches in a process of its own until so many trials are finished, and stops it: its first lines, its last."""
     command = [sys.executable, "-c", "from wordlength.search.cli import main; main()", "launch", str(path)]
     process = subprocess.Popen(
-        [*command, "--workers", "1"], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*command, "--workers", "1"],
+        env=os.environ | {"WORDLENGTH_HOME": str(home.root)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
     assert process.stdout is not None
-    deadline, front = time.monotonic() + 120, ""
+    deadline, begun = time.monotonic() + 120, ""
     for line in process.stdout:
-        front = line if line.startswith("Pareto front: ") else front
-        if line.startswith("trials: 2 of 40"):
+        begun += line
+        if line.startswith(f"trials: {trials} of 40"):
             break
-        assert time.monotonic() < deadline
+        assert time.monotonic() < deadline, begun
     time.sleep(0.5)
     process.send_signal(how)
     output, _ = process.communicate(timeout=150)
     assert process.returncode == 130, output
     assert "go on with: wordlength launch" in output
     assert "Traceback" not in output
-    served = re.fullmatch(
-        r"Pareto front: http://127\.0\.0\.1:(\d+)/#/experiments/1/runs\?viewStateShareKey=\S+\n", front
+    return begun, output
+
+
+def test_a_stop_tells_every_running_trial_and_the_same_command_resumes(write_study, tmp_path: Path) -> None:
+    # A trial of seconds, so that the signal meets a running one.
+    longer = (("trials: 6", "trials: 40"), ("baseline_epochs: 1", "baseline_epochs: 1, step_one_epochs: 10"))
+    path, home = write_study(*longer), Home(tmp_path / "home")
+    begun, _ = launch_until(path, home, 2, signal.SIGINT)
+    served = re.search(
+        r"^Pareto front: http://127\.0\.0\.1:(\d+)/#/experiments/1/runs\?viewStateShareKey=\S+$", begun, re.MULTILINE
     )
-    assert served, front
+    assert served, begun
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", int(served[1]))) != 0, "the server ends with the launch"
     stopped = load_study("tiny", home)
     assert stopped.counts["running"] == 0
     assert stopped.counts["interrupted"] >= 1
     assert 2 <= stopped.finished < 40
-    view = launch(with_overrides(load_spec(path), trials=stopped.finished + 2), home)
+    launch_until(path, home, stopped.finished + 1, signal.SIGTERM)
+    resumed = load_study("tiny", home)
     cut = next(row for row in stopped.rows if row.state == "interrupted")
-    assert [row.state for row in view.rows if row.candidate == cut.candidate] == ["interrupted", "complete"]
-    assert view.counts["running"] == 0
+    assert [row.state for row in resumed.rows if row.candidate == cut.candidate] == ["interrupted", "complete"]
+    assert resumed.counts["running"] == 0
+    assert resumed.counts["interrupted"] > stopped.counts["interrupted"]
 
 
 def test_a_study_whose_trials_are_gone_is_refused_with_what_to_do(copied_study) -> None:
