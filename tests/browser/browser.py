@@ -66,6 +66,12 @@ class Browser:
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
 
+    @property
+    def unexpected(self) -> list[str]:
+        """Errors of the page but for MLflow's own: who is logged in, and a resize that took two frames."""
+        known = ("/mlflow/users/current", "ResizeObserver loop completed with undelivered notifications")
+        return [error for error in self.errors if not any(part in error for part in known)]
+
     def evaluate(self, javascript: str) -> Any:
         """The value of an expression, of what JSON can hold."""
         return self.page.evaluate(javascript)

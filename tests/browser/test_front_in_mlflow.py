@@ -79,18 +79,13 @@ def unopened(browser) -> list[str]:
     return [group for group in GROUPS if re.search(rf"{re.escape(group)}\s*\(\d+\)", text)]
 
 
-def reported(browser) -> list[str]:
-    """Errors on the page's console, but for MLflow's own question who is logged in."""
-    return [error for error in browser.errors if "/mlflow/users/current" not in error]
-
-
 def test_the_link_opens_on_a_scatter_of_exactly_the_front(look, study, browser):
     charts = look(study, "pareto-front", 1)
     assert list(charts) == [OBJECTIVES]
     assert sorted(charts[OBJECTIVES]["names"]) == names(FRONT)
     assert browser.evaluate("document.body.innerText.match(/(\\d+) matching runs/)[1]") == str(len(FRONT))
     assert unopened(browser) == GROUPS
-    assert reported(browser) == []
+    assert browser.unexpected == []
 
 
 def test_parallel_axes_are_the_layers_and_end_in_the_objectives(look, study, browser):
@@ -114,7 +109,7 @@ def test_all_trials_show_dominated_grey_and_pruned_amber(look, study, browser):
     assert set(names([*FRONT, *DOMINATED, *PRUNED, *FAILED])) <= set(listed)
     assert len(charts) == 1 + len(WORST_FIGURES)
     assert unopened(browser) == GROUPS
-    assert reported(browser) == []
+    assert browser.unexpected == []
 
 
 def test_health_has_a_scatter_for_each_worst_figure(look, study, browser):
@@ -123,7 +118,7 @@ def test_health_has_a_scatter_for_each_worst_figure(look, study, browser):
     for chart in charts.values():
         assert sorted(chart["names"]) == names([*FRONT, *DOMINATED])
     assert unopened(browser) == GROUPS
-    assert reported(browser) == []
+    assert browser.unexpected == []
 
 
 def test_three_objectives_give_three_scatters(look, client):

@@ -39,11 +39,6 @@ def tracker(server, tmp_path_factory) -> Tracker:
     return tracker
 
 
-def reported(browser) -> list[str]:
-    """Errors on the page's console, but for MLflow's own question who is logged in."""
-    return [error for error in browser.errors if "/mlflow/users/current" not in error]
-
-
 def followed(browser, name: str):
     """The artifact in its frame, on the page that a link of a note opens beside this one."""
     with browser.page.context.expect_page() as opened:
@@ -61,7 +56,7 @@ def test_from_the_front_to_a_trial_and_its_analysis(tracker, server, browser) ->
     frame = followed(browser, "Fixed-point analysis")
     frame.locator("h1", has_text="Trial 2").wait_for(timeout=20_000)
     assert frame.locator("h2", has_text="Findings, worst first").count() == 1
-    assert reported(browser) == []
+    assert browser.unexpected == []
 
 
 def test_a_click_on_a_point_reaches_its_run(tracker, server, browser) -> None:
@@ -75,7 +70,7 @@ def test_a_click_on_a_point_reaches_its_run(tracker, server, browser) -> None:
     browser.wait_for("document.body.innerText.includes('STOI improvement +0.0250')")
     browser.page.get_by_role("link", name="trial 2").last.click()
     browser.wait_for("/Fixed-point analysis/.test(document.body.innerText)")
-    assert reported(browser) == []
+    assert browser.unexpected == []
 
 
 def test_the_summary_shows_the_picture_and_links_to_every_page(tracker, server, browser) -> None:
@@ -88,7 +83,7 @@ def test_the_summary_shows_the_picture_and_links_to_every_page(tracker, server, 
     # Hovering works within MLflow's sandbox, too.
     frame.locator(".scatterlayer .points path").last.hover(force=True)
     frame.locator("#tip:not([hidden])").wait_for(timeout=5_000)
-    assert reported(browser) == []
+    assert browser.unexpected == []
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import dataclasses
 import shutil
 import sys
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +12,6 @@ import pytest
 if TYPE_CHECKING:
     from wordlength import Home, StudyView
     from wordlength.search.tracking import Tracker
-
-MLFLOW_NOISE = "The ``noload`` loader strategy is deprecated"
-"""SQLAlchemy's warning about MLflow's own store."""
 
 TINY_STUDY = """
 name: {name}
@@ -68,9 +64,7 @@ def tiny_study(write_study, ray_session) -> tuple[Path, "Home", "StudyView"]:
 
     path = write_study()
     home = Home(path.parent / "home")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", MLFLOW_NOISE)
-        return path, home, launch(load_spec(path), home)
+    return path, home, launch(load_spec(path), home)
 
 
 @pytest.fixture
@@ -103,9 +97,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mlflow import MlflowClient
 
     path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", MLFLOW_NOISE)
-        MlflowClient(f"sqlite:///{path}").search_experiments()
+    MlflowClient(f"sqlite:///{path}").search_experiments()
     return path
 
 

@@ -124,7 +124,7 @@ def test_the_same_launch_again_changes_nothing(copied_study) -> None:
 def test_more_trials_go_on_without_repeating_a_candidate(copied_study) -> None:
     path, home = copied_study
     before = load_study("tiny", home)
-    view = launch(with_overrides(load_spec(path), trials=8), home)
+    view = launch(with_overrides(load_spec(path), trials=8, count=1), home)
     assert view.finished == view.wanted == 8
     assert view.rows[:6] == before.rows
     assert all(row.reused_from is None for row in view.rows)
@@ -166,7 +166,7 @@ def test_repeated_proposals_reuse_the_finished_result(write_study, tmp_path: Pat
         ("activations: fixed<16,4>", "activations: fixed<16,4>\n  tie: {all: ['*']}"),
         name="twins",
     )
-    view = launch(load_spec(path), Home(tmp_path / "home"))
+    view = launch(with_overrides(load_spec(path), count=1), Home(tmp_path / "home"))
     assert view.finished == 2
     repeated = [row for row in view.rows if row.reused_from is not None]
     assert len(repeated) == len(view.rows) - 2 >= MOST_REPEATS_IN_A_ROW
@@ -177,8 +177,8 @@ def test_repeated_proposals_reuse_the_finished_result(write_study, tmp_path: Pat
 
 
 def test_the_gate_prunes_with_its_reason(write_study, tmp_path: Path) -> None:
-    path = write_study(("trials: 6", "trials: 4"), name="gated", overflow=0.0)
-    view = launch(load_spec(path), Home(tmp_path / "home"))
+    path = write_study(name="gated", overflow=0.0)
+    view = launch(with_overrides(load_spec(path), trials=4, count=1), Home(tmp_path / "home"))
     pruned = [row for row in view.rows if row.state == "pruned"]
     assert pruned
     assert all(row.stoi_improvement is None for row in pruned)
@@ -199,11 +199,11 @@ def test_a_pattern_without_a_layer_is_refused_before_anything_is_trained(write_s
     assert not (tmp_path / "home" / "studies").exists()
 
 
-def launch_until(path: Path, home: Home, trials: int, how: signal.Signals) -> tuple[str, str]:
-    """Launches in a process of its own until so many trials are finished, and stops it: its first lines, its last."""
+def launch_until(path: Path, home: Home, trials: int, how: signal.Signals, *options: str) -> str:
+    """Launches in a process of its own until so many trials are finished, and stops it: its lines until then."""
     command = [sys.executable, "-c", "from wordlength.search.cli import main; main()", "launch", str(path)]
     process = subprocess.Popen(
-        [*command, "--workers", "1"],
+        [*command, "--workers", "1", *options],
         env=os.environ | {"WORDLENGTH_HOME": str(home.root)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -222,14 +222,14 @@ def launch_until(path: Path, home: Home, trials: int, how: signal.Signals) -> tu
     assert process.returncode == 130, output
     assert "go on with: wordlength launch" in output
     assert "Traceback" not in output
-    return begun, output
+    return begun
 
 
 def test_a_stop_tells_every_running_trial_and_the_same_command_resumes(write_study, tmp_path: Path) -> None:
     # A trial of seconds, so that the signal meets a running one.
     longer = (("trials: 6", "trials: 40"), ("baseline_epochs: 1", "baseline_epochs: 1, step_one_epochs: 10"))
     path, home = write_study(*longer), Home(tmp_path / "home")
-    begun, _ = launch_until(path, home, 2, signal.SIGINT)
+    begun = launch_until(path, home, 2, signal.SIGINT)
     served = re.search(
         r"^Pareto front: http://127\.0\.0\.1:(\d+)/#/experiments/1/runs\?viewStateShareKey=\S+$", begun, re.MULTILINE
     )
@@ -240,7 +240,8 @@ def test_a_stop_tells_every_running_trial_and_the_same_command_resumes(write_stu
     assert stopped.counts["running"] == 0
     assert stopped.counts["interrupted"] >= 1
     assert 2 <= stopped.finished < 40
-    launch_until(path, home, stopped.finished + 1, signal.SIGTERM)
+    # First another uniform format, then the one that was cut off.
+    launch_until(path, home, stopped.finished + 2, signal.SIGTERM, "--no-ui")
     resumed = load_study("tiny", home)
     cut = next(row for row in stopped.rows if row.state == "interrupted")
     assert [row.state for row in resumed.rows if row.candidate == cut.candidate] == ["interrupted", "complete"]
