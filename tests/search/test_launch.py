@@ -157,6 +157,14 @@ def test_changed_settings_are_refused_and_leave_the_study_as_it_was(copied_study
     assert load_study("tiny", home).finished == 6
 
 
+def test_a_budget_that_no_candidate_fits_into_is_refused(copied_study, write_study) -> None:
+    _, home = copied_study
+    changed = write_study(("first_front: 0", "first_front: 0, budgets: [100kB, 1]"))
+    with pytest.raises(SpecError, match=r"must hold the smallest candidate's \d+ bytes, but got 1 \(search\.budgets\)"):
+        launch(load_spec(changed), home)
+    assert load_study("tiny", home).finished == 6
+
+
 def test_repeated_proposals_reuse_the_finished_result(write_study, tmp_path: Path) -> None:
     # Two candidates in all and no uniform ones: a third trial does not exist, and the study ends all the same.
     path = write_study(

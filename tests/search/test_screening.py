@@ -114,10 +114,11 @@ def test_a_second_launch_goes_on_with_what_was_judged(screened) -> None:
 
 
 def test_without_screening_later_trials_are_drawn_by_the_allocation(write_study, tmp_path) -> None:
-    levers = "search: {trials: 2, uniform: [], first_front: 1, allocated: 1}\nworkers: {count: 1}"
+    levers = "search: {trials: 2, uniform: [], first_front: 0, budgets: [1.5kB], allocated: 1}\nworkers: {count: 1}"
     spec, home = load_spec(write_study((LEVERS[0], levers), name="drawn")), Home(tmp_path)
     view = launch(spec, home)
     assert view.finished == 2
+    assert view.rows[0].memory_bytes <= 1500
     again = launch(with_overrides(spec, trials=3), home)
     (cached,) = (home.cache / "baselines").glob("*.npz")
     space = search_space(spec, load_baseline(cached))

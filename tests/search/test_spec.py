@@ -55,6 +55,8 @@ BROKEN = [
     ("po2: {bits: [2, 5], offset: [-1, 1]}", "vbs: {bits: [2, 5], group: 1.5}", r"but got 1\.5 \(space\.weights\.vbs"),
     ("po2: {bits: [2, 5], offset: [-1, 1]}", "vbs: {bits: [2, 5], group: '8'}", r"but got '8' \(space\.weights\.vbs"),
     ("bits: [2, 8]", "bits: [true, 8]", r"must be a number, but got True \(space\.weights\.fixed\.bits\.0"),
+    ("first_front: 6", "budgets: [60kB, 60 pages]", r"such as 120kB, but got '60 pages' \(search\.budgets\.1"),
+    ("first_front: 6", "budgets: 60kB", r"must be a list, but got '60kB' \(search\.budgets"),
     ("first_front: 6", "first_front: true", r"must be a number, but got True \(search\.first_front"),
     ("distillation: 1", "distillation: yes", r"must be a number, but got True \(training\.distillation"),
     ("first_front: 6", "first_front: -1", r"greater than or equal to 0, but got -1 \(search\.first_front"),
@@ -131,6 +133,10 @@ def test_formats_and_ranges_are_read() -> None:
     assert space.weights.po2 is not None
     assert space.weights.po2.bits == (2, 5)
     assert PowerOfTwo(4, -1) in {uniform.weights for uniform in parse_spec(KLEIN, Path("s.yaml")).search.uniform}
+
+
+def test_budgets_are_sizes() -> None:
+    assert parse_spec(KLEIN.replace("trials: 48", "budgets: [60kB, 70]"), Path("s.yaml")).search.budgets == (60_000, 70)
 
 
 def test_corpus_paths_start_at_data_root_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,17 @@ def test_where_damage_hardly_falls_as_many_are_taken_as_asked_for() -> None:
     assert [candidate[A].bits for candidate in Allocation(groups, (A,)).spread(5)] == [2, 3, 4]
 
 
+def test_every_budget_has_the_best_candidate_that_fits() -> None:
+    groups = [group(A, *((2**place, 4.0**-place) for place in range(10)))]
+    allocation = Allocation(groups, (A,), budgets=(1, 100, 10_000))
+    assert allocation.smallest_bytes == 1
+    assert [totals(candidate, groups)[0] for candidate in allocation.spread(0)] == [1, 64, 512]
+    assert [totals(candidate, groups)[0] for candidate in allocation.spread(2)] == [1, 4, 16, 64, 512]
+    chance = random.Random(0)
+    drawn = {totals(allocation.draw(chance), groups)[0] for _ in range(200)}
+    assert 1 in drawn, "later candidates try small budgets too"
+
+
 def test_draws_are_near_the_hull_and_differ() -> None:
     groups = [group(slot, *((2**place, 4.0**-place) for place in range(10))) for slot in (A, B, C)]
     allocation, chance = Allocation(groups, (A, B, C)), random.Random(0)

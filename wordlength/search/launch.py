@@ -13,6 +13,7 @@ from wordlength.atomic import write_atomically
 from wordlength.errors import FormatError, SpecError
 from wordlength.objectives.audio import PreparedData, prepare
 from wordlength.objectives.baseline import Baseline, baseline_digest, baseline_path, load_baseline, save_baseline
+from wordlength.objectives.memory import alternatives
 from wordlength.objectives.proposals import anchors
 from wordlength.objectives.settings import EvaluationSettings
 from wordlength.search import front as fronts
@@ -83,9 +84,19 @@ def prepare_data(spec: StudySpec, home: Home, observer: Observer | None = None) 
 
 
 def search_space(spec: StudySpec, baseline: Baseline) -> SearchSpace:
-    """The study's space, anchored on the float model's values. Raises SpecError for patterns without a layer."""
+    """The study's space, anchored on the float model's values.
+
+    Raises SpecError for patterns without a layer, and for budgets that no candidate fits into.
+    """
     space = build_space(spec.space, baseline.slots)
-    return dataclasses.replace(space, anchors=anchors(baseline, space.needed_anchors()))
+    space = dataclasses.replace(space, anchors=anchors(baseline, space.needed_anchors()))
+    smallest = alternatives(space, baseline.slots).smallest_bytes
+    for budget in spec.search.budgets:
+        if budget < smallest:
+            raise SpecError(
+                f"a budget must hold the smallest candidate's {smallest} bytes, but got {budget} (search.budgets)"
+            )
+    return space
 
 
 def _known_store(spec: StudySpec, home: Home, data: PreparedData) -> StudyStore | None:

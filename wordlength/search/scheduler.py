@@ -62,13 +62,14 @@ class Scheduler:
             self._ladder.first.extend(store.candidates(store.attributes.get("first_front", ())))
             if (weights := load_weights(folder.shared_weights(settings.passes))) is not None:
                 self._weights = pool.keep(weights)
-        wanted = spec.search.first_front
-        self._first_front_known = not wanted or wanted == store.attributes.get("first_front_asked")
+        # What the first front depends on: a later launch may ask for another one.
+        self._asked = [spec.search.first_front, *spec.search.budgets]
+        self._first_front_known = not any(self._asked) or self._asked == store.attributes.get("first_front_asked")
         self._allocation: Allocation | None = None
         if self._first_front_known:
             self._queue_references()
         # Each worker finds some of the damages.
-        self._undamaged = alternatives(space, baseline.slots)
+        self._undamaged = alternatives(space, baseline.slots, spec.search.budgets)
         self._damages: dict[int, list[float]] = {}
         asked = self._undamaged.asked
         count = max(1, min(pool.count, len(asked)))
@@ -181,7 +182,7 @@ class Scheduler:
         if self._ladder is not None:
             self._ladder.first.extend(candidates)
         digests = [candidate.digest for candidate in candidates]
-        self._store.remember({"first_front": digests, "first_front_asked": self._spec.search.first_front})
+        self._store.remember({"first_front": digests, "first_front_asked": self._asked})
         self._first_front_known = True
         self._queue_references()
 

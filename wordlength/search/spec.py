@@ -11,16 +11,25 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, PrivateAttr, StringConstraints, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, StringConstraints, ValidationError, field_validator
 
 from wordlength.errors import SpecError
 from wordlength.objectives.audio.settings import DataSettings
 from wordlength.objectives.models import ModelSettings
 from wordlength.objectives.settings import AnalysisSettings, GateSettings, TrainingSettings
+from wordlength.search.front import parse_bytes
 from wordlength.search.space_spec import STRICT, FormatField, SpaceSpec, fitting
 from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, Slot
 
 DATA_ROOT_VARIABLE = "WORDLENGTH_DATA"
+
+
+def _size(value: Any) -> Any:
+    return parse_bytes(value) if isinstance(value, str) else value
+
+
+Size = Annotated[int, Field(ge=1), BeforeValidator(_size, json_schema_input_type=int | str)]
+"""Bytes, or text such as 60kB."""
 
 
 class UniformSpec(BaseModel):
@@ -79,6 +88,8 @@ class SearchSpec(BaseModel):
     """Random trials, or candidates that are screened, before TPE models; besides first front and references."""
     first_front: Annotated[int, Field(ge=0, le=1000)] = 6
     """Candidates that are tried first: bits allocated by what each format does to the float model; 0 for none."""
+    budgets: tuple[Size, ...] = ()
+    """Memory that a candidate shall fit into, as 60kB or bytes: the allocation's best for each is among the first."""
     allocated: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of later candidates by the same allocation, under random doubt about each layer; others by the sampler."""
     screening: ScreeningSpec | None = None
@@ -313,7 +324,7 @@ def _line(problem: Any) -> str:
         return f"this key is required, but it is missing ({place}"
     if kind == "value_error":
         return f"{problem['ctx']['error']} ({place}"
-    rule = re.sub(r"^Input should be ", "must be ", problem["msg"])
+    rule = re.sub(r"^Input should be ", "must be ", problem["msg"]).replace("a valid tuple", "a list")
     return f"value {rule[0].lower()}{rule[1:]}, but got {value} ({place}"
 
 

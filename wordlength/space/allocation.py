@@ -36,11 +36,18 @@ class Alternative:
 class Allocation:
     """Candidates of least total damage for their bytes.
 
-    `groups`: each group's alternatives, at least one. `order`: the model's slots.
+    `groups`: each group's alternatives, at least one. `order`: the model's slots. `budgets`: bytes that candidates
+    shall fit into, none below `smallest_bytes`.
     """
 
     groups: Sequence[Sequence[Alternative]]
     order: Sequence[Slot]
+    budgets: Sequence[int] = ()
+
+    @property
+    def smallest_bytes(self) -> int:
+        """Of all candidates."""
+        return sum(min(part.memory_bytes for part in parts) for parts in self.groups)
 
     @property
     def asked(self) -> tuple[Mapping[Slot, Format], ...]:
@@ -56,18 +63,20 @@ class Allocation:
         return replace(self, groups=groups)
 
     def spread(self, count: int) -> tuple[Candidate, ...]:
-        """At most `count` candidates on the hull, ascending in bytes, falling in damage.
+        """At most `count` candidates on the hull and the best one for every budget, ascending in bytes.
 
-        Their bytes grow by equal factors, from where damage has fallen to MOST_DAMAGE of the smallest candidate's to
-        where it has fallen to LEAST_DAMAGE: training mends no more than that, and more bytes buy next to nothing.
+        The bytes of the former grow by equal factors, from where damage has fallen to MOST_DAMAGE of the smallest
+        candidate's to where it has fallen to LEAST_DAMAGE: training mends no more than that, and more bytes buy next to
+        nothing.
         """
         path = _Path.of(self.groups)
-        shares = [step / (count - 1) for step in range(count)] if count > 1 else [0.5]
-        places = dict.fromkeys(path.place(share, count) for share in shares)
-        return tuple(self._candidate(path.choices[place]) for place in places)
+        shares = [step / (count - 1) for step in range(count)] if count > 1 else [0.5] * count
+        places = {path.place(share, path.start(count)) for share in shares}
+        places |= {path.within(budget) for budget in self.budgets}
+        return tuple(self._candidate(path.choices[place]) for place in sorted(places))
 
     def draw(self, chance: random.Random) -> Candidate:
-        """A candidate near the hull, anywhere where `spread` puts some.
+        """A candidate near the hull, anywhere from where `spread` puts the smallest to where it puts the largest.
 
         Training mends some damage more than other: damages count as known up to log-normal factors, one of each group
         and one of each alternative.
@@ -80,7 +89,8 @@ class Allocation:
                 [replace(part, damage=part.damage * by) for part, by in zip(alternatives, drawn, strict=True)]
             )
         path = _Path.of(groups)
-        return self._candidate(path.choices[path.place(chance.random())])
+        start = min(path.start(), *(path.within(budget) for budget in self.budgets), len(path.totals))
+        return self._candidate(path.choices[path.place(chance.random(), start)])
 
     def _candidate(self, parts: Sequence[Alternative]) -> Candidate:
         formats = {slot: fmt for part in parts for slot, fmt in part.formats.items()}
@@ -119,17 +129,28 @@ class _Path:
         totals = [(sum(part.memory_bytes for part in parts), sum(part.damage for part in parts)) for parts in choices]
         return cls(choices, totals)
 
-    def place(self, share: float, least: int = 1) -> int:
-        """The place nearest to this share, in equal factors of bytes, of those that matter; of at least so many."""
-        worst = self.totals[0][1]
-        start, end = (self._falls_to(part * worst) for part in (MOST_DAMAGE, LEAST_DAMAGE))
-        start = max(0, min(start, end + 1 - least))  # Rather a worse one than too few.
-        sizes = [math.log(max(1, size)) for size, _ in self.totals[start : end + 1]]
+    @property
+    def end(self) -> int:
+        """Where damage has fallen to LEAST_DAMAGE."""
+        return self._falls_to(LEAST_DAMAGE)
+
+    def start(self, least: int = 1) -> int:
+        """Where damage has fallen to MOST_DAMAGE; before, if fewer places than `least` lie from there to `end`."""
+        return max(0, min(self._falls_to(MOST_DAMAGE), self.end + 1 - least))  # Rather a worse one than too few.
+
+    def place(self, share: float, start: int) -> int:
+        """The place nearest to this share, in equal factors of bytes, between `start` and `end`."""
+        sizes = [math.log(max(1, size)) for size, _ in self.totals[start : self.end + 1]]
         wanted = sizes[0] + share * (sizes[-1] - sizes[0])
         return start + min(range(len(sizes)), key=lambda place: abs(sizes[place] - wanted))
 
-    def _falls_to(self, limit: float) -> int:
-        """First place whose damage is no more than the limit; else the last."""
+    def within(self, budget: int) -> int:
+        """The last place that takes no more bytes; the first one if all do."""
+        return max((place for place, (size, _) in enumerate(self.totals) if size <= budget), default=0)
+
+    def _falls_to(self, share: float) -> int:
+        """First place with no more than this share of the smallest candidate's damage; else the last."""
+        limit = share * self.totals[0][1]
         places = (place for place, (_, damage) in enumerate(self.totals) if damage <= limit)
         return next(places, len(self.totals) - 1)
 
