@@ -27,7 +27,7 @@ from contenders.common import Case, improvement
 HERE = Path(__file__).parent
 WORK = HERE.parent / "build" / "time_to_front"
 DOCS = HERE.parent / "docs" / "benchmarks"
-STUDY = HERE.parent / "examples" / "klein.yaml"
+STUDY = HERE / "time_to_front.yaml"
 AUTOQKERAS_PYTHON = HERE.parent / "build" / "autoqkeras-venv" / "bin" / "python"
 POINTS_CSV, LEGS_CSV = "time_to_front.csv", "time_to_front_legs.csv"
 LEGS = [

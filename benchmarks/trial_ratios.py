@@ -43,7 +43,7 @@ class Ours:
     """Warm workers and the seconds that jobs take on them."""
 
     def __init__(self, case, pool):
-        study = parse_spec(case.info["study_file"], Path("examples") / "klein.yaml")
+        study = parse_spec(case.info["study_file"], Path("benchmarks") / "time_to_front.yaml")
         data, settings = prepare_data(study, Home.default()), evaluation_settings(study)
         baseline = load_baseline(baseline_path(Home.default().cache, case.info["baseline"]["digest"]))
         slots = [info.slot for info in baseline.slots]

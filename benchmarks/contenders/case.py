@@ -1,6 +1,6 @@
 """Write the folder that every contender reads: data, float baseline and settings of a study file.
 
-    .venv/bin/python benchmarks/contenders/case.py examples/klein.yaml CASE
+    .venv/bin/python benchmarks/contenders/case.py benchmarks/time_to_front.yaml CASE
 
 Data and baseline are the study's own, from the cache in WORDLENGTH_HOME or made there. `case.npz` holds the arrays
 (`common.Case` names them), `case.json` the settings and the network, layer by layer.

@@ -108,7 +108,7 @@ def test_masks(spec, home, data, front):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", type=Path, required=True)
-    parser.add_argument("--study", type=Path, default=Path(__file__).parents[2] / "examples" / "klein.yaml")
+    parser.add_argument("--study", type=Path, default=Path(__file__).parents[1] / "time_to_front.yaml")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=30)
