@@ -161,7 +161,7 @@ def test_fingerprint_ignores_budget_and_places_but_not_settings() -> None:
 
     assert fingerprint("trials: 48", "trials: 99") == fingerprint()
     assert fingerprint("../../shared/data", "/elsewhere") == fingerprint()
-    assert fingerprint("baseline_epochs: 12", "baseline_epochs: 13") != fingerprint()
+    assert fingerprint("baseline_epochs: 40", "baseline_epochs: 41") != fingerprint()
     assert fingerprint("bits: [2, 8]", "bits: [2, 7]") != fingerprint()
 
 
