@@ -1,4 +1,4 @@
-"""What each lever is worth: short legs of wordlength with one of them changed, on time_to_front.py's case and clock.
+"""What each lever is worth: short legs of wordlength with some of them changed, on time_to_front.py's case and clock.
 
     .venv/bin/python benchmarks/ablation.py run 4 [VARIANT …]     # minutes; what has not run yet, one after another
     .venv/bin/python benchmarks/ablation.py report                # a table of all legs there are
@@ -17,7 +17,8 @@ VARIANTS = {
     "all": [],
     "no-distillation": ["training.distillation=0"],
     "step-one-3e-4": ["training.step_one_learning_rate=null"],
-    "no-first-front": ["search.first_front=0", "search.allocated=0", "search.uniform=[]"],
+    "no-first-front": ["search.first_front=0"],
+    "sampler-alone": ["search.first_front=0", "search.allocated=0", "search.uniform=[]"],
     "no-allocated": ["search.allocated=0"],
     "allocated-only": ["search.allocated=1"],
     "nsga2": ["search.sampler=nsga2", "search.allocated=0", "search.trials=60"],
@@ -61,7 +62,7 @@ def report():
             continue
         leg = leg_of(name, 0, LEGS / name, case)
         after = " | ".join("–" if (h := leg.at(s)) is None else f"{h:.5f}" for s in (90, 180, 300))
-        first = f"{leg.points[0][1]:.0f} s" if leg.points else "–"
+        first = f"{leg.points[0].seconds:.0f} s" if leg.points else "–"
         about = f"| {name} | {leg.minutes:g} | {len(leg.points)} | {first} | {after} "
         print(about + f"| {leg.final:.5f} | {leg.unheard:.5f} |")
 

@@ -128,10 +128,12 @@ def main():
         watch = CpuWatch(home.root, but=process.pid)
         watch.start()
         try:
-            process.wait(timeout=60 * asked.minutes)
+            status, ended = process.wait(timeout=60 * asked.minutes), 0
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGINT)
-            process.wait(timeout=120)
+            status, ended = process.wait(timeout=120), 130
+        if status != ended:
+            sys.exit(f"the launch must end with {ended}, but it ended with {status}: see {out / 'launch.log'}")
     launched = watch.stop()
     view = load_study(NAME, home)
     rows = sorted((row for row in view.rows if row.point), key=lambda row: row.ended)

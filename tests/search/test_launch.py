@@ -157,12 +157,11 @@ def test_changed_settings_are_refused_and_leave_the_study_as_it_was(copied_study
     assert load_study("tiny", home).finished == 6
 
 
-def test_a_budget_that_no_candidate_fits_into_is_refused(copied_study, write_study) -> None:
-    _, home = copied_study
-    changed = write_study(("first_front: 0", "first_front: 0, budgets: [100kB, 1]"))
+def test_a_budget_that_no_candidate_fits_into_is_refused_before_anything_is_trained(write_study, tmp_path) -> None:
+    path, listener = write_study(("first_front: 0", "first_front: 0, budgets: [100kB, 1]")), Listener()
     with pytest.raises(SpecError, match=r"must hold the smallest candidate's \d+ bytes, but got 1 \(search\.budgets\)"):
-        launch(load_spec(changed), home)
-    assert load_study("tiny", home).finished == 6
+        launch(load_spec(path), Home(tmp_path / "home"), observer=listener)
+    assert not listener.baselines
 
 
 def test_repeated_proposals_reuse_the_finished_result(write_study, tmp_path: Path) -> None:

@@ -55,8 +55,8 @@ BROKEN = [
     ("po2: {bits: [2, 5], offset: [-1, 1]}", "vbs: {bits: [2, 5], group: 1.5}", r"but got 1\.5 \(space\.weights\.vbs"),
     ("po2: {bits: [2, 5], offset: [-1, 1]}", "vbs: {bits: [2, 5], group: '8'}", r"but got '8' \(space\.weights\.vbs"),
     ("bits: [2, 8]", "bits: [true, 8]", r"must be a number, but got True \(space\.weights\.fixed\.bits\.0"),
-    ("236kB, 120kB", "236kB, 60 pages", r"such as 120kB, but got '60 pages' \(search\.budgets\.1"),
-    ("[236kB, 120kB, 60kB]", "60kB", r"must be a list, but got '60kB' \(search\.budgets"),
+    ("120kB, 60kB", "60 pages, 60kB", r"such as 120kB, but got '60 pages' \(search\.budgets\.1"),
+    ("[236506B, 120kB, 60kB]", "60kB", r"must be a list, but got '60kB' \(search\.budgets"),
     ("first_front: 6", "first_front: true", r"must be a number, but got True \(search\.first_front"),
     ("distillation: 1", "distillation: yes", r"must be a number, but got True \(training\.distillation"),
     ("first_front: 6", "first_front: -1", r"greater than or equal to 0, but got -1 \(search\.first_front"),
@@ -136,7 +136,7 @@ def test_formats_and_ranges_are_read() -> None:
 
 
 def test_budgets_are_sizes() -> None:
-    assert parse_spec(KLEIN, Path("s.yaml")).search.budgets == (236_000, 120_000, 60_000)
+    assert parse_spec(KLEIN, Path("s.yaml")).search.budgets == (236_506, 120_000, 60_000)
 
 
 def test_corpus_paths_start_at_data_root_beside_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,15 +74,37 @@ def test_where_damage_hardly_falls_as_many_are_taken_as_asked_for() -> None:
     assert [candidate[A].bits for candidate in Allocation(groups, (A,)).spread(5)] == [2, 3, 4]
 
 
-def test_every_budget_has_the_best_candidate_that_fits() -> None:
+def test_a_budget_is_filled_beyond_the_hull() -> None:
+    groups = [group(A, (10, 8.0), (20, 2.0)), group(B, (10, 8.0), (40, 1.0))]
+    allocation = Allocation(groups, (A, B), budgets=(20, 29, 49, 50, 59, 99))
+    assert allocation.smallest_bytes == 20
+    assert [totals(candidate, groups) for candidate in allocation.fitting()] == [
+        *[(20, 16.0), (20, 16.0), (30, 10.0), (30, 10.0), (30, 10.0), (60, 3.0)]
+    ]
+    groups[0].append(Alternative({A: Fixed(4, 0)}, 45, 1.0))
+    assert [totals(candidate, groups)[0] for candidate in Allocation(groups, (A, B), (55, 85)).fitting()] == [55, 85]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_nothing_more_of_the_hull_fits_into_a_filled_budget(seed: int) -> None:
+    draw = random.Random(seed)
+    groups = [group(slot, *((2**place * draw.randint(1, 9), 4.0**-place) for place in range(6))) for slot in (A, B, C)]
+    smallest = Allocation(groups, (A, B, C)).smallest_bytes
+    for budget in range(smallest, 200):
+        allocation = Allocation(groups, (A, B, C), budgets=(budget,))
+        (candidate,) = allocation.fitting()
+        size, damage = totals(candidate, groups)
+        assert size <= budget
+        on_hull = [totals(each, groups) for each in allocation.spread(100)]
+        assert damage <= min((d for s, d in on_hull if s <= budget), default=damage)
+
+
+def test_draws_reach_down_to_the_smallest_budget() -> None:
     groups = [group(A, *((2**place, 4.0**-place) for place in range(10)))]
-    allocation = Allocation(groups, (A,), budgets=(1, 100, 10_000))
-    assert allocation.smallest_bytes == 1
-    assert [totals(candidate, groups)[0] for candidate in allocation.spread(0)] == [1, 64, 512]
-    assert [totals(candidate, groups)[0] for candidate in allocation.spread(2)] == [1, 4, 16, 64, 512]
     chance = random.Random(0)
-    drawn = {totals(allocation.draw(chance), groups)[0] for _ in range(200)}
-    assert 1 in drawn, "later candidates try small budgets too"
+    for budgets, smallest in (((), 2), ((100, 1), 1)):
+        allocation = Allocation(groups, (A,), budgets)
+        assert min(totals(allocation.draw(chance), groups)[0] for _ in range(200)) == smallest
 
 
 def test_draws_are_near_the_hull_and_differ() -> None:

@@ -12,8 +12,8 @@ Over the float values x that are about to be rounded to q(x), per slot:
 Where the range differs within a tensor (integer bits per channel, virtual bit shift) each value is held
 against its own. For binary activations only the gradients and the values' statistics count.
 
-All of it runs in one traced graph, whatever the formats: activations are analysed against the format
-that they have or, in step one, will get.
+The model and its gradients run in one traced graph, whatever the formats; the counting is NumPy's. Activations are
+analysed against the format that they have or, in step one, will get.
 """
 
 from __future__ import annotations

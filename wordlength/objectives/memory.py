@@ -28,10 +28,10 @@ def float_bytes(slots: Iterable[SlotInfo]) -> int:
     return sum(4 * info.count for info in slots)
 
 
-def alternatives(space: SearchSpace, slots: Sequence[SlotInfo], budgets: Sequence[int] = ()) -> Allocation:
+def alternatives(space: SearchSpace, slots: Sequence[SlotInfo]) -> Allocation:
     """What every format of the space at its proposal costs in bytes; damages are to be found yet.
 
-    Groups that take no memory are left with their widest format. `budgets`: bytes that candidates shall fit into.
+    Groups that take no memory are left with their widest format.
     """
     infos = {info.slot: info for info in slots}
     groups: list[list[Alternative]] = []
@@ -43,4 +43,4 @@ def alternatives(space: SearchSpace, slots: Sequence[SlotInfo], budgets: Sequenc
         if not any(choice.memory_bytes for choice in choices):
             choices = [max(choices, key=lambda choice: sum(fmt.width_bits for fmt in choice.formats.values()))]
         groups.append(choices)
-    return Allocation(groups, space.order, tuple(budgets))
+    return Allocation(groups, space.order)

@@ -29,6 +29,7 @@ from wordlength.search.tracking import Description, Tracker, check_server
 from wordlength.search.trials import StudyView
 from wordlength.search.workers import WorkerPool
 from wordlength.space import Format, SearchSpace, Slot, SlotInfo
+from wordlength.space.search_space import Anchors
 
 
 def launch(
@@ -84,19 +85,9 @@ def prepare_data(spec: StudySpec, home: Home, observer: Observer | None = None) 
 
 
 def search_space(spec: StudySpec, baseline: Baseline) -> SearchSpace:
-    """The study's space, anchored on the float model's values.
-
-    Raises SpecError for patterns without a layer, and for budgets that no candidate fits into.
-    """
+    """The study's space, anchored on the float model's values. Raises SpecError for patterns without a layer."""
     space = build_space(spec.space, baseline.slots)
-    space = dataclasses.replace(space, anchors=anchors(baseline, space.needed_anchors()))
-    smallest = alternatives(space, baseline.slots).smallest_bytes
-    for budget in spec.search.budgets:
-        if budget < smallest:
-            raise SpecError(
-                f"a budget must hold the smallest candidate's {smallest} bytes, but got {budget} (search.budgets)"
-            )
-    return space
+    return dataclasses.replace(space, anchors=anchors(baseline, space.needed_anchors()))
 
 
 def _known_store(spec: StudySpec, home: Home, data: PreparedData) -> StudyStore | None:
@@ -113,8 +104,16 @@ def _known_store(spec: StudySpec, home: Home, data: PreparedData) -> StudyStore 
 
 
 def _require_fitting(spec: StudySpec, slots: tuple[SlotInfo, ...]) -> None:
-    """Refuse patterns and formats that do not fit the network, before anything is trained."""
+    """Refuse patterns and formats that do not fit the network, and budgets too small, before anything is trained."""
     space = build_space(spec.space, slots)
+    # Bytes are of widths alone, wherever the proposals will be.
+    anywhere = Anchors({(slot, limits.kind, bits): 0 for slot, limits, bits in space.needed_anchors()})
+    smallest = alternatives(dataclasses.replace(space, anchors=anywhere), slots).smallest_bytes
+    for budget in spec.search.budgets:
+        if budget < smallest:
+            raise SpecError(
+                f"a budget must hold the smallest candidate's {smallest} bytes, but got {budget} (search.budgets)"
+            )
     for uniform in spec.search.uniform:
         candidate = uniform.candidate(space.order)
         for info in slots:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from wordlength.objectives.baseline import Baseline
 from wordlength.objectives.memory import alternatives
 from wordlength.search.home import StudyFolder
 from wordlength.search.observer import Observer
-from wordlength.search.rungs import Ladder
+from wordlength.search.rungs import SHORT_RUNGS, Ladder
 from wordlength.search.sampling import Proposals, fresh_seed
 from wordlength.search.spec import StudySpec
 from wordlength.search.study import StudyStore
@@ -69,7 +69,7 @@ class Scheduler:
         if self._first_front_known:
             self._queue_references()
         # Each worker finds some of the damages.
-        self._undamaged = alternatives(space, baseline.slots, spec.search.budgets)
+        self._undamaged = replace(alternatives(space, baseline.slots), budgets=spec.search.budgets)
         self._damages: dict[int, list[float]] = {}
         asked = self._undamaged.asked
         count = max(1, min(pool.count, len(asked)))
@@ -150,8 +150,9 @@ class Scheduler:
         ask = self._ladder.next(self._store.digests(failed=True))
         if ask is None:
             return False
-        if ask.rung > 1:
+        if ask.rung == SHORT_RUNGS:
             self._store.queue(ask.candidate, "", self._space)
+            self._observer.screened(self._ladder.counts(self._store.digests()))
             return False
         share = self._settings.share if ask.rung else 0.0
         job = AssessJob(ask.candidate, ask.rung, share, self._settings.mixtures, self._spec.seed)
@@ -172,17 +173,20 @@ class Scheduler:
         if self._ladder is not None:
             self._ladder.proposals.allocation = allocation
         if not self._first_front_known:
-            self._queue_first(allocation.spread(self._spec.search.first_front))
+            self._queue_first()
 
-    def _queue_first(self, candidates: Sequence[Candidate]) -> None:
-        """From the middle outwards: there a front bends, and the first trials tell most."""
-        middle = (len(candidates) - 1) / 2
-        for _, candidate in sorted(enumerate(candidates), key=lambda pair: abs(pair[0] - middle)):
+    def _queue_first(self) -> None:
+        """What fits into the budgets; then the spread from the middle outwards: there a front bends."""
+        assert self._allocation is not None
+        spread = self._allocation.spread(self._spec.search.first_front)
+        middle = (len(spread) - 1) / 2
+        outwards = [candidate for _, candidate in sorted(enumerate(spread), key=lambda pair: abs(pair[0] - middle))]
+        candidates = [*self._allocation.fitting(), *outwards]
+        for candidate in candidates:
             self._store.queue(candidate, "", self._space, reference=True)
         if self._ladder is not None:
             self._ladder.first.extend(candidates)
-        digests = [candidate.digest for candidate in candidates]
-        self._store.remember({"first_front": digests, "first_front_asked": self._asked})
+        self._store.remember({"first_front": [c.digest for c in candidates], "first_front_asked": self._asked})
         self._first_front_known = True
         self._queue_references()
 

@@ -33,7 +33,7 @@ Size = Annotated[int, Field(ge=1), BeforeValidator(_size, json_schema_input_type
 
 
 class UniformSpec(BaseModel):
-    """One format per role in every layer: a reference point that every study evaluates first."""
+    """One format per role in every layer: a reference point for every study, after its first front."""
 
     model_config = STRICT
 
@@ -85,11 +85,12 @@ class SearchSpec(BaseModel):
     sampler: Literal["tpe", "nsga2", "random"] = "tpe"
     """Who proposes: tree-structured Parzen estimator, NSGA-II or pure chance."""
     startup_trials: Annotated[int, Field(ge=1, le=100_000)] = 6
-    """Random trials, or candidates that are screened, before TPE models; besides first front and references."""
+    """Trials, or candidates that are screened, before TPE models, besides first front and references; random ones, but
+    for the share that is allocated."""
     first_front: Annotated[int, Field(ge=0, le=1000)] = 6
     """Candidates that are tried first: bits allocated by what each format does to the float model; 0 for none."""
     budgets: tuple[Size, ...] = ()
-    """Memory that a candidate shall fit into, as 60kB or bytes: the allocation's best for each is among the first."""
+    """Memory to be fitted into, as 60kB or bytes: the first trials are what the allocation fills each with."""
     allocated: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Share of later candidates by the same allocation, under random doubt about each layer; others by the sampler."""
     screening: ScreeningSpec | None = None

@@ -97,7 +97,9 @@ class StudyStore:
     def sample_with(self, search: SearchSpec, seed: int) -> None:
         """Propose by the study file's sampler. References queued so far do not count as its random start."""
         trials = self._study.get_trials(deepcopy=False)
-        queued = sum(trial.user_attrs.get("reference", False) for trial in trials)
+        known = (trial.user_attrs for trial in trials)
+        # Once each, however often it was cut off; studies from before said `queued`.
+        queued = len({attrs["digest"] for attrs in known if attrs.get("reference") or attrs.get("queued")})
         fresh = fresh_seed(seed, len(trials))
         # Optuna's 50 parents would leave a study of 50 trials without a second generation.
         self._study.sampler = sampler(search, fresh, queued + search.startup_trials, search.trials // 5)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -63,20 +63,26 @@ class Allocation:
         return replace(self, groups=groups)
 
     def spread(self, count: int) -> tuple[Candidate, ...]:
-        """At most `count` candidates on the hull and the best one for every budget, ascending in bytes.
+        """At most `count` candidates on the hull, ascending in bytes, falling in damage.
 
-        The bytes of the former grow by equal factors, from where damage has fallen to MOST_DAMAGE of the smallest
-        candidate's to where it has fallen to LEAST_DAMAGE: training mends no more than that, and more bytes buy next to
-        nothing.
+        Their bytes grow by equal factors, from where damage has fallen to MOST_DAMAGE of the smallest candidate's to
+        where it has fallen to LEAST_DAMAGE: training mends no more than that, and more bytes buy next to nothing.
         """
         path = _Path.of(self.groups)
         shares = [step / (count - 1) for step in range(count)] if count > 1 else [0.5] * count
-        places = {path.place(share, path.start(count)) for share in shares}
-        places |= {path.within(budget) for budget in self.budgets}
-        return tuple(self._candidate(path.choices[place]) for place in sorted(places))
+        places = dict.fromkeys(path.place(share, path.start(count)) for share in shares)
+        return tuple(self._candidate(path.choices[place]) for place in places)
+
+    def fitting(self) -> tuple[Candidate, ...]:
+        """For each budget the largest candidate on the hull that fits, and whatever still fits then, in the same order.
+
+        The rest of a budget is seldom used up, nor is it always used best: that would be the knapsack problem.
+        """
+        path = _Path.of(self.groups)
+        return tuple(self._candidate(path.filled(budget)) for budget in self.budgets)
 
     def draw(self, chance: random.Random) -> Candidate:
-        """A candidate near the hull, anywhere from where `spread` puts the smallest to where it puts the largest.
+        """A candidate near the hull, from where `spread` begins, or the smallest budget, to where damage has fallen.
 
         Training mends some damage more than other: damages count as known up to log-normal factors, one of each group
         and one of each alternative.
@@ -89,7 +95,7 @@ class Allocation:
                 [replace(part, damage=part.damage * by) for part, by in zip(alternatives, drawn, strict=True)]
             )
         path = _Path.of(groups)
-        start = min(path.start(), *(path.within(budget) for budget in self.budgets), len(path.totals))
+        start = min([path.start(), *(path.within(budget) for budget in self.budgets)])
         return self._candidate(path.choices[path.place(chance.random(), start)])
 
     def _candidate(self, parts: Sequence[Alternative]) -> Candidate:
@@ -103,9 +109,7 @@ def _hull(alternatives: Sequence[Alternative]) -> list[Alternative]:
     for part in sorted(alternatives, key=lambda part: (part.memory_bytes, part.damage)):
         if hull and part.damage >= hull[-1].damage:
             continue
-        while hull and (
-            hull[-1].memory_bytes == part.memory_bytes or (len(hull) > 1 and _gain(*hull[-2:]) <= _gain(hull[-1], part))
-        ):
+        while len(hull) > 1 and _gain(*hull[-2:]) <= _gain(hull[-1], part):
             hull.pop()
         hull.append(part)
     return hull
@@ -118,16 +122,26 @@ def _gain(one: Alternative, other: Alternative) -> float:
 
 @dataclass(frozen=True)
 class _Path:
-    """From the cheapest choices of all groups on, one change after another; `totals`: bytes and damage of each."""
+    """From the cheapest choices of all groups on, one change after another; `totals`: bytes and damage of each.
+
+    `changes`: (group, its next choice), by which `choices` go on.
+    """
 
     choices: Sequence[Sequence[Alternative]]
     totals: Sequence[tuple[int, float]]
+    changes: Sequence[tuple[int, Alternative]]
 
     @classmethod
     def of(cls, groups: Sequence[Sequence[Alternative]]) -> _Path:
-        choices = list(_changes([_hull(alternatives) for alternatives in groups]))
+        hulls = [_hull(alternatives) for alternatives in groups]
+        steps = [(_gain(*pair), group, pair[1]) for group, hull in enumerate(hulls) for pair in pairwise(hull)]
+        # On a hull gains fall, so each group's changes come in their order.
+        changes = [(group, part) for _, group, part in sorted(steps, key=lambda step: -step[0])]
+        choices = [[hull[0] for hull in hulls]]
+        for group, part in changes:
+            choices.append([*choices[-1][:group], part, *choices[-1][group + 1 :]])
         totals = [(sum(part.memory_bytes for part in parts), sum(part.damage for part in parts)) for parts in choices]
-        return cls(choices, totals)
+        return cls(choices, totals, changes)
 
     @property
     def end(self) -> int:
@@ -148,18 +162,21 @@ class _Path:
         """The last place that takes no more bytes; the first one if all do."""
         return max((place for place, (size, _) in enumerate(self.totals) if size <= budget), default=0)
 
+    def filled(self, budget: int) -> Sequence[Alternative]:
+        """The choices at that place, and every later change that fits beside those before."""
+        place = self.within(budget)
+        chosen, left = list(self.choices[place]), budget - self.totals[place][0]
+        full: set[int] = set()
+        for group, part in self.changes[place:]:
+            more = part.memory_bytes - chosen[group].memory_bytes
+            if more > left:
+                full.add(group)  # What comes next in this group takes more yet.
+            if group not in full:
+                chosen[group], left = part, left - more
+        return chosen
+
     def _falls_to(self, share: float) -> int:
         """First place with no more than this share of the smallest candidate's damage; else the last."""
         limit = share * self.totals[0][1]
         places = (place for place, (_, damage) in enumerate(self.totals) if damage <= limit)
         return next(places, len(self.totals) - 1)
-
-
-def _changes(hulls: Sequence[Sequence[Alternative]]) -> Iterator[list[Alternative]]:
-    chosen = [hull[0] for hull in hulls]
-    yield list(chosen)
-    changes = [(_gain(one, other), group, other) for group, hull in enumerate(hulls) for one, other in pairwise(hull)]
-    # On a hull gains fall, so each group's changes come in their order.
-    for _, group, other in sorted(changes, key=lambda change: -change[0]):
-        chosen[group] = other
-        yield list(chosen)

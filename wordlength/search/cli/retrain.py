@@ -95,11 +95,10 @@ def _settings(spec: StudySpec, epochs: int | None, distillation: float | None) -
     from wordlength.objectives.settings import RetrainingSettings
 
     training = spec.training
+    first, second = training.quantized_rates
     settings = RetrainingSettings(
-        batch_size=training.batch_size, seed=spec.seed, second_learning_rate=training.quantized_learning_rate
+        batch_size=training.batch_size, seed=spec.seed, learning_rate=first, second_learning_rate=second
     )
-    if training.step_one_learning_rate is not None:
-        settings = replace(settings, learning_rate=training.step_one_learning_rate)
     for name, value in {"epochs": epochs, "distillation": distillation}.items():
         try:
             settings = replace(settings, **({} if value is None else {name: value}))  # type: ignore[arg-type]
