@@ -249,7 +249,7 @@ def page(legs, float_test):
         times = [leg.reaches(peer.final) for leg in ours]
         shown = ", ".join("never" if seconds is None else f"{seconds:.0f} s" for seconds in times)
         known = [peer.reaches(peer.final) / seconds for seconds in times if seconds]
-        ratio = f"{statistics.median(known):.1f} ({min(known):.1f} – {max(known):.1f})" if all(times) else "–"
+        ratio = f"{statistics.median(known):.1f} ({min(known):.1f} – {max(known):.1f})" if known and all(times) else "–"
         about = f"| {TITLES[peer.name]} | {peer.seed} | {peer.final:.5f} | {peer.reaches(peer.final):.0f} s "
         yield about + f"| {shown} | {ratio} |"
     yield ""

@@ -74,29 +74,26 @@ def test_where_damage_hardly_falls_as_many_are_taken_as_asked_for() -> None:
     assert [candidate[A].bits for candidate in Allocation(groups, (A,)).spread(5)] == [2, 3, 4]
 
 
-def test_a_budget_is_filled_beyond_the_hull() -> None:
-    groups = [group(A, (10, 8.0), (20, 2.0)), group(B, (10, 8.0), (40, 1.0))]
-    allocation = Allocation(groups, (A, B), budgets=(20, 29, 49, 50, 59, 99))
+def test_a_budget_takes_the_hull_as_far_as_it_fits_and_then_what_still_does() -> None:
+    groups = [group(A, (10, 8.0), (20, 2.0), (45, 1.0)), group(B, (10, 8.0), (40, 1.0))]
+    # On the hull lie 20, 30, 60 and 85 bytes; the 45 bytes of A fit where the 40 of B do not.
+    expected = {20: 20, 29: 20, 30: 30, 54: 30, 55: 55, 59: 55, 60: 60, 84: 60, 85: 85, 999: 85}
+    allocation = Allocation(groups, (A, B), budgets=tuple(expected))
     assert allocation.smallest_bytes == 20
-    assert [totals(candidate, groups) for candidate in allocation.fitting()] == [
-        *[(20, 16.0), (20, 16.0), (30, 10.0), (30, 10.0), (30, 10.0), (60, 3.0)]
-    ]
-    groups[0].append(Alternative({A: Fixed(4, 0)}, 45, 1.0))
-    assert [totals(candidate, groups)[0] for candidate in Allocation(groups, (A, B), (55, 85)).fitting()] == [55, 85]
+    assert [totals(candidate, groups)[0] for candidate in allocation.fitting()] == [*expected.values()]
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_nothing_more_of_the_hull_fits_into_a_filled_budget(seed: int) -> None:
+def test_no_candidate_of_the_hull_that_fits_is_better_than_a_filled_budget(seed: int) -> None:
     draw = random.Random(seed)
     groups = [group(slot, *((2**place * draw.randint(1, 9), 4.0**-place) for place in range(6))) for slot in (A, B, C)]
-    smallest = Allocation(groups, (A, B, C)).smallest_bytes
-    for budget in range(smallest, 200):
-        allocation = Allocation(groups, (A, B, C), budgets=(budget,))
-        (candidate,) = allocation.fitting()
+    allocation = Allocation(groups, (A, B, C))
+    hull = [totals(candidate, groups) for candidate in allocation.spread(100)]
+    budgets = tuple(range(hull[0][0], 200))
+    for budget, candidate in zip(budgets, Allocation(groups, (A, B, C), budgets).fitting(), strict=True):
         size, damage = totals(candidate, groups)
         assert size <= budget
-        on_hull = [totals(each, groups) for each in allocation.spread(100)]
-        assert damage <= min((d for s, d in on_hull if s <= budget), default=damage)
+        assert damage <= min(other for bytes_, other in hull if bytes_ <= budget)
 
 
 def test_draws_reach_down_to_the_smallest_budget() -> None:

@@ -166,12 +166,9 @@ class _Path:
         """The choices at that place, and every later change that fits beside those before."""
         place = self.within(budget)
         chosen, left = list(self.choices[place]), budget - self.totals[place][0]
-        full: set[int] = set()
         for group, part in self.changes[place:]:
             more = part.memory_bytes - chosen[group].memory_bytes
-            if more > left:
-                full.add(group)  # What comes next in this group takes more yet.
-            if group not in full:
+            if more <= left:
                 chosen[group], left = part, left - more
         return chosen
 
