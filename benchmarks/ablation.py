@@ -1,7 +1,7 @@
 """What each lever is worth: short legs of wordlength with some of them changed, on time_to_front.py's case and clock.
 
-    .venv/bin/python benchmarks/ablation.py run 4 [VARIANT …]     # minutes; what has not run yet, one after another
-    .venv/bin/python benchmarks/ablation.py report                # a table of all legs there are
+    .venv/bin/python benchmarks/ablation.py run 4 [VARIANT[:SEED] …]   # minutes; what has not run yet, one by one
+    .venv/bin/python benchmarks/ablation.py report                     # a table of all legs there are
 
 Legs lie in build/ablation; delete a leg's folder to run it again. WORDLENGTH_HOME as for time_to_front.py.
 """
@@ -16,6 +16,7 @@ LEGS = WORK.parent / "ablation"
 VARIANTS = {
     "all": [],
     "no-distillation": ["training.distillation=0"],
+    "half-distillation": ["training.distillation=0.5"],
     "step-one-3e-4": ["training.step_one_learning_rate=null"],
     "no-first-front": ["search.first_front=0"],
     "sampler-alone": ["search.first_front=0", "search.allocated=0", "search.uniform=[]"],
@@ -38,14 +39,21 @@ VARIANTS = {
 """Name → what is changed in the study file."""
 
 
+def seeded(leg):
+    name, _, seed = leg.partition(":")
+    return name, seed or "0"
+
+
 def run(minutes, names):
-    for name in names or VARIANTS:
-        out = LEGS / name
+    for leg in names or VARIANTS:
+        name, seed = seeded(leg)
+        out = LEGS / f"{name}-{seed}"
         if (out / "end.json").exists():
             continue
         changes = [part for change in VARIANTS[name] for part in ("--set", change)]
         command = [sys.executable, HERE / "contenders" / "ours.py", "--case", case_folder(), "--out", out]
-        print(f"{name}: {minutes} minutes", flush=True)
+        command += ["--seed", seed]
+        print(f"{name}, seed {seed}: {minutes} minutes", flush=True)
         out.mkdir(parents=True, exist_ok=True)
         with (out / "output.log").open("w") as log:
             subprocess.run([*command, "--minutes", minutes, *changes], check=True, stdout=log, stderr=subprocess.STDOUT)
@@ -55,15 +63,15 @@ def report():
     case = Case(case_folder())
     float_test, _ = improvement(case.test, float_masks(case))
     print(f"float32: {case.info['baseline']['stoi_improvement']:+.4f} on validation, {float_test:+.4f} on test")
-    print("| variant | minutes | trials | first after | H after 1.5 | 3 | 5 min | in the end | on test |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for name in VARIANTS:
-        if not (LEGS / name / "end.json").exists():
-            continue
-        leg = leg_of(name, 0, LEGS / name, case)
+    print("| variant | seed | minutes | trials | first after | H after 1.5 | 3 | 5 min | in the end | on test |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    ended = sorted(end.parent for end in LEGS.glob("*/end.json"))
+    for folder in ended:
+        name, _, seed = folder.name.rpartition("-")
+        leg = leg_of(name, int(seed), folder, case)
         after = " | ".join("–" if (h := leg.at(s)) is None else f"{h:.5f}" for s in (90, 180, 300))
         first = f"{leg.points[0].seconds:.0f} s" if leg.points else "–"
-        about = f"| {name} | {leg.minutes:g} | {len(leg.points)} | {first} | {after} "
+        about = f"| {name} | {seed} | {leg.minutes:g} | {len(leg.points)} | {first} | {after} "
         print(about + f"| {leg.final:.5f} | {leg.unheard:.5f} |")
 
 
