@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-browser check format install chromium clean
+.PHONY: demo test test-browser test-reliability test-cluster soak check format install chromium postgresql clean
 
 demo: $(VENV)/.installed
 	$(BIN)/wordlength launch examples/demo.yaml
@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	@echo "The front in MLflow's UI: $(BIN)/wordlength ui demo"
 
 test: check
-	$(BIN)/pytest --ignore tests/browser
+	$(BIN)/pytest --ignore tests/browser --ignore tests/reliability
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -29,9 +29,25 @@ install: $(VENV)/.installed
 test-browser: $(VENV)/.installed chromium
 	$(BIN)/pytest tests/browser
 
+# Studies in which workers, launches, Ray, MLflow and PostgreSQL are killed.
+test-reliability: $(VENV)/.installed postgresql
+	$(BIN)/pytest tests/reliability
+
+# Three hosts in network namespaces, as root; says why where that cannot be.
+test-cluster: $(VENV)/.installed
+	$(BIN)/python tests/cluster/three_hosts.py
+
+# Thirty rounds of a study in which something is killed.
+soak: $(VENV)/.installed
+	$(BIN)/python tests/reliability/soak.py
+
 # On Debian, as root.
 chromium:
 	command -v chromium || (apt-get update -q && apt-get install -q -y --no-install-recommends chromium)
+
+# On Debian, as root; without it the tests that need it are skipped.
+postgresql:
+	ls /usr/lib/postgresql/*/bin/initdb || apt-get install -q -y --no-install-recommends postgresql || true
 
 # Everything is pinned to what was tested together; the editable install follows the sources.
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -18,9 +18,11 @@ from contenders.common import Case
 
 from wordlength import Candidate, Fixed, Home, TrialJob
 from wordlength.objectives.baseline import baseline_path, load_baseline
+from wordlength.search.actors import TrialWorker
+from wordlength.search.jobs import AssessJob, Finished
 from wordlength.search.launch import evaluation_settings, prepare_data
-from wordlength.search.spec import ScreeningSpec, parse_spec
-from wordlength.search.workers import AssessJob, Finished, WorkerPool
+from wordlength.search.spec import ScreeningSpec, WorkersSpec, parse_spec
+from wordlength.search.workers import WorkerPool
 
 BITS, INTEGER, ACTIVATIONS = 4, -1, (16, 2)
 SCREENING = ScreeningSpec()
@@ -49,7 +51,8 @@ class Ours:
         slots = [info.slot for info in baseline.slots]
         self.candidate = Candidate.uniform(slots, Fixed(BITS, INTEGER), Fixed(16, 2), Fixed(*ACTIVATIONS))
         self.pool, self.weights = pool, pool.keep(baseline.weights)
-        pool.start(pool.share(data), baseline, settings, tuple(self.candidate.items()))
+        formats = tuple(self.candidate.items())
+        pool.start(TrialWorker, pool.share(data), pool.keep(baseline), settings, formats, 1, False)
         self.reports = []
         self.seconds(self.trials(2))  # Traces.
         self.reports.clear()
@@ -96,7 +99,7 @@ def main(case_folder, rounds):
     asked.put(True)
     told.get()  # Its first trial pays for imports.
     rows = []
-    with WorkerPool(None, count=2, cpus=1) as pool:
+    with WorkerPool(None, WorkersSpec(count=2)) as pool:
         ours = Ours(Case(case_folder), pool)
         for _ in range(rounds):
             asked.put(True)

@@ -36,7 +36,7 @@ def ray_session():
     """Local Ray with two cores; `WorkerPool` joins it and leaves it running."""
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()
 

@@ -92,13 +92,6 @@ def test_a_diverged_candidate_does_not_climb(open_ladder, space) -> None:
     assert ladder.next(()).candidate != uniform(space, 2)
 
 
-def test_a_lost_judgement_is_asked_for_again(open_ladder) -> None:
-    ladder = open_ladder()
-    ask = ladder.next(())
-    ladder.lost(ask.candidate, ask.rung)
-    assert ladder.next(()) == ask
-
-
 def test_a_second_launch_goes_on_from_the_file_even_if_its_last_line_was_cut_off(open_ladder) -> None:
     ladder = open_ladder()
     climb(ladder, 8)

@@ -50,6 +50,10 @@ def store(address: str) -> StudyStore:
     return store
 
 
+def nobodys(number: int, driver: str | None) -> bool:
+    return True
+
+
 def complete(number: int, candidate: Candidate, stoi: float, size: int) -> TrialReport:
     gates = {"overflow": -0.4}
     return TrialReport(number, candidate, TrialState.COMPLETE, size, stoi, 0.001, "", gates, seconds={"stoi": 2.0})
@@ -110,8 +114,8 @@ def test_interrupted_trials_are_queued_again_and_count_as_nothing(store: StudySt
     store.ask(SPACE)
     _, searched, _ = store.ask(SPACE)
     again = StudyStore.create(spec_of(), address)
-    assert again.recover() == 2
-    assert again.recover() == 0
+    assert again.recover(nobodys) == 2
+    assert again.recover(nobodys) == 0
     assert [row.state for row in again.rows()] == [INTERRUPTED, INTERRUPTED]
     assert again.view().finished == 0
     assert again.ask(SPACE) == (2, uniform, "uniform po2<4,-1>")
@@ -120,7 +124,7 @@ def test_interrupted_trials_are_queued_again_and_count_as_nothing(store: StudySt
 
 def test_a_study_keeps_its_settings_and_data(store: StudyStore) -> None:
     spec = spec_of()
-    check_unchanged(store, spec, "abc")  # Nothing is known yet.
+    check_unchanged(store.attributes, spec, "abc")  # Nothing is known yet.
     old = json.loads(json.dumps(spec.fingerprint()))
     for kinds in (old["space"]["weights"], old["space"]["activations"]):
         for name in ("vbs", "binary"):
@@ -129,17 +133,17 @@ def test_a_study_keeps_its_settings_and_data(store: StudyStore) -> None:
             del kinds["fixed"][name]
     del old["training"]["baseline_patience"]
     store.remember({"fingerprint": old, "data_digest": "abc"})
-    check_unchanged(store, spec, "abc")  # Begun before these keys were known: they have their defaults.
+    check_unchanged(store.attributes, spec, "abc")  # Begun before these keys were known: they have their defaults.
     store.remember({"fingerprint": spec.fingerprint(), "data_digest": "abc"})
-    check_unchanged(store, spec, "abc")
+    check_unchanged(store.attributes, spec, "abc")
     changed = parse_spec(MINIMAL + "\ntraining: {baseline_epochs: 3}", Path("s.yaml"))
     with pytest.raises(SpecError, match=r"training\.baseline_epochs was 20 and is now 3; change it back or .*'s'"):
-        check_unchanged(store, changed, "abc")
+        check_unchanged(store.attributes, changed, "abc")
     impatient = parse_spec(MINIMAL + "\ntraining: {baseline_patience: 3}", Path("s.yaml"))
     with pytest.raises(SpecError, match=r"training\.baseline_patience was 0 and is now 3; change it back"):
-        check_unchanged(store, impatient, "abc")
+        check_unchanged(store.attributes, impatient, "abc")
     with pytest.raises(SpecError, match="the audio of 's' has changed"):
-        check_unchanged(store, spec, "xyz")
+        check_unchanged(store.attributes, spec, "xyz")
 
 
 def test_unknown_and_empty_studies_are_refused(address: str, store: StudyStore) -> None:
@@ -184,7 +188,7 @@ def test_references_do_not_count_as_the_random_start(store: StudyStore) -> None:
         store.queue(Candidate.of((slot, Fixed(bits, -1)) for slot in SLOTS), "", SPACE, reference=True)
     store.queue(Candidate.of((slot, Fixed(6, -1)) for slot in SLOTS), "", SPACE)
     store.sample_with(spec_of().search, 0)
-    assert store._study.sampler._n_startup_trials == 3 + 3
+    assert store._sampler._study.sampler._n_startup_trials == 3 + 3
 
 
 def test_a_candidate_whose_worker_died_is_queued_again_but_not_one_that_diverged(store: StudyStore) -> None:

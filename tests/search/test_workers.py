@@ -1,26 +1,39 @@
 """Warm workers: what comes back, also when a job or a worker fails."""
 
+import os
+import sys
+import time
+
 import pytest
 
 from wordlength import Candidate, Fixed, TrialJob
 from wordlength.errors import WorkerError
-from wordlength.search.workers import WorkerPool
+from wordlength.search.actors import TrialWorker
+from wordlength.search.jobs import Finished, Retried
+from wordlength.search.spec import WorkersSpec
+from wordlength.search.workers import DEATHS_WHILE_STARTING, WorkerPool
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
 
 @pytest.fixture(scope="module")
 def pool(ray_session, tiny_data, tiny_baseline, tiny_settings):
-    with WorkerPool(None, count=1, cpus=1) as pool:
-        pool.start(pool.share(tiny_data), tiny_baseline, tiny_settings)
+    with WorkerPool(None, WorkersSpec(count=1)) as pool:
+        pool.start(TrialWorker, pool.share(tiny_data), pool.keep(tiny_baseline), tiny_settings, (), 1, False)
         yield pool
 
 
-def finish(pool: WorkerPool, job: TrialJob):
+def until_told(pool: WorkerPool) -> list:
+    while not (told := pool.wait(timeout_seconds=120)):
+        pass
+    return told
+
+
+def finish(pool: WorkerPool, job: TrialJob) -> Finished:
     pool.submit(job)
     assert pool.free == 0
     assert pool.running == [job]
-    (finished,) = pool.wait(timeout_seconds=120)
+    (finished,) = until_told(pool)
     assert pool.free == 1
     return finished
 
@@ -53,20 +66,102 @@ def test_an_exception_comes_back_as_a_reason_and_the_worker_goes_on(pool, tiny_b
     assert finish(pool, TrialJob(2, candidate(tiny_baseline, 4))).result is not None
 
 
-def test_a_dead_worker_is_replaced(pool, tiny_baseline) -> None:
+def test_a_job_whose_worker_died_goes_to_another(pool, tiny_baseline) -> None:
     import ray
 
-    pool.submit(TrialJob(3, candidate(tiny_baseline, 4)))
-    ((_, worker),) = pool._running.values()
-    ray.kill(worker)
-    (finished,) = pool.wait(timeout_seconds=60)
+    job = TrialJob(3, candidate(tiny_baseline, 4))
+    pool.submit(job)
+    (running,) = pool._running.values()
+    ray.kill(running.worker)
+    (told,) = until_told(pool)
+    assert isinstance(told, Retried)
+    assert (told.job, told.deaths) == (job, 1)
+    assert told.reason.startswith("ActorDiedError: ")
+    assert pool.running == [job]
+    (finished,) = until_told(pool)
+    assert finished.result[0].number == 3
+
+
+class Misbehaving:
+    """Takes the number of a trial for what to do."""
+
+    def __init__(self, fails: str = "") -> None:
+        if fails == "raise":
+            raise MemoryError("no room for the data")
+        if fails:
+            os._exit(1)
+
+    def ready(self) -> None:
+        pass
+
+    def run(self, job):
+        if job.number == 1:
+            os._exit(1)
+        if job.number == 2:
+            time.sleep(600)
+        yield job.number
+
+
+NOTHING = Candidate(())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def by_value(ray_session) -> None:
+    """Workers cannot import this file."""
+    import ray
+
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+@pytest.fixture
+def misbehaving(ray_session):
+    with WorkerPool(None, WorkersSpec(count=1, retries=1, minutes=0.05)) as pool:
+        pool.start(Misbehaving)
+        yield pool
+
+
+def test_a_job_that_kills_every_worker_fails_and_the_next_goes_on(misbehaving) -> None:
+    misbehaving.submit(TrialJob(1, NOTHING))
+    (first,) = until_told(misbehaving)
+    assert first.deaths == 1
+    (last,) = until_told(misbehaving)
+    assert last.result is None
+    assert last.reason.startswith("worker died 2 times: ")
+    assert finish(misbehaving, TrialJob(5, NOTHING)).result == 5
+
+
+def test_a_job_that_hangs_meets_its_time_limit(misbehaving) -> None:
+    misbehaving.submit(TrialJob(2, NOTHING))
+    (finished,) = until_told(misbehaving)
     assert finished.result is None
-    assert finished.reason.startswith("worker died: ")
-    assert finish(pool, TrialJob(4, candidate(tiny_baseline, 4))).result is not None
+    assert finished.reason == "it took longer than 0.05 minutes (workers.minutes)"
+    assert finish(misbehaving, TrialJob(5, NOTHING)).result == 5
 
 
-def test_workers_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(WorkerError, match=r"must fit the machine's cores, but got 3 x 1 CPUs with room for 2"):
-        WorkerPool(None, count=3, cpus=1)
-    with pytest.raises(WorkerError, match=r"got 1 x 9 CPUs with room for 0 \(workers\.count, workers\.cpus\)"):
-        WorkerPool(None, count=None, cpus=9)
+def test_workers_that_cannot_start_end_the_study() -> None:
+    with WorkerPool(None, WorkersSpec(count=1)) as pool:
+        pool.start(Misbehaving, "raise")
+        with pytest.raises(WorkerError, match=r"must get ready, but they do not: .*no room for the data"):
+            until_told(pool)
+
+
+def test_workers_that_die_while_they_start_are_tried_again_but_not_for_ever() -> None:
+    with WorkerPool(None, WorkersSpec(count=1)) as pool:
+        pool.start(Misbehaving, "die")
+        with pytest.raises(WorkerError, match="must get ready, but they do not: ActorDiedError"):
+            until_told(pool)
+        assert pool._deaths_while_starting == DEATHS_WHILE_STARTING
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"count": 3}, r"got 3 x 1 CPUs with room for 2 \(workers\.count, workers\.cpus\)"),
+        ({"cpus": 9}, r"got 1 x 9 CPUs with room for 0 \(workers\.cpus\)"),
+        ({"gpus": 0.5}, r"got 1 x 1 CPUs, 0\.5 GPUs with room for 0 \(workers\.cpus, workers\.gpus\)"),
+        ({"memory": 10**15}, r"1000000000000000 bytes with room for 0 \(workers\.cpus, workers\.memory\)"),
+    ],
+)
+def test_workers_that_do_not_fit_are_refused(asked, told) -> None:
+    with pytest.raises(WorkerError, match=told):
+        WorkerPool(None, WorkersSpec(**asked))

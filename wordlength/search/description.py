@@ -8,7 +8,6 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from wordlength.search import front
 from wordlength.search.spec import StudySpec
 from wordlength.search.tracking import DataSet, Description
 from wordlength.space import Format, Role, SearchSpace, SlotRange
+from wordlength.version import VERSION
 
 _GIT_SECONDS = 10
 _DIGEST_CHARACTERS = 12
@@ -72,7 +72,7 @@ def _tags(spec: StudySpec, data: PreparedData, baseline: Baseline, identity: str
         "study.id": identity,
         "data.digest": data.digest,
         "baseline.digest": baseline.digest,
-        "wordlength.version": version("wordlength"),
+        "wordlength.version": VERSION,
         "mlflow.source.type": "LOCAL",
         "mlflow.source.name": shlex.join([os.path.basename(sys.argv[0]), *sys.argv[1:2]])
         + (f" {spec.origin.path.name}" if spec.origin.path else ""),
@@ -110,7 +110,7 @@ def _without_logins(spec: StudySpec) -> str:
     plain = yaml.safe_load(spec.origin.text)
     text = spec.origin.text
     for address in (plain.get("storage") or {}).values():
-        if address and ("@" in address or "?" in address):
+        if isinstance(address, str) and ("@" in address or "?" in address):
             if address not in text:  # Written with escapes: then without the user's own comments.
                 return spec.published()
             text = text.replace(address, address.partition("://")[0] + "://***")
@@ -162,7 +162,7 @@ def _settings(spec: StudySpec, data: PreparedData, baseline: Baseline) -> dict[s
         " of the training mixtures",
         "search": f"{spec.search.sampler}, {spec.search.trials} trials, {len(spec.search.uniform)} uniform formats, "
         f"seed {spec.seed}",
-        "wordlength": version("wordlength"),
+        "wordlength": VERSION,
     }
 
 

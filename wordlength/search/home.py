@@ -108,6 +108,16 @@ class StudyFolder:
         """The study file as launched last, corpus paths absolute."""
         return self.path / STUDY_FILE
 
+    @property
+    def identity(self) -> Path:
+        """What tells the study from others of its name, as its storage says it too."""
+        return self.path / "study.id"
+
+    @property
+    def opening(self) -> Path:
+        """Locked by the launch that begins the study, or joins it."""
+        return self.path / "opening.lock"
+
     def spec(self) -> StudySpec:
         """The spec as launched last."""
         return parse_spec(self.study_file.read_text(encoding="utf-8"), self.study_file)
@@ -134,19 +144,23 @@ class StudyFolder:
         return self.path / "retrained" / f"{number:06d}.json"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """One launch at a time. Raises SpecError if another process runs this study."""
+    def locked(self, shared: bool = False) -> Iterator[None]:
+        """One launch at a time, or several that are `shared`. Raises SpecError if another launch is in the way."""
         self.path.mkdir(parents=True, exist_ok=True)
         with self._lock.open("w") as handle:
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
             except OSError:
-                raise SpecError(f"a study runs once at a time, but {self.path.name!r} is being run already") from None
+                raise SpecError(
+                    f"a study with its trials in a file runs once at a time, but {self.path.name!r} is being run "
+                    "already; several launches at a time need PostgreSQL (storage.optuna)"
+                ) from None
             try:
                 yield
             finally:
                 if not self.study_file.exists():  # Refused before it began: leave nothing behind.
                     self._lock.unlink()
+                    self.opening.unlink(missing_ok=True)
                     with suppress(OSError):  # Not empty: what lies there is not this launch's.
                         self.path.rmdir()
                         self.path.parent.rmdir()
@@ -176,7 +190,7 @@ def _is_locked(path: Path) -> bool:
         return False
     with path.open("r") as handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return True
     return False

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
-import uuid
-from importlib.metadata import version
+from functools import partial
 from typing import Any
 
-import yaml
-
-from wordlength.atomic import write_atomically
 from wordlength.errors import FormatError, SpecError
 from wordlength.objectives.audio import PreparedData, prepare
 from wordlength.objectives.baseline import Baseline, baseline_digest, baseline_path, load_baseline, save_baseline
 from wordlength.objectives.memory import alternatives
 from wordlength.objectives.proposals import anchors
 from wordlength.objectives.settings import EvaluationSettings
-from wordlength.search import front as fronts
+from wordlength.search.actors import TrialWorker
 from wordlength.search.description import describe
+from wordlength.search.drivers import joined
 from wordlength.search.home import Home
-from wordlength.search.loop import Loop
 from wordlength.search.observer import Observer
+from wordlength.search.opening import Prepared, known_study, run_study
 from wordlength.search.space_spec import build_space
 from wordlength.search.spec import StudySpec
 from wordlength.search.stopping import stop_signals
-from wordlength.search.study import StudyStore, check_baseline, check_unchanged
-from wordlength.search.tracking import Description, Tracker, check_server
+from wordlength.search.storage import is_file
+from wordlength.search.study import check_baseline
+from wordlength.search.tracking import check_server
 from wordlength.search.trials import StudyView
 from wordlength.search.workers import WorkerPool
 from wordlength.space import Format, SearchSpace, Slot, SlotInfo
@@ -48,27 +46,25 @@ def launch(
     """
     home, observer = home or Home.default(), observer or Observer()
     data = prepare_data(spec, home, observer)
-    with stop_signals() as stopping, home.study(spec.name).locked():
-        store = _known_store(spec, home, data)
+    folder = home.study(spec.name)
+    several = not is_file(home.optuna_address(spec))
+    with stop_signals() as stopping, folder.locked(shared=several), joined(folder.path) as drivers:
+        known = known_study(spec, home, data.digest)
         check_server(home.tracking_address(spec))
-        with WorkerPool(ray_address, spec.workers.count, spec.workers.cpus, verbose) as pool:
+        with WorkerPool(ray_address, spec.workers, verbose) as pool:
             stopping.install()  # Ray has put a handler of its own for SIGTERM, which aborts.
             shared, settings = pool.share(data), evaluation_settings(spec)
             baseline = _known_baseline(data, spec, home, observer)
             _require_fitting(spec, baseline.slots if baseline else pool.slots(settings))
             baseline = baseline or _baseline(pool, shared, settings, spec, home, observer)
+            check_baseline(known, spec.name, baseline.content_digest)
             space = search_space(spec, baseline)
-            if store is not None:
-                check_baseline(store, spec.name, baseline.content_digest)
-            pool.start(shared, baseline, settings, _formats(spec, space))
-            store = store or StudyStore.create(spec, home.optuna_address(spec))
-            identity = str(store.attributes.get("id") or uuid.uuid4().hex)
-            store.remember({"id": identity})  # First, so that what MLflow is told of it can be gone on with.
-            tracker = _tracker(spec, home, describe(spec, data, baseline, space, identity))
-            _remember(store, spec, home, data, baseline, identity)
-            observer.tracked(tracker.experiment_id)
-            stopping.check()
-            return Loop(spec, home.study(spec.name), store, space, baseline, pool, tracker, observer, stopping).run()
+            pool.start(
+                TrialWorker, shared, pool.keep(baseline), settings, _formats(spec, space), spec.workers.cpus, verbose
+            )
+            about = partial(describe, spec, data, baseline, space)
+            prepared = Prepared(data.digest, baseline, space, about)
+            return run_study(spec, home, prepared, pool, drivers, observer, stopping)
 
 
 def evaluation_settings(spec: StudySpec) -> EvaluationSettings:
@@ -88,19 +84,6 @@ def search_space(spec: StudySpec, baseline: Baseline) -> SearchSpace:
     """The study's space, anchored on the float model's values. Raises SpecError for patterns without a layer."""
     space = build_space(spec.space, baseline.slots)
     return dataclasses.replace(space, anchors=anchors(baseline, space.needed_anchors()))
-
-
-def _known_store(spec: StudySpec, home: Home, data: PreparedData) -> StudyStore | None:
-    """The study's store if it was launched before, its settings and data unchanged; None for a new study."""
-    folder = home.study(spec.name)
-    if not folder.study_file.exists():
-        return None
-    try:
-        store = StudyStore.open(spec.name, home.optuna_address(spec))
-    except SpecError as error:
-        raise SpecError(f"{error}; bring the storage back, or remove {folder.path} to begin anew") from None
-    check_unchanged(store, spec, data.digest)
-    return store
 
 
 def _require_fitting(spec: StudySpec, slots: tuple[SlotInfo, ...]) -> None:
@@ -148,28 +131,3 @@ def _baseline(
     if load_baseline(path) is None:  # The worker's cache was another machine's.
         save_baseline(item, path)
     return item
-
-
-def _remember(
-    store: StudyStore, spec: StudySpec, home: Home, data: PreparedData, baseline: Baseline, identity: str
-) -> None:
-    store.remember(
-        {
-            "id": identity,
-            "fingerprint": spec.fingerprint(),
-            "data_digest": data.digest,
-            "baseline_digest": baseline.digest,
-            "baseline_content": baseline.content_digest,
-            "baseline": dataclasses.asdict(fronts.Baseline(baseline.stoi_improvement, baseline.memory_bytes)),
-            "wanted": spec.search.trials,
-            "wordlength": version("wordlength"),
-        }
-    )
-    text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
-    write_atomically(home.study(spec.name).study_file, text.encode())
-
-
-def _tracker(spec: StudySpec, home: Home, about: Description) -> Tracker:
-    tracker = Tracker(home.tracking_address(spec), home.artifact_root(spec), spec.name)
-    tracker.begin(about)
-    return tracker

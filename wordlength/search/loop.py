@@ -1,13 +1,13 @@
 """ask → submit → tell → record, until the study has as many trials as it wants.
 
-The order of writes is report and weights, then Optuna, then MLflow: whatever Optuna calls finished can be
-recorded and exported, and what MLflow misses is made up for at the next launch.
+The order of writes is weights, report, then Optuna, then MLflow: whatever Optuna calls finished can be recorded and
+exported, and what MLflow misses is made up for at the next launch (docs/reliability.md).
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
+import time
 from dataclasses import dataclass, field
 
 from wordlength.atomic import write_atomically
@@ -15,7 +15,10 @@ from wordlength.errors import WorkerError
 from wordlength.objectives.baseline import Baseline
 from wordlength.objectives.memory import memory_bytes
 from wordlength.objectives.report import TrialJob, TrialReport, TrialState, Weights
+from wordlength.search.delivery import Delivery
+from wordlength.search.drivers import Drivers
 from wordlength.search.home import StudyFolder
+from wordlength.search.jobs import Finished, Retried, Told
 from wordlength.search.observer import Observer
 from wordlength.search.scheduler import Scheduler
 from wordlength.search.spec import StudySpec
@@ -24,13 +27,17 @@ from wordlength.search.study import StudyStore
 from wordlength.search.tracking import Tracker
 from wordlength.search.trials import StudyView, TrialRow
 from wordlength.search.weights import save_weights
-from wordlength.search.workers import Finished, WorkerPool
+from wordlength.search.workers import WorkerPool
 from wordlength.space import Candidate, SearchSpace
 
 MOST_FAILURES_IN_A_ROW = 8
 """After so many failed trials with none in between that ended otherwise, the study stops: it would burn its budget."""
 MOST_REPEATS_IN_A_ROW = 20
 """After so many proposals of candidates that are known, the study ends: its space is as good as exhausted."""
+RECOVER_SECONDS = 15.0
+"""Between looks at running trials whose launch may have died."""
+STOP_SECONDS = 30.0
+"""How long a launch that is stopped waits for MLflow."""
 
 
 @dataclass
@@ -44,50 +51,77 @@ class Loop:
     baseline: Baseline
     pool: WorkerPool
     tracker: Tracker
+    drivers: Drivers
     observer: Observer
     stopping: Stopping
-    # Trials that wait for a running one with the same candidate: digest → numbers.
-    twins: dict[str, list[int]] = field(default_factory=dict)
+    # Trials that wait for another one with the same candidate.
+    twins: dict[int, Candidate] = field(default_factory=dict)
     failures: int = 0
     repeats: int = 0
+    recovered_at: float = 0.0
     scheduler: Scheduler = field(init=False)
-    # Further artifacts of the study's run: name → content.
-    files: Callable[[], Mapping[str, bytes]] = dict
+    delivery: Delivery = field(init=False)
 
     def run(self) -> StudyView:
         """Go on until enough trials are finished; on any exception every running trial is told before it goes on."""
+        self.delivery = Delivery(self.tracker, self._load_report, self.folder.weights, self.observer.tracking)
         try:
-            recovered = self.store.recover()
+            recovered = self._recover()
             self.scheduler = Scheduler(
                 self.spec, self.space, self.baseline, self.folder, self.pool, self.store, self.observer
             )
-            self.files = self.scheduler.files
             self._catch_up()
             self.observer.study(self.store.view(), recovered, self.pool.count)
             self._work()
-            self._show(final=True)
+            self._catch_up()
+            self._deliver_rest("FINISHED", 60 * self.spec.storage.patience_minutes)
         except BaseException as error:
             with self.stopping.undisturbed():
                 self._stop(error)
             raise
-        self.tracker.finish()
         return self.store.view()
 
     def _work(self) -> None:
         while True:
-            while self.pool.free and self._wanted() > 0 and self.repeats < MOST_REPEATS_IN_A_ROW:
-                if not self._give_work():
-                    break
-            if not self.pool.running:
+            something = True
+            while something and self.pool.free and self._wants_more():
+                something = self._give_work()
+            if self._is_over(something):
                 return
             for told in self.pool.wait(timeout_seconds=1.0):
-                if isinstance(told, Finished) and isinstance(told.job, TrialJob):
-                    self._record(told.job, told)
-                else:
-                    self.scheduler.record(told)
+                self._take(told)
+            self._settle_twins()
+            if time.monotonic() - self.recovered_at > RECOVER_SECONDS:
+                self._recover()
             self.stopping.check()
-            self._show()
             self.observer.trial(self.store.view())
+
+    def _take(self, told: Told) -> None:
+        match told:
+            case Retried():
+                self.observer.retried(told)
+            case Finished(job=TrialJob() as job):
+                self._record(job, told)
+            case _:
+                self.scheduler.record(told)
+
+    def _is_over(self, something: bool) -> bool:
+        """Whether this launch can end; what another one still runs may come back here, if it dies.
+
+        `something`: whether there was something to do when a worker was last asked.
+        """
+        if self.pool.running or self.twins:
+            return False
+        view = self.store.view()
+        return view.finished >= view.wanted or self._exhausted or not something
+
+    @property
+    def _exhausted(self) -> bool:
+        return self.repeats >= MOST_REPEATS_IN_A_ROW
+
+    def _wants_more(self) -> bool:
+        view = self.store.view()
+        return not self._exhausted and view.finished + view.under_way < view.wanted
 
     def _give_work(self) -> bool:
         """Whether there was something to do for a free worker."""
@@ -100,37 +134,38 @@ class Loop:
             return True
         return False
 
-    def _wanted(self) -> int:
-        return self.spec.search.trials - self.store.view().finished - len(self.pool.trials)
-
     def _propose(self) -> None:
-        number, candidate, _ = self.store.ask(self.space)
+        number, candidate, _ = self.store.ask(self.space, self.drivers.id)
         report = self._known_result(candidate)
+        self.repeats += 1
         if report is not None:
             self._finish(dataclasses.replace(report, number=number), None, reused_from=report.number)
-        elif any(job.candidate == candidate for job in self.pool.trials):
-            self.twins.setdefault(candidate.digest, []).append(number)
+        elif self.store.view().is_under_way(candidate, before=number):
+            self.twins[number] = candidate
+        elif self.store.view().counted(before=number) >= self.spec.search.trials:
+            self.store.interrupt(number)  # Another launch was faster.
         else:
             self.pool.submit(TrialJob(number, candidate, self.spec.seed))
-            self.repeats = -1
-        self.repeats += 1
+            self.repeats = 0
         self.observer.trial(self.store.view())
 
+    def _settle_twins(self) -> None:
+        """End those whose candidate has a result now; run those whose candidate is nobody's any more."""
+        for number, candidate in list(self.twins.items()):
+            if (report := self._known_result(candidate)) is not None:
+                del self.twins[number]
+                self._finish(dataclasses.replace(report, number=number), None, reused_from=report.number)
+            elif not self.store.view().is_under_way(candidate, before=number):
+                del self.twins[number]
+                self.pool.submit(TrialJob(number, candidate, self.spec.seed))
+
     def _known_result(self, candidate: Candidate) -> TrialReport | None:
-        rows = (row for row in self.store.rows() if row.candidate == candidate and _has_result(row))
+        rows = (row for row in self.store.rows_of(candidate) if _has_result(row))
         return next((report for row in rows if (report := self._load_report(row.number)) is not None), None)
 
     def _record(self, job: TrialJob, finished: Finished) -> None:
-        twins = self.twins.pop(job.candidate.digest, [])
         report, weights = finished.result or (self._lost(job, finished.reason), None)
         self._finish(report, weights)
-        if finished.result is None and twins:
-            # The worker failed, not the candidate: the next trial with it is run after all.
-            self.pool.submit(TrialJob(twins.pop(0), job.candidate, job.seed))
-            self.twins |= {job.candidate.digest: twins} if twins else {}
-            twins = []
-        for twin in twins:
-            self._finish(dataclasses.replace(report, number=twin), None, reused_from=job.number)
         self._count_failure(report)
 
     def _lost(self, job: TrialJob, reason: str) -> TrialReport:
@@ -138,34 +173,51 @@ class Loop:
         return TrialReport(job.number, job.candidate, TrialState.FAILED, size, reason=reason)
 
     def _finish(self, report: TrialReport, weights: Weights | None, reused_from: int | None = None) -> None:
-        write_atomically(self.folder.report(report.number), report.to_json().encode())
         if weights is not None and report.state is TrialState.COMPLETE:
             save_weights(self.folder.weights(report.number), weights)
+        # After the weights: who finds a report has all that came of the trial.
+        write_atomically(self.folder.report(report.number), report.to_json().encode())
         self.store.tell(report, reused_from)
         view = self.store.view()
-        members = {point.number for point in view.front}
         label = next(row.label for row in view.rows if row.number == report.number)
-        self.tracker.log_trial(report, label, self.scheduler.figures(report.candidate))
-        self._show()
-        self._drop_weights(members)
+        self.delivery.trial(report.number, label, self.scheduler.figures(report.candidate))
+        self.delivery.show(view, self.scheduler.files())
+        self._drop_weights(view)
 
-    def _show(self, final: bool = False) -> None:
-        self.tracker.show(self.store.view(), self.folder.weights, final, self.files)
-
-    def _drop_weights(self, members: Iterable[int]) -> None:
-        kept = {self.folder.weights(number) for number in members}
+    def _drop_weights(self, view: StudyView) -> None:
+        """Those of finished trials that are not on the front."""
+        members = {point.number for point in view.front}
+        finished = {row.number for row in view.rows if row.ended is not None} - members
         for path in self.folder.weights(0).parent.glob("*.npz"):
-            if path not in kept:
+            if int(path.stem) in finished:
                 path.unlink(missing_ok=True)
 
+    def _recover(self) -> int:
+        """End what a launch that died left running, if its report is there, or queue it again; how many are queued."""
+        self.recovered_at = time.monotonic()
+        mine = {job.number for job in self.pool.trials} | self.twins.keys()
+        left = self.store.running(lambda n, driver: n not in mine and self.drivers.is_nobodys(n, driver))
+        rows = {row.number: row for row in self.store.rows()} if left else {}
+        queued = 0
+        for number in left:
+            report, candidate = self._load_report(number), rows[number].candidate
+            if report is None or report.candidate != candidate:
+                self.store.interrupt(number)
+                queued += 1
+            else:
+                known = self._known_result(candidate)
+                self.store.tell(report, known.number if known else None)
+        return queued
+
     def _catch_up(self) -> None:
-        """Record what a killed launch told Optuna but not MLflow."""
-        for row in self.store.view().rows:
-            if row.number not in self.tracker.trials and row.state in ("complete", "pruned", "failed"):
-                report = self._load_report(row.number)
-                if report is not None:
-                    self.tracker.log_trial(report, row.label, self.scheduler.figures(report.candidate))
-        self._show(final=True)
+        """Deliver what a launch that died told Optuna but not MLflow."""
+        view = self.store.view()
+        for row in view.rows:
+            missing = row.number not in self.tracker.trials and row.state in ("complete", "pruned", "failed")
+            if missing and self.drivers.is_nobodys(row.number, row.driver):
+                rungs = self.scheduler.figures(row.candidate) if row.candidate is not None else ()
+                self.delivery.trial(row.number, row.label, rungs)
+        self.delivery.show(view, self.scheduler.files(), final=True)
 
     def _load_report(self, number: int) -> TrialReport | None:
         try:
@@ -180,14 +232,24 @@ class Loop:
                 f"trials must not all fail, but the last {self.failures} did; the latest: {report.reason}"
             )
 
+    def _deliver_rest(self, state: str, patience_seconds: float) -> None:
+        if left := self.delivery.end(state, patience_seconds):
+            self.observer.tracking(
+                f"MLflow misses {left} trials; the same command, or wordlength check {self.spec.name} --repair, "
+                "delivers them"
+            )
+
     def _stop(self, error: BaseException) -> None:
-        self.store.recover()  # Whatever runs is this launch's: it holds the study's lock.
-        self.observer.trial(self.store.view())
         try:
-            self._show(final=True)
-            self.tracker.finish("KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED")
+            self.store.recover(lambda _, driver: driver == self.drivers.id)
+            view = self.store.view()
+            self.observer.trial(view)
+            files = self.scheduler.files() if hasattr(self, "scheduler") else {}
+            self.delivery.show(view, files, final=True)
+            state = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+            self._deliver_rest(state, min(STOP_SECONDS, 60 * self.spec.storage.patience_minutes))
         except Exception as second:  # The first error is the one to tell.
-            error.add_note(f"MLflow could not be told that the study has stopped: {second}")
+            error.add_note(f"the study could not be told that it has stopped: {second}")
 
 
 def _has_result(row: TrialRow) -> bool:

@@ -9,6 +9,7 @@ from wordlength.objectives.baseline import Baseline, BaselineProgress
 from wordlength.search.trials import StudyView
 
 if TYPE_CHECKING:
+    from wordlength.search.jobs import Retried
     from wordlength.search.rungs import RungCounts
 
 
@@ -38,3 +39,9 @@ class Observer:
 
     def trial(self, view: StudyView) -> None:
         """A trial was begun or has ended."""
+
+    def retried(self, told: Retried) -> None:
+        """A worker died; its job goes to another one."""
+
+    def tracking(self, line: str) -> None:
+        """MLflow is away, or back, or has refused something; called in a thread of its own."""

@@ -12,11 +12,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, BaselineProgress
+from wordlength.objectives.report import TrialJob
 from wordlength.search.front_page import LivePage
 from wordlength.search.observer import Observer
 from wordlength.search.trials import StudyView
 
 if TYPE_CHECKING:
+    from wordlength.search.jobs import Retried
     from wordlength.search.rungs import RungCounts
 
 _STAGES = {
@@ -133,6 +135,15 @@ class LaunchDisplay(Observer):
         if view.finished != self._said:
             self._said = view.finished
             self._line(f"trials: {view.finished} of {view.wanted}, {note}")
+
+    def retried(self, told: Retried) -> None:
+        """Which worker's death is made up for."""
+        kind = f"trial {told.job.number}" if isinstance(told.job, TrialJob) else "its job"
+        self._say(f"a worker died, {kind} goes to another one: {told.reason}")
+
+    def tracking(self, line: str) -> None:
+        """As it is."""
+        self._say(line)
 
     def _show(self, name: str, done: int, total: int | None, note: str = "") -> None:
         if name not in self._tasks:

@@ -22,7 +22,7 @@ from wordlength.search.home import Home, StudyFolder
 from wordlength.search.progress import LaunchDisplay
 from wordlength.search.session import open_baseline
 from wordlength.search.spec import StudySpec
-from wordlength.search.study import StudyStore, check_baseline, check_unchanged
+from wordlength.search.study import check_baseline, check_unchanged, remembered
 from wordlength.search.trials import StudyView
 from wordlength.search.weights import load_weights, save_weights
 
@@ -171,9 +171,9 @@ def figures_json(view: StudyView, settings: RetrainingSettings, rows: Sequence[R
 
 def _opened(spec: StudySpec, home: Home, display: LaunchDisplay, verbose: bool) -> tuple[PreparedData, Baseline]:
     data, baseline = open_baseline(spec, home, display, verbose)
-    store = StudyStore.open(spec.name, home.optuna_address(spec))
-    check_unchanged(store, spec, data.digest)
-    check_baseline(store, spec.name, baseline.content_digest)
+    known = remembered(spec, home)
+    check_unchanged(known, spec, data.digest)
+    check_baseline(known, spec.name, baseline.content_digest)
     return data, baseline
 
 

@@ -104,12 +104,6 @@ class Ladder:
         with self.file.open("a", encoding="utf-8") as lines:
             lines.write("\n" * torn + json.dumps(judged | {"by": _judged_by(self.settings, rung)}) + "\n")
 
-    def lost(self, candidate: Candidate, rung: int) -> None:
-        """A judgement whose worker died: it is asked for again."""
-        self.pending.pop(candidate.digest, None)
-        if rung == 0:
-            self.first.append(candidate)
-
     def counts(self, trained: Iterable[str]) -> RungCounts:
         """How many stand where; a trial that was never screened does not count."""
         return _counted({digest: row.rungs for digest, row in self.screened.items()}, trained)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import warnings
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import optuna
 from optuna.exceptions import ExperimentalWarning
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
 
 from wordlength.search.spec import SearchSpec
 from wordlength.space import Candidate, SearchSpace
@@ -15,6 +19,8 @@ from wordlength.space.allocation import Allocation
 
 DIRECTIONS = ("maximize", "minimize")
 """STOI improvement up, memory down."""
+MOST_LEARNED = 500
+"""Trials that the sampler goes on learning from once there are twice as many, besides the front's."""
 
 
 def sampler(search: SearchSpec, seed: int, startup_trials: int, population: int) -> optuna.samplers.BaseSampler:
@@ -35,6 +41,87 @@ def sampler(search: SearchSpec, seed: int, startup_trials: int, population: int)
 def fresh_seed(seed: int, done: int) -> int:
     """Another seed for every amount of what was done before, so that a second launch does not repeat the first."""
     return int(np.random.SeedSequence([seed, done]).generate_state(1)[0])
+
+
+class Sampler:
+    """The study file's sampler, with the trials it learns from in memory: the newest, the front's, those that run.
+
+    A sampler that reads a storage reads all of it for every proposal, which with thousands of trials takes seconds.
+    """
+
+    def __init__(self, search: SearchSpec, seed: int, references: int) -> None:
+        self._search, self._seed, self._references = search, seed, references
+        self._seen: dict[int, FrozenTrial] = {}
+        self._begin()
+
+    def propose(self, space: SearchSpace) -> tuple[Candidate, FrozenTrial]:
+        """A candidate, and its trial as the storage shall have it, where it gets a number: see `proposed`."""
+        trial = self._study.ask()
+        candidate = space.suggest(trial)
+        self._last = trial._trial_id
+        return candidate, self._memory.get_trial(trial._trial_id)
+
+    def proposed(self, trial: FrozenTrial) -> None:
+        """The last proposal as the storage now has it."""
+        self._seen[trial.number] = trial
+        self._places[trial.number] = self._last
+
+    def learn(self, trials: Iterable[FrozenTrial]) -> None:
+        """What has changed among the storage's trials."""
+        for trial in trials:
+            seen = self._seen.get(trial.number)
+            done = seen is trial or (seen is not None and seen.state.is_finished())
+            if not done and trial.state != OptunaState.WAITING:
+                self._seen[trial.number] = trial
+                self._take(trial)
+        if len(self._places) > 2 * MOST_LEARNED:
+            self._forget()
+
+    def _begin(self) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        # Optuna's 50 parents would leave a study of 50 trials without a second generation.
+        chosen = sampler(
+            self._search,
+            fresh_seed(self._seed, len(self._seen)),
+            self._references + self._search.startup_trials,
+            self._search.trials // 5,
+        )
+        self._study = optuna.create_study(directions=list(DIRECTIONS), sampler=chosen)
+        self._memory = self._study._storage
+        # Number in the storage → place in memory.
+        self._places: dict[int, int] = {}
+
+    def _take(self, trial: FrozenTrial) -> None:
+        place = self._places.get(trial.number)
+        if place is None:
+            added = copy.copy(trial)
+            added.system_attrs = dict(trial.system_attrs)
+            for gate, excess in _constraints(trial).items():
+                added.set_constraint(gate, excess)
+            self._places[trial.number] = self._memory.create_new_trial(self._study._study_id, template_trial=added)
+        elif trial.state.is_finished():
+            kept = optuna.trial.Trial(self._study, place)
+            for gate, excess in _constraints(trial).items():
+                kept.set_constraint(gate, excess)
+            self._memory.set_trial_state_values(place, trial.state, trial.values)
+
+    def _forget(self) -> None:
+        """Begin anew with those worth learning from."""
+        front = {trial._trial_id for trial in self._study.best_trials}
+        newest = set(sorted(self._places)[-MOST_LEARNED:])
+        kept = [
+            number
+            for number, place in sorted(self._places.items())
+            if number in newest or place in front or not self._seen[number].state.is_finished()
+        ]
+        self._begin()
+        for number in kept:
+            self._take(self._seen[number])
+
+
+def _constraints(trial: FrozenTrial) -> Mapping[str, float]:
+    """Of a finished trial as the storage keeps it: gate → excess."""
+    return dict(trial.user_attrs.get("result", {}).get("constraints", {}))
 
 
 class Proposals:

@@ -7,7 +7,6 @@ loop takes them; once nothing is queued, and unless candidates are screened, the
 from __future__ import annotations
 
 import random
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,14 @@ from wordlength.errors import WorkerError
 from wordlength.objectives.baseline import Baseline
 from wordlength.objectives.memory import alternatives
 from wordlength.search.home import StudyFolder
+from wordlength.search.jobs import AssessJob, DamagesJob, Finished, Progress, SharedJob
 from wordlength.search.observer import Observer
 from wordlength.search.rungs import SHORT_RUNGS, Ladder
 from wordlength.search.sampling import Proposals, fresh_seed
 from wordlength.search.spec import StudySpec
 from wordlength.search.study import StudyStore
 from wordlength.search.weights import load_weights, save_weights
-from wordlength.search.workers import AssessJob, DamagesJob, Finished, Progress, SharedJob, WorkerPool
+from wordlength.search.workers import WorkerPool
 from wordlength.space import Candidate, SearchSpace
 from wordlength.space.allocation import Allocation
 
@@ -49,7 +49,6 @@ class Scheduler:
     ) -> None:
         self._spec, self._space, self._folder = spec, space, folder
         self._pool, self._store, self._observer = pool, store, observer
-        self._losses: Counter[tuple[str, str, int]] = Counter()
         self._losses_in_a_row = 0
         settings = spec.search.screening
         self._settings = settings
@@ -121,7 +120,7 @@ class Scheduler:
         return self._weights is not None and self._screen()
 
     def record(self, told: Finished | Progress) -> None:
-        """Take what a job of this class gave. Raises WorkerError if workers keep dying, or training diverges."""
+        """Take what a job of this class gave. Raises WorkerError if jobs keep failing that all the others need."""
         if isinstance(told, Progress):
             self._observer.phase(SHARED_WEIGHTS, told.share)
             return
@@ -199,32 +198,15 @@ class Scheduler:
         self._store.sample_with(search, self._spec.seed)
 
     def _lost(self, finished: Finished) -> None:
-        """A dead worker may have been the machine's fault, so each job has a second chance; an exception has none.
-
-        A candidate that cannot be judged has no figure. Without allocation or shared weights nothing goes on.
-        """
-        job = finished.job
-        kind = type(job).__name__.removesuffix("Job").lower()
-        match job:
-            case AssessJob():
-                name = (kind, job.candidate.digest, job.rung)
-            case DamagesJob():
-                name = (kind, "", job.part)
-            case _:
-                name = (kind, "", 0)
-        self._losses[name] += 1
+        """A candidate that cannot be judged has no figure. Without allocation or shared weights nothing goes on."""
         self._losses_in_a_row += 1
-        again = finished.died and self._losses[name] < 2
-        if self._losses_in_a_row >= MOST_LOSSES_IN_A_ROW or not (again or isinstance(job, AssessJob)):
-            raise WorkerError(f"{kind} must give a result, but it did not: {finished.reason}")
-        if isinstance(job, DamagesJob):
-            self._waiting.append(job)
-        elif isinstance(job, AssessJob):
-            assert self._ladder is not None
-            if again:
-                self._ladder.lost(job.candidate, job.rung)
-            else:
-                self._ladder.record(job.candidate, job.rung, None)
+        match finished.job:
+            case AssessJob(candidate=candidate, rung=rung) if self._losses_in_a_row < MOST_LOSSES_IN_A_ROW:
+                assert self._ladder is not None
+                self._ladder.record(candidate, rung, None)
+            case job:
+                kind = type(job).__name__.removesuffix("Job").lower()
+                raise WorkerError(f"{kind} must give a result, but it did not: {finished.reason}")
 
     def _running(self, kind: type) -> bool:
         return any(isinstance(job, kind) for job in self._pool.running)

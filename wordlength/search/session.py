@@ -10,7 +10,10 @@ from wordlength.objectives.quiet import quiet_tensorflow, start_tensorflow
 from wordlength.search.home import Home
 from wordlength.search.launch import evaluation_settings, prepare_data
 from wordlength.search.observer import Observer
+from wordlength.search.space_spec import build_space
 from wordlength.search.spec import StudySpec
+from wordlength.search.study import load_study
+from wordlength.search.tracking import Description
 from wordlength.space import SlotInfo
 
 if TYPE_CHECKING:
@@ -25,6 +28,14 @@ def model_slots(spec: StudySpec, verbose: bool = False) -> tuple[SlotInfo, ...]:
         from wordlength.space import find_slots
 
         return find_slots(build_model(spec.model, spec.seed))
+
+
+def describe_again(spec: StudySpec, identity: str, home: Home, verbose: bool = False) -> Description:
+    """As much as MLflow must be told of a launched study to have its trials written again; without data."""
+    slots = model_slots(spec, verbose)
+    known = load_study(spec.name, home).baseline
+    searched = build_space(spec.space, slots).searched
+    return Description(known, slots, searched, spec.analysis.precision_limit, tags={"study.id": identity})
 
 
 def open_baseline(

@@ -120,6 +120,14 @@ class WorkersSpec(BaseModel):
     """Trials at a time; by default as many as the machine has room for."""
     cpus: Annotated[int, Field(ge=1, le=1024)] = 1
     """CPU cores per trial; TensorFlow uses as many threads."""
+    gpus: Annotated[float, Field(ge=0, le=64)] = 0
+    """GPUs per trial; trials share one where it is a fraction, as 0.25."""
+    memory: Size | None = None
+    """Memory that Ray sets aside per trial, as 2GB, so that no machine gets more trials than fit."""
+    minutes: Annotated[float, Field(gt=0, le=100_000)] = 120
+    """Time limit of a trial: whatever takes longer is ended, and has failed."""
+    retries: Annotated[int, Field(ge=0, le=100)] = 2
+    """How often a trial is tried again with the same candidate and seed after its worker died; then it has failed."""
 
 
 class StorageSpec(BaseModel):
@@ -128,9 +136,12 @@ class StorageSpec(BaseModel):
     model_config = STRICT
 
     optuna: str | None = None
-    """SQLAlchemy address of the trials, as `sqlite:///trials.db`."""
+    """SQLAlchemy address of the trials: `sqlite:///trials.db`, or for several launches at a time
+    `postgresql+psycopg://user@host/database`."""
     tracking: str | None = None
     """MLflow tracking address, as `http://host:5000`."""
+    patience_minutes: Annotated[float, Field(ge=0, le=100_000)] = 5
+    """How long a launch waits for the trials' storage while it is away, and in the end for MLflow."""
 
     @field_validator("optuna", "tracking")
     @classmethod
@@ -269,7 +280,8 @@ def _with_absolute_paths(spec: StudySpec, path: Path) -> StudySpec:
         )
 
     data = dataclasses.replace(spec.data, speech=absolute(spec.data.speech), noise=absolute(spec.data.noise))
-    storage = StorageSpec(**{name: _beside(path, address) for name, address in spec.storage.model_dump().items()})
+    addresses = {name: _beside(path, getattr(spec.storage, name)) for name in ("optuna", "tracking")}
+    storage = spec.storage.model_copy(update=addresses)
     return spec.model_copy(update={"data": data, "data_root": Path(os.path.abspath(root)), "storage": storage})
 
 

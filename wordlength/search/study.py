@@ -8,24 +8,26 @@ always be recorded and exported; MLflow is written last and caught up on resume.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any
 
 import optuna
-from optuna.exceptions import StorageInternalError
-from optuna.trial import FrozenTrial, Trial
+from optuna.trial import FixedTrial, FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
-from sqlalchemy.exc import SQLAlchemyError
 
 from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport, TrialState
 from wordlength.objectives.settings import TrainingSettings
 from wordlength.search.front import Baseline
 from wordlength.search.home import Home
-from wordlength.search.sampling import DIRECTIONS, fresh_seed, sampler
+from wordlength.search.ledger import Ledger
+from wordlength.search.sampling import DIRECTIONS, Sampler, fresh_seed
 from wordlength.search.space_spec import SpaceSpec
 from wordlength.search.spec import SearchSpec, StudySpec
+from wordlength.search.storage import PatientStorage, is_file, open_storage
 from wordlength.search.trials import INTERRUPTED, StudyView, TrialRow
 from wordlength.space import Candidate
 from wordlength.space.search_space import SearchSpace
@@ -36,33 +38,49 @@ _TOLD = {
     TrialState.FAILED: OptunaState.FAIL,
 }
 
+_QUEUED = ("candidate", "digest", "label", "reference")
+"""What a candidate that is queued again keeps of its trial."""
+
+SHARED_SECONDS = 1.0
+"""For how long a launch takes what it has read for what the storage has, where others may write too."""
 GAIN_DIGITS = 7
 """Decimals of a mixture's improvement that the storage keeps: far below what can be told apart."""
 
 
 class StudyStore:
-    """One study in Optuna's storage."""
+    """One study in Optuna's storage. `fresh_seconds`: see Ledger."""
 
-    def __init__(self, study: optuna.Study) -> None:
-        self._study = study
-        self._finished: dict[int, TrialRow] = {}
+    def __init__(self, storage: PatientStorage, study: optuna.Study, fresh_seconds: float = 0.0) -> None:
+        self._storage, self._study = storage, study
+        self._ledger = Ledger(study, fresh_seconds)
+        self._rows: dict[int, tuple[FrozenTrial, TrialRow]] = {}
+        self._view: tuple[int, StudyView] | None = None
+        self._sampler: Sampler | None = None
 
     @classmethod
     def create(cls, spec: StudySpec, address: str) -> StudyStore:
-        """Open the study, or begin it."""
-        storage = _storage(address)
+        """Open the study for a launch, or begin it."""
+        storage = open_storage(address, 60 * spec.storage.patience_minutes)
         study = optuna.create_study(
             storage=storage, study_name=spec.name, directions=list(DIRECTIONS), load_if_exists=True
         )
-        return cls(study)
+        store = cls(storage, study, math.inf if is_file(address) else SHARED_SECONDS)
+        store.sample_with(spec.search, spec.seed)
+        return store
 
     @classmethod
-    def open(cls, name: str, address: str) -> StudyStore:
+    def open(cls, name: str, address: str, patience_seconds: float = 0.0) -> StudyStore:
         """Open an existing study. Raises SpecError if the storage has none of this name."""
+        storage = open_storage(address, patience_seconds)
         try:
-            return cls(optuna.load_study(study_name=name, storage=_storage(address)))
+            return cls(storage, optuna.load_study(study_name=name, storage=storage))
         except KeyError:
+            storage.close()
             raise SpecError(f"a study must be in its storage, but {name!r} has no trials there") from None
+
+    def close(self) -> None:
+        """End the connections to the storage."""
+        self._storage.close()
 
     @property
     def attributes(self) -> Mapping[str, Any]:
@@ -73,42 +91,46 @@ class StudyStore:
         """Keep JSON-able values with the study."""
         for name, value in attributes.items():
             self._study.set_user_attr(name, value)
+        self._view = None
 
     def rows(self) -> tuple[TrialRow, ...]:
         """Every trial that was begun, in order."""
-        trials = self._study.get_trials(deepcopy=False)
-        return tuple(self._known_row(trial) for trial in trials if trial.state != OptunaState.WAITING)
+        return tuple(self._row(trial) for trial in self._ledger.trials() if trial.state != OptunaState.WAITING)
 
-    def _known_row(self, trial: FrozenTrial) -> TrialRow:
-        """Finished trials do not change any more, and reading thousands of candidates takes its time."""
-        if not trial.state.is_finished():
-            return _row(trial)
-        if trial.number not in self._finished:
-            self._finished[trial.number] = _row(trial)
-        return self._finished[trial.number]
+    def rows_of(self, candidate: Candidate) -> tuple[TrialRow, ...]:
+        """Those with this candidate."""
+        found = (trial for trial in self._ledger.trials() if trial.user_attrs.get("digest") == candidate.digest)
+        return tuple(self._row(trial) for trial in found if trial.state != OptunaState.WAITING)
 
     def view(self) -> StudyView:
         """The study as it stands."""
-        known = self.attributes
-        if "baseline" not in known:
-            raise SpecError(f"a study must have its float baseline, but {self._study.study_name!r} has none yet")
-        return StudyView(self._study.study_name, self.rows(), Baseline(**known["baseline"]), known["wanted"])
+        self._ledger.trials()
+        if self._view is None or self._view[0] != self._ledger.version:
+            known = self.attributes
+            if "baseline" not in known:
+                raise SpecError(f"a study must have its float baseline, but {self._study.study_name!r} has none yet")
+            view = StudyView(self._study.study_name, self.rows(), Baseline(**known["baseline"]), known["wanted"])
+            self._view = self._ledger.version, view
+        return self._view[1]
 
     def sample_with(self, search: SearchSpec, seed: int) -> None:
         """Propose by the study file's sampler. References queued so far do not count as its random start."""
-        trials = self._study.get_trials(deepcopy=False)
+        trials = self._ledger.trials()
         known = (trial.user_attrs for trial in trials)
         # Once each, however often it was cut off; studies from before said `queued`.
         queued = len({attrs["digest"] for attrs in known if attrs.get("reference") or attrs.get("queued")})
-        fresh = fresh_seed(seed, len(trials))
-        # Optuna's 50 parents would leave a study of 50 trials without a second generation.
-        self._study.sampler = sampler(search, fresh, queued + search.startup_trials, search.trials // 5)
+        self._sampler = Sampler(search, fresh_seed(seed, len(trials)), queued)
 
-    def recover(self) -> int:
-        """Tell trials that a killed launch left running, and queue their candidates again; how many."""
-        left = self._study.get_trials(deepcopy=False, states=(OptunaState.RUNNING,))
-        for trial in left:
-            self.interrupt(trial.number)
+    def running(self, is_nobodys: Callable[[int, str | None], bool]) -> list[int]:
+        """Numbers of running trials that are nobody's, by a trial's number and its driver, None if it does not say."""
+        running = self._ledger.trials(OptunaState.RUNNING)
+        return [trial.number for trial in running if is_nobodys(trial.number, trial.user_attrs.get("driver"))]
+
+    def recover(self, is_nobodys: Callable[[int, str | None], bool]) -> int:
+        """Tell running trials that no launch runs, and queue their candidates again; how many."""
+        left = self.running(is_nobodys)
+        for number in left:
+            self.interrupt(number)
         return len(left)
 
     def queue(self, candidate: Candidate, label: str, space: SearchSpace, reference: bool = False) -> None:
@@ -117,16 +139,22 @@ class StudyStore:
         `reference`: it comes before the sampler's proposals, and is none of its random start.
         """
         if candidate.digest not in self.digests():
-            self._queue(candidate, label, dict(space.parameters(candidate) or {}), reference)
+            # As the sampler would have proposed it, so that it learns from it.
+            parameters = space.parameters(candidate)
+            fixed = FixedTrial(dict(parameters or {}))
+            if parameters is not None:
+                space.suggest(fixed)
+            attributes = _named(candidate) | {"label": label, "reference": reference}
+            self._queue(fixed.params, fixed.distributions, attributes)
 
     @property
     def queued(self) -> int:
         """Candidates that `ask` will propose before any other."""
-        return len(self._study.get_trials(deepcopy=False, states=(OptunaState.WAITING,)))
+        return len(self._ledger.trials(OptunaState.WAITING))
 
     def candidates(self, digests: Collection[str]) -> tuple[Candidate, ...]:
         """Those of the trials, begun or queued, that have one of these digests; each once."""
-        known = (trial.user_attrs for trial in self._study.get_trials(deepcopy=False))
+        known = (trial.user_attrs for trial in self._ledger.trials())
         found = {attrs["digest"]: attrs["candidate"] for attrs in known if attrs.get("digest") in digests}
         return tuple(Candidate.from_dict(plain) for plain in found.values())
 
@@ -135,28 +163,34 @@ class StudyStore:
 
         `failed`: also of those whose trial failed for no fault of theirs, and may be tried again.
         """
-        trials = self._study.get_trials(deepcopy=False)
         left_out = _interrupted if failed else _without_result
-        return {str(trial.user_attrs.get("digest")) for trial in trials if not left_out(trial)}
+        return {str(trial.user_attrs.get("digest")) for trial in self._ledger.trials() if not left_out(trial)}
 
-    def ask(self, space: SearchSpace) -> tuple[int, Candidate, str]:
-        """Begin a trial: its number, candidate and label."""
-        trial = self._study.ask()
-        label = trial.user_attrs.get("label", "")
-        if "candidate" in trial.user_attrs:
-            candidate = Candidate.from_dict(trial.user_attrs["candidate"])
-            if space.contains(candidate):
-                space.suggest(trial)  # Registers the queued parameters, so that the sampler learns from them.
-        else:
-            candidate = space.suggest(trial)
-            trial.set_user_attr("candidate", candidate.to_dict())
-            trial.set_user_attr("digest", candidate.digest)
-        return trial.number, candidate, label
+    def ask(self, space: SearchSpace, driver: str = "") -> tuple[int, Candidate, str]:
+        """Begin a trial: its number, candidate and label. `driver`: whose it is."""
+        for waiting in self._ledger.trials(OptunaState.WAITING):
+            if self._ledger.begin(waiting.number):
+                self._ledger.note(waiting.number, {"driver": driver})
+                known = waiting.user_attrs
+                return waiting.number, Candidate.from_dict(known["candidate"]), known.get("label", "")
+        assert self._sampler is not None, "sample_with comes first"
+        self._sampler.learn(self._ledger.trials())
+        candidate, proposed = self._sampler.propose(space)
+        made = create_trial(
+            state=OptunaState.RUNNING,
+            params=proposed.params,
+            distributions=proposed.distributions,
+            # Not what TPE notes for those who cannot see a running trial's parameters.
+            system_attrs={key: value for key, value in proposed.system_attrs.items() if not key.startswith("tpe:")},
+            user_attrs=_named(candidate) | {"driver": driver},
+        )
+        number = self._ledger.create(made)
+        self._sampler.proposed(self._ledger.trials()[number])
+        return number, candidate, ""
 
     def tell(self, report: TrialReport, reused_from: int | None = None) -> None:
         """End a trial with what its report says."""
-        trial = self._trial(report.number)
-        attributes = {
+        result = {
             "reason": report.reason,
             "memory_bytes": report.memory_bytes,
             "stoi_standard_error": report.stoi_standard_error,
@@ -166,37 +200,50 @@ class StudyStore:
             "reused_from": reused_from,
             "seconds": sum(report.seconds.values()),
             "diverged": report.state is TrialState.FAILED and bool(report.seconds),
+            "constraints": dict(report.constraints),
         }
-        for name, value in attributes.items():
-            trial.set_user_attr(name, value)
-        for gate, excess in report.constraints.items():
-            trial.set_constraint(gate, excess)
-        complete = report.state is TrialState.COMPLETE
-        values = [report.stoi_improvement, float(report.memory_bytes)] if complete else None
-        self._study.tell(report.number, values, state=_TOLD[report.state])
+        self._ledger.note(report.number, {"result": result})
+        values = None
+        if report.state is TrialState.COMPLETE:
+            assert report.stoi_improvement is not None
+            values = [report.stoi_improvement, float(report.memory_bytes)]
+        self._ledger.end(report.number, _TOLD[report.state], values)
 
     def interrupt(self, number: int) -> None:
-        """End a running trial as interrupted and queue its candidate again."""
-        trial = self._trial(number)
-        trial.set_user_attr("reason", INTERRUPTED)
-        known, parameters = trial.user_attrs, trial.params
-        self._study.tell(number, state=OptunaState.FAIL)
-        if "candidate" in known:
-            reference = known.get("reference", False)
-            self._queue(Candidate.from_dict(known["candidate"]), known.get("label", ""), parameters, reference)
+        """End a running trial as interrupted and queue its candidate again: first this, so that it cannot get lost."""
+        trial = self._ledger.trials()[number]
+        known = trial.user_attrs
+        waiting = {other.user_attrs.get("digest") for other in self._ledger.trials(OptunaState.WAITING)}
+        if "candidate" in known and known["digest"] not in waiting:
+            kept = {name: known[name] for name in _QUEUED if name in known}
+            self._queue(trial.params, trial.distributions, kept)
+        self._ledger.note(number, {"reason": INTERRUPTED})
+        self._ledger.end(number, OptunaState.FAIL)
 
-    def _queue(self, candidate: Candidate, label: str, parameters: dict[str, Any], reference: bool) -> None:
-        attributes = {"candidate": candidate.to_dict(), "digest": candidate.digest, "label": label}
-        self._study.enqueue_trial(parameters, user_attrs=attributes | {"reference": reference})
+    def _queue(
+        self, params: Mapping[str, Any], distributions: Mapping[str, Any], attributes: Mapping[str, Any]
+    ) -> None:
+        waiting = create_trial(
+            state=OptunaState.WAITING,
+            params=dict(params),
+            distributions=dict(distributions),
+            user_attrs=dict(attributes),
+        )
+        self._ledger.create(waiting)
 
-    def _trial(self, number: int) -> Trial:
-        frozen = self._study.get_trials(deepcopy=False)[number]
-        return Trial(self._study, frozen._trial_id)
+    def _row(self, trial: FrozenTrial) -> TrialRow:
+        """Reading thousands of candidates takes its time: once for every change."""
+        known = self._rows.get(trial.number)
+        if known is None or known[0] is not trial:
+            known = self._rows[trial.number] = trial, _row(trial)
+        return known[1]
 
 
-def check_unchanged(store: StudyStore, spec: StudySpec, data_digest: str) -> None:
-    """Raise SpecError if the study was begun with other data or settings: its trials would not compare."""
-    known = store.attributes
+def check_unchanged(known: Mapping[str, Any], spec: StudySpec, data_digest: str) -> None:
+    """Raise SpecError if the study was begun with other data or settings: its trials would not compare.
+
+    `known`: what it remembers.
+    """
     began, now = known.get("fingerprint"), json.loads(json.dumps(spec.fingerprint()))
     if began is None:
         return
@@ -217,9 +264,9 @@ def check_unchanged(store: StudyStore, spec: StudySpec, data_digest: str) -> Non
         )
 
 
-def check_baseline(store: StudyStore, name: str, content_digest: str) -> None:
+def check_baseline(known: Mapping[str, Any], name: str, content_digest: str) -> None:
     """Raise SpecError if the study was begun from other float weights: its trials would not compare."""
-    began = store.attributes.get("baseline_content")
+    began = known.get("baseline_content")
     if began not in (None, content_digest):
         raise SpecError(
             f"a study keeps its float baseline, but that of {name!r} was trained again with another result "
@@ -227,11 +274,18 @@ def check_baseline(store: StudyStore, name: str, content_digest: str) -> None:
         )
 
 
+def remembered(spec: StudySpec, home: Home) -> Mapping[str, Any]:
+    """What a launched study remembers of itself. Raises SpecError if its storage does not have it."""
+    with closing(StudyStore.open(spec.name, home.optuna_address(spec))) as store:
+        return store.attributes
+
+
 def load_study(study: str, home: Home | None = None) -> StudyView:
     """A launched study, by name or study file: rows, front, hypervolume. Raises SpecError."""
     home = home or Home.default()
     spec = home.find(study)
-    return StudyStore.open(spec.name, home.optuna_address(spec)).view()
+    with closing(StudyStore.open(spec.name, home.optuna_address(spec))) as store:
+        return store.view()
 
 
 def _differences(old: Any, new: Any, place: str = "") -> list[tuple[str, Any, Any]]:
@@ -241,20 +295,18 @@ def _differences(old: Any, new: Any, place: str = "") -> list[tuple[str, Any, An
     return [] if old == new else [(place, old, new)]
 
 
-def _storage(address: str) -> optuna.storages.RDBStorage:
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    patient = {"connect_args": {"timeout": 60}} if address.startswith("sqlite") else {}
-    try:
-        return optuna.storages.RDBStorage(address, engine_kwargs=patient)
-    except (SQLAlchemyError, ImportError, StorageInternalError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        # Without the address: it may hold a password.
-        raise SpecError(f"the trials' storage must open, but it does not: {reason} (storage.optuna)") from None
+def _named(candidate: Candidate) -> dict[str, Any]:
+    return {"candidate": candidate.to_dict(), "digest": candidate.digest}
+
+
+def _known(trial: FrozenTrial) -> Mapping[str, Any]:
+    """What a trial remembers; studies from before kept its result in pieces."""
+    return {**trial.user_attrs, **trial.user_attrs.get("result", {})}
 
 
 def _without_result(trial: FrozenTrial) -> bool:
     """Cut off, or failed for no fault of the candidate's: worth another try."""
-    return _interrupted(trial) or (trial.state == OptunaState.FAIL and not trial.user_attrs.get("diverged"))
+    return _interrupted(trial) or (trial.state == OptunaState.FAIL and not _known(trial).get("diverged"))
 
 
 def _interrupted(trial: FrozenTrial) -> bool:
@@ -262,7 +314,7 @@ def _interrupted(trial: FrozenTrial) -> bool:
 
 
 def _row(trial: FrozenTrial) -> TrialRow:
-    known = trial.user_attrs
+    known = _known(trial)
     states = {OptunaState.COMPLETE: "complete", OptunaState.PRUNED: "pruned", OptunaState.RUNNING: "running"}
     state = INTERRUPTED if _interrupted(trial) else states.get(trial.state, "failed")
     complete = trial.state == OptunaState.COMPLETE
@@ -282,5 +334,6 @@ def _row(trial: FrozenTrial) -> TrialRow:
         started=trial.datetime_start,
         ended=trial.datetime_complete,
         reused_from=known.get("reused_from"),
+        driver=known.get("driver"),
         repeatable=not _without_result(trial),
     )

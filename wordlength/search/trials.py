@@ -34,6 +34,8 @@ class TrialRow:
     started: datetime | None = None
     ended: datetime | None = None
     reused_from: int | None = None
+    driver: str | None = None
+    """The launch that ran it."""
     repeatable: bool = True
     """Whether training again would end the same way; not so for a trial that was cut off or lost its worker."""
 
@@ -82,6 +84,20 @@ class StudyView:
         """Trials that were really run, complete, pruned or failed: those that count towards `wanted`."""
         return finished_count(self.rows)
 
+    @property
+    def under_way(self) -> int:
+        """Running trials that will count towards `wanted`: of those with the same candidate, only one."""
+        return _under_way(self.rows)
+
+    def is_under_way(self, candidate: Candidate, before: int) -> bool:
+        """Whether a running trial with a smaller number than `before` has this candidate."""
+        return any(row.candidate == candidate for row in self.rows if row.state == "running" and row.number < before)
+
+    def counted(self, before: int) -> int:
+        """Trials with a smaller number than `before` that count towards `wanted`, or will."""
+        rows = [row for row in self.rows if row.number < before]
+        return finished_count(rows) + _under_way(rows)
+
     @cached_property
     def points(self) -> tuple[FrontPoint, ...]:
         """Complete trials."""
@@ -102,6 +118,12 @@ class StudyView:
         """Mean duration of the trials that were really trained."""
         known = [row.seconds for row in self.rows if row.seconds is not None and row.reused_from is None]
         return sum(known) / len(known) if known else None
+
+
+def _under_way(rows: Iterable[TrialRow]) -> int:
+    running = [row for row in rows if row.state == "running"]
+    unknown = sum(row.candidate is None for row in running)
+    return unknown + len({row.candidate for row in running if row.candidate is not None})
 
 
 def finished_count(rows: Iterable[TrialRow]) -> int:

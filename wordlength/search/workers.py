@@ -1,169 +1,83 @@
-"""Ray actors that keep TensorFlow, data and graphs warm; the only file that imports ray."""
+"""A pool of warm workers on Ray, here or on a cluster; the only file that imports ray.
+
+What runs inside a worker is in actors.py. A worker that dies is replaced and its job tried again; one that takes
+longer than the study's limit is ended and replaced. Nothing is written here: what a worker gave counts once it is told.
+"""
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from wordlength.errors import WorkerError
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, BaselineProgress
-from wordlength.objectives.quiet import start_tensorflow
-from wordlength.objectives.report import TrialJob, Weights
+from wordlength.objectives.report import TrialJob
 from wordlength.objectives.settings import EvaluationSettings
-from wordlength.space import Candidate, Format, SearchSpace, Slot, SlotInfo
+from wordlength.search.actors import BaselineWorker, Worker
+from wordlength.search.installed import check_same, installed
+from wordlength.search.jobs import Finished, Job, Progress, Retried, Told
+from wordlength.search.spec import WorkersSpec
+from wordlength.space import SlotInfo
+
+DEATHS_WHILE_STARTING = 3
+"""Per worker: after so many deaths in a row before a worker was ready, with none that got ready, the study stops."""
 
 
-@dataclass(frozen=True)
-class DamagesJob:
-    """Find what each of these formats by itself does to the float model: gives their damages. `part`: of all."""
-
-    part: int
-    alternatives: tuple[Mapping[Slot, Format], ...]
-
-
-@dataclass(frozen=True)
-class SharedJob:
-    """Train one set of weights for all formats of the space: gives the weights."""
-
-    space: SearchSpace
-    passes: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class AssessJob:
-    """Judge a candidate with shared weights, which are submitted beside it: gives (STOI improvement or None,).
-
-    `share`: of the representative subset that it is first trained on, 0 for none.
-    """
-
-    candidate: Candidate
-    rung: int
-    share: float
-    mixtures: int
-    seed: int
-
-
-Job = TrialJob | DamagesJob | SharedJob | AssessJob
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A job that ended: what it gives (for a trial report and weights), or the reason why it gives nothing.
-
-    `died`: the worker did; else the job raised an exception.
-    """
+@dataclass
+class _Task:
+    """A job on its way. `kept`: arguments beside it that lie in Ray's object store; `deaths`: of its workers so far."""
 
     job: Job
-    result: Any
-    reason: str = ""
-    died: bool = False
+    kept: tuple[Any, ...]
+    deaths: int = 0
 
 
 @dataclass(frozen=True)
-class Progress:
-    """The share of a job that is done; it goes on."""
-
-    job: Job
-    share: float
-
-
-class _BaselineWorker:
-    """Knows the network before there are weights; trains the float baseline, or finds it in the cache."""
-
-    def __init__(self, threads: int, verbose: bool) -> None:
-        self._threads = threads
-        start_tensorflow(threads, verbose)
-
-    def slots(self, settings: EvaluationSettings) -> tuple[SlotInfo, ...]:
-        from wordlength.objectives.models import build_model
-        from wordlength.space import find_slots
-
-        return find_slots(build_model(settings.model, seed=0))
-
-    def run(
-        self, data: PreparedData, settings: EvaluationSettings, seed: int, cache: Path
-    ) -> Iterator[BaselineProgress | Baseline]:
-        from wordlength.objectives.baseline import prepare_baseline
-
-        yield from prepare_baseline(data, settings.model, settings.training, seed, cache, self._threads)
-
-
-class _TrialWorker:
-    """Evaluates one candidate after another."""
-
-    def __init__(
-        self,
-        data: PreparedData,
-        baseline: Baseline,
-        settings: EvaluationSettings,
-        formats: tuple[tuple[Slot, Format], ...],
-        threads: int,
-        verbose: bool,
-    ) -> None:
-        start_tensorflow(threads, verbose)
-        from wordlength.objectives.evaluate import Evaluator
-
-        self._evaluator = Evaluator(data, baseline, settings, formats)
-
-    def run(self, job: Job, weights: Weights = ()) -> Iterator[Any]:
-        """What the job gives; before it, perhaps, some Progress."""
-        from wordlength.objectives.screening import Screener
-
-        match job:
-            case TrialJob():
-                yield self._evaluator.evaluate(job)
-            case DamagesJob():
-                yield Screener(self._evaluator).damages(job.alternatives)
-            case SharedJob():
-                for state in Screener(self._evaluator).train_shared(job.space, job.passes, job.seed):
-                    yield Progress(job, state) if isinstance(state, float) else state
-            case AssessJob():
-                screener = Screener(self._evaluator, job.mixtures)
-                yield (screener.assess(job.candidate, weights, job.share, job.seed),)
-
-    def traces(self) -> dict[str, int]:
-        return self._evaluator.traces
-
-
-def _actor(kind: type, cpus: int) -> Any:
-    """The class as a Ray actor that holds so many cores."""
-    return ray.remote(kind).options(num_cpus=cpus)
+class _Running:
+    task: _Task
+    worker: Any
+    due: float
 
 
 class WorkerPool:
-    """A fixed number of warm workers on local Ray or on a cluster; use as a context manager.
+    """A number of warm workers on local Ray or on a cluster; use as a context manager.
 
-    `address`: a Ray cluster's, or None for this machine. `count`: workers, None for as many as there is
-    room for. `cpus`: cores and TensorFlow threads of each. Raises WorkerError if that does not fit.
+    `address`: a Ray cluster's, or None for this machine. `settings`: how many workers (None: as many as there is room
+    for), what each holds, how often a job is tried, how long it may take. Raises WorkerError if that does not fit, if
+    Ray does not answer, or if the cluster's nodes have another wordlength installed.
     """
 
-    def __init__(self, address: str | None, count: int | None, cpus: int, verbose: bool = False) -> None:
+    def __init__(self, address: str | None, settings: WorkersSpec, verbose: bool = False) -> None:
+        self._settings = settings
         self._verbose = verbose
-        self._cpus = cpus
         self._baseline_worker: Any = None
+        self._starting: dict[Any, Any] = {}
         self._idle: list[Any] = []
-        self._running: dict[Any, tuple[Job, Any]] = {}
+        self._running: dict[Any, _Running] = {}
+        self._waiting: deque[_Task] = deque()
+        self._deaths_while_starting = 0
         self._make: Callable[[], Any]
         # A session that the caller began is used as it is, and is the caller's to end.
         self._owns_ray = not ray.is_initialized()
         if self._owns_ray:
             _connect(address, verbose)
-        room = sum(int(node["Resources"].get("CPU", 0)) // cpus for node in ray.nodes() if node["Alive"])
-        if (count or 1) > room:
+        try:
+            self.count = self._fitting()
+            if address is not None:
+                _check_nodes()
+        except WorkerError:
             self.close()
-            raise WorkerError(
-                f"workers must fit the machine's cores, but got {count or 1} x {cpus} CPUs with room for {room} "
-                "(workers.count, workers.cpus)"
-            )
-        self.count = count or room
+            raise
 
     def __enter__(self) -> WorkerPool:
         return self
@@ -179,7 +93,7 @@ class WorkerPool:
         """The network's slots, before anything is trained."""
         # As many threads as a trial has, whatever the number of workers: sums over other threads round differently,
         # and with two the baseline was only a quarter faster.
-        self._baseline_worker = _actor(_BaselineWorker, self._cpus).remote(self._cpus, self._verbose)
+        self._baseline_worker = self._actor(BaselineWorker).remote(self._settings.cpus, self._verbose)
         try:
             return tuple(ray.get(self._baseline_worker.slots.remote(settings)))
         except RayError as error:
@@ -198,29 +112,26 @@ class WorkerPool:
             ray.kill(self._baseline_worker)
             self._baseline_worker = None
 
-    def start(
-        self,
-        data: Any,
-        baseline: Baseline,
-        settings: EvaluationSettings,
-        formats: tuple[tuple[Slot, Format], ...] = (),
-    ) -> None:
-        """Start the workers; they get ready while the first jobs wait for them. `formats`: see Evaluator."""
-        shared = ray.put(baseline)
-        self._make = lambda: _actor(_TrialWorker, self._cpus).remote(
-            data, shared, settings, formats, self._cpus, self._verbose
-        )
-        self._idle = [self._make() for _ in range(self.count)]
+    def start(self, kind: type[Worker], *arguments: Any) -> None:
+        """Start the workers, each a `kind` made from these arguments; `wait` tells when they can be used."""
+        self._make = lambda: self._actor(kind).remote(*arguments)
+        for _ in range(self.count):
+            self._begin()
 
     @property
     def free(self) -> int:
-        """Workers without a job."""
-        return len(self._idle)
+        """Workers that are ready and have nothing to do."""
+        return max(0, len(self._idle) - len(self._waiting))
+
+    @property
+    def ready(self) -> int:
+        """Workers that are ready, at work or not."""
+        return len(self._idle) + len(self._running)
 
     @property
     def running(self) -> list[Job]:
-        """Jobs under way."""
-        return [job for job, _ in self._running.values()]
+        """Jobs under way, those that wait for another worker included."""
+        return [known.task.job for known in self._running.values()] + [task.job for task in self._waiting]
 
     @property
     def trials(self) -> list[TrialJob]:
@@ -232,14 +143,25 @@ class WorkerPool:
         return ray.put(value)
 
     def submit(self, job: Job, *kept: Any) -> None:
-        """Give a job to a free worker."""
-        worker = self._idle.pop()
-        self._running[worker.run.options(num_returns="streaming").remote(job, *kept)] = (job, worker)
+        """Give a job to a free worker, or to the next that will be."""
+        self._waiting.append(_Task(job, kept))
+        self._dispatch()
 
-    def wait(self, timeout_seconds: float) -> list[Finished | Progress]:
-        """What jobs told meanwhile; a dead worker is replaced and its job comes back with a reason."""
-        ready, _ = ray.wait(list(self._running), num_returns=1, timeout=timeout_seconds)
-        return [self._collect(told) for told in ready]
+    def wait(self, timeout_seconds: float) -> list[Told]:
+        """What jobs told meanwhile. Raises WorkerError if no worker gets ready."""
+        under_way = [*self._starting, *self._running]
+        first_due = min((known.due for known in self._running.values()), default=math.inf) - time.monotonic()
+        timeout_seconds = max(0.0, min(timeout_seconds, first_due))
+        ready, _ = ray.wait(under_way, num_returns=1, timeout=timeout_seconds)
+        if ready:
+            ready, _ = ray.wait(under_way, num_returns=len(under_way), timeout=0)
+        told = [self._collect(reference) for reference in ready if reference in self._running]
+        for reference in ready:
+            if reference in self._starting:
+                self._started(reference)
+        told += [self._end(reference) for reference in self._overdue()]
+        self._dispatch()
+        return told
 
     def traces(self) -> list[dict[str, int]]:
         """Graph traces of every idle worker."""
@@ -247,28 +169,96 @@ class WorkerPool:
 
     def close(self) -> None:
         """Stop the workers; local Ray ends with them."""
-        for worker in (*self._idle, *(worker for _, worker in self._running.values())):
+        busy = (known.worker for known in self._running.values())
+        for worker in (*self._idle, *self._starting.values(), *busy):
             ray.kill(worker)
-        self._idle, self._running = [], {}
+        self._idle, self._starting, self._running = [], {}, {}
+        self._waiting.clear()
         if self._owns_ray:
             ray.shutdown()
 
-    def _collect(self, told: Any) -> Finished | Progress:
-        job, worker = self._running[told]
+    def _actor(self, kind: type) -> Any:
+        """The class as a Ray actor that holds what the study file gives each worker."""
+        needs = self._settings
+        return ray.remote(kind).options(num_cpus=needs.cpus, num_gpus=needs.gpus, memory=needs.memory)
+
+    def _fitting(self) -> int:
+        """How many workers there will be."""
+        needs, asked = self._settings, self._settings.count or 1
+        wanted = {"CPU": needs.cpus, "GPU": needs.gpus, "memory": needs.memory or 0}
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        room = sum(min(int(node.get(name, 0) // each) for name, each in wanted.items() if each) for node in nodes)
+        if asked > room:
+            each = f"{needs.cpus} CPUs" + (f", {needs.gpus:g} GPUs" if needs.gpus else "")
+            each += f", {needs.memory} bytes" if needs.memory else ""
+            keys = ", ".join(f"workers.{name}" for name in ("count", "cpus", "gpus", "memory") if getattr(needs, name))
+            raise WorkerError(f"workers must fit the machines, but got {asked} x {each} with room for {room} ({keys})")
+        return needs.count or room
+
+    def _begin(self) -> None:
+        worker = self._make()
+        self._starting[worker.ready.remote()] = worker
+
+    def _started(self, reference: Any) -> None:
+        worker = self._starting.pop(reference)
         try:
-            result = ray.get(next(told))
-        except RayActorError as error:
-            finished = Finished(job, None, f"worker died: {reason_of(error)}", died=True)
-            worker = self._make()
+            ray.get(reference)
         except RayError as error:
-            finished = Finished(job, None, reason_of(error))
+            self._deaths_while_starting += 1
+            raised = _raised_while_starting(error)
+            if raised or self._deaths_while_starting >= DEATHS_WHILE_STARTING * self.count:
+                raise WorkerError(f"workers must get ready, but they do not: {reason_of(error)}") from None
+            self._begin()
+        else:
+            self._deaths_while_starting = 0
+            self._idle.append(worker)
+
+    def _dispatch(self) -> None:
+        while self._waiting and self._idle:
+            task, worker = self._waiting.popleft(), self._idle.pop()
+            reference = worker.run.options(num_returns="streaming").remote(task.job, *task.kept)
+            self._running[reference] = _Running(task, worker, time.monotonic() + 60 * self._settings.minutes)
+
+    def _collect(self, reference: Any) -> Told:
+        known = self._running[reference]
+        task = known.task
+        try:
+            result = ray.get(next(reference))
+        except RayTaskError as error:  # The job's own: it would fail again.
+            told: Told = Finished(task.job, None, reason_of(error))
+        except RayError as error:
+            return self._died(reference, reason_of(error))
         else:
             if isinstance(result, Progress):
                 return result
-            finished = Finished(job, result)
-        del self._running[told]
-        self._idle.append(worker)
-        return finished
+            told = Finished(task.job, result)
+        del self._running[reference]
+        self._idle.append(known.worker)
+        return told
+
+    def _died(self, reference: Any, reason: str) -> Told:
+        task = self._replace(reference)
+        task.deaths += 1
+        if task.deaths <= self._settings.retries:
+            self._waiting.append(task)
+            return Retried(task.job, task.deaths, reason)
+        times = f" {task.deaths} times" if task.deaths > 1 else ""
+        return Finished(task.job, None, f"worker died{times}: {reason}")
+
+    def _overdue(self) -> list[Any]:
+        now = time.monotonic()
+        return [reference for reference, known in self._running.items() if known.due <= now]
+
+    def _end(self, reference: Any) -> Finished:
+        task = self._replace(reference)
+        return Finished(task.job, None, f"it took longer than {self._settings.minutes:g} minutes (workers.minutes)")
+
+    def _replace(self, reference: Any) -> _Task:
+        """Another worker for one that is dead, or lost, or hangs."""
+        known = self._running.pop(reference)
+        ray.kill(known.worker)  # It may live on where it cannot be reached.
+        self._begin()
+        return known.task
 
 
 def _connect(address: str | None, verbose: bool) -> None:
@@ -276,9 +266,32 @@ def _connect(address: str | None, verbose: bool) -> None:
     level = "INFO" if verbose else "ERROR"
     dashboard = None if address else False
     try:
-        ray.init(address, include_dashboard=dashboard, log_to_driver=verbose, logging_level=level)
+        # Without "local", Ray would join whatever cluster was started last on this machine.
+        ray.init(address or "local", include_dashboard=dashboard, log_to_driver=verbose, logging_level=level)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise WorkerError(f"Ray must be reachable, but {address or 'local Ray'} is not: {_first_line(error)}") from None
+        hint = " (a cluster with a token also needs RAY_AUTH_MODE=token here)" if address else ""
+        told = f"{address or 'local Ray'} is not: {_first_line(error)}{hint}"
+        raise WorkerError(f"Ray must be reachable, but {told}") from None
+
+
+def _check_nodes() -> None:
+    """Raise WorkerError unless every node would run what the driver runs."""
+    asked, here = {}, installed()
+    for node in ray.nodes():
+        if node["Alive"]:
+            there = {f"node:{node['NodeManagerAddress']}": 0.001}
+            asked[node["NodeManagerAddress"]] = ray.remote(installed).options(num_cpus=0, resources=there).remote()
+    for place, reference in asked.items():
+        try:
+            found = ray.get(reference)
+        except RayError as error:
+            raise WorkerError(f"every node must have wordlength, but {place} has not: {reason_of(error)}") from None
+        check_same(place, found, here)
+
+
+def _raised_while_starting(error: RayError) -> bool:
+    """Whether a worker's constructor raised, which it would do again."""
+    return isinstance(error, RayTaskError) or "creation task" in str(error).partition("\n")[0]
 
 
 def reason_of(error: BaseException) -> str:

@@ -89,6 +89,47 @@ def status(study: Study, home: HomeOption = None) -> None:
 
 
 @app.command()
+def check(
+    study: Study,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend MLflow from the trials' storage.")] = False,
+    home: HomeOption = None,
+    verbose: Verbose = False,
+) -> None:
+    """Compare the trials' storage with the study's folder and with MLflow; exit status 1 if they do not agree.
+
+    The storage is the truth: with --repair, runs that are missing, half written, doubled or different are written
+    again from it and from the trials' reports, and trials that no launch runs any more are queued again.
+
+    Examples:
+
+        wordlength check klein
+
+        wordlength check klein --repair
+    """
+    from wordlength.search.check import check_study, repair_study
+    from wordlength.search.session import describe_again
+
+    place = home_of(home)
+    spec = place.find(study)
+    found = check_study(spec, place)
+    for violation in found:
+        console.print(str(violation), highlight=False, markup=False, soft_wrap=True)
+    if repair and found:
+        repair_study(spec, place, lambda identity: describe_again(spec, identity, place, verbose))
+        left = check_study(spec, place)
+        for violation in left:
+            console.print(f"left: {violation}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{len(found)} found, {len(found) - len(left)} mended")
+        found = left
+    elif found:
+        console.print(f"{len(found)} found; mend MLflow with: wordlength check {spec.name} --repair", soft_wrap=True)
+    else:
+        console.print("storage, folder and MLflow agree")
+    if found:
+        raise typer.Exit(1)
+
+
+@app.command()
 def front(
     study: Study,
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw it into this file, .png or .html.")] = None,

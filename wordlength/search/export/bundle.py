@@ -148,9 +148,9 @@ def _measure_file(path: Path, evaluator: Any, point: FrontPoint) -> float:
 def _config(
     view: StudyView, point: FrontPoint, baseline_digest: str, spec: dict[str, Any], home: Home, again: float | None
 ) -> dict[str, Any]:
-    from wordlength.search.study import StudyStore
+    from wordlength.search.study import remembered
 
-    known = StudyStore.open(view.name, home.optuna_address(home.find(view.name))).attributes
+    known = remembered(home.find(view.name), home)
     return {
         "study": view.name,
         "trial": point.number,

@@ -21,12 +21,17 @@ from pathlib import Path
 # server is not announced on standard output.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+# Who delivers to it tries again by himself, and wants to know soon.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 
 from mlflow import MlflowClient, MlflowException
 from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from requests import RequestException
 from sqlalchemy import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from wordlength.errors import SpecError
 from wordlength.search.home import without_login
@@ -35,6 +40,9 @@ PARAM_CHARACTERS = 6000
 TAG_CHARACTERS = 8000
 GAP = "&ensp;"
 """For tables in notes, which MLflow draws without any space between columns."""
+
+REFUSALS = (MlflowException, OSError, SQLAlchemyError)
+"""What MLflow, its database and its artifact store raise."""
 
 _BATCH_ENTITIES = 1000
 _BATCH_PAIRS = 100
@@ -156,6 +164,18 @@ def cut(text: str, limit: int) -> str:
 def first_line(error: BaseException) -> str:
     """What an error says, in one line."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether MLflow cannot be reached, or is too busy: another try may find it well."""
+    match error:
+        case MlflowException():
+            return error.get_http_status_code() in (429, *range(500, 600))
+        case RequestException():
+            return error.response is None or error.response.status_code in (429, *range(500, 600))
+        case ConnectionError() | TimeoutError() | SQLAlchemyError():
+            return True
+    return False
 
 
 def now_ms() -> int:

@@ -22,7 +22,16 @@ from wordlength.objectives.report import TrialReport
 from wordlength.search.front import FrontPoint
 from wordlength.search.tracking import study_run
 from wordlength.search.tracking.description import Description
-from wordlength.search.tracking.store import PARAM_CHARACTERS, Store, cut, first_line, key, now_ms, unless_deleted
+from wordlength.search.tracking.store import (
+    PARAM_CHARACTERS,
+    Store,
+    cut,
+    first_line,
+    is_away,
+    key,
+    now_ms,
+    unless_deleted,
+)
 from wordlength.search.tracking.trial_run import (
     ANALYSIS_PAGE,
     STATUS,
@@ -63,16 +72,9 @@ class Tracker:
         self.experiment_id = self._store.experiment_id
         self.run_id = self._open_parent()
         self._about: Description
-        self._runs: dict[int, str] = {}
-        self._states: dict[int, str] = {}
-        self._unfinished: dict[int, Run] = {}
-        self._front: set[int] = set()
-        for run in self._store.runs(f"tags.kind = 'trial' and tags.mlflow.parentRunId = '{self.run_id}'"):
-            self._remember(run)
-        self._steps = self._logged_steps()
+        self.reopen()
         self._drawn: int | None = None
         self._drawn_at = -math.inf
-        self._stale = True
         self._importance: Importance = {}
         self._chance: dict[str, float] = {}
         self._weighed = 0
@@ -81,6 +83,17 @@ class Tracker:
     def trials(self) -> Collection[int]:
         """Numbers of the trials that are recorded to the end."""
         return self._runs.keys()
+
+    def reopen(self) -> None:
+        """Read again what the store has: a call whose answer was lost may have been carried out."""
+        self._runs: dict[int, str] = {}
+        self._states: dict[int, str] = {}
+        self._unfinished: dict[int, Run] = {}
+        self._front: set[int] = set()
+        for run in self._store.runs(f"tags.kind = 'trial' and tags.mlflow.parentRunId = '{self.run_id}'"):
+            self._remember(run)
+        self._steps = self._logged_steps()
+        self._stale = True
 
     def begin(self, about: Description) -> None:
         """Describe the study on its parent run and publish its views, again if users have changed them.
@@ -288,6 +301,8 @@ def _told_if_refused(what: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, OSError) as error:
+        if is_away(error):
+            raise
         _LOGGER.warning("MLflow refused %s: %s", what, first_line(error))
 
 

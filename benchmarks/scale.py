@@ -1,0 +1,177 @@
+"""How many workers one driver keeps busy: real driver, storage and tracking, workers that only sleep.
+
+    .venv/bin/python benchmarks/scale.py                                  # all of docs/benchmarks/scale.md
+    .venv/bin/python benchmarks/scale.py --workers 256 --finished 10000 --storage sqlite --tracking direct --seconds 30
+
+A study gets FINISHED trials in its storage (and, but for `--tracking off`, a run in MLflow for none of them), then
+WORKERS workers run trials of SECONDS each for MINUTES. A worker is a thread of a Ray actor that sleeps: 256 processes
+would need more memory than this machine has. Printed: the share of the workers' time in which they worked, once all had
+begun; trials told a second; the driver's milliseconds in ask and tell; what MLflow had not yet got in the end.
+"""
+
+import argparse
+import contextlib
+import itertools
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import optuna
+import ray
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reliability"))
+import rehearsal
+from servers import has_postgresql, mlflow_server, postgresql
+
+from wordlength.search import launch, opening
+from wordlength.search.drivers import joined
+from wordlength.search.home import Home
+from wordlength.search.observer import Observer
+from wordlength.search.stopping import stop_signals
+from wordlength.search.study import StudyStore
+from wordlength.search.workers import WorkerPool
+
+THREADS = 64
+"""Simulated workers of each actor."""
+
+
+class SimulatedPool(WorkerPool):
+    """Its workers are threads of few actors."""
+
+    def _fitting(self):
+        return self._settings.count
+
+    def start(self, kind, *arguments):
+        hosts = -(-self.count // THREADS)
+        made = ray.remote(kind).options(num_cpus=0, max_concurrency=THREADS)
+        places = itertools.cycle([made.remote(*arguments) for _ in range(hosts)])
+        self._make = lambda: next(places)
+        for _ in range(self.count):
+            self._begin()
+
+
+class Clock:
+    """Durations of a method's calls."""
+
+    def __init__(self, owner, name):
+        self.seconds, made = [], getattr(owner, name)
+
+        def timed(*arguments, **named):
+            began = time.perf_counter()
+            result = made(*arguments, **named)
+            self.seconds.append(time.perf_counter() - began)
+            return result
+
+        setattr(owner, name, timed)
+
+    def told(self):
+        kept = sorted(self.seconds[len(self.seconds) // 4 :])
+        if not kept:
+            return "–"
+        return f"{1000 * statistics.median(kept):.0f} ({1000 * kept[-1 - len(kept) // 20]:.0f})"
+
+
+class Watch(Observer):
+    """When trials ended; stops the study after a time."""
+
+    def __init__(self, minutes):
+        self.until, self.ends, self.known = None, [], None
+        self.minutes = minutes
+
+    def trial(self, view):
+        now = time.monotonic()
+        self.until = self.until or now + 60 * self.minutes
+        if self.known is None:
+            self.known = view.finished
+        self.ends += [now] * (view.finished - self.known - len(self.ends))
+        if now > self.until:
+            raise KeyboardInterrupt
+
+
+def fill(store, space, slots, count, seed=1):
+    """Finished trials of random candidates, straight into the storage."""
+    chance = optuna.create_study(directions=["maximize", "minimize"], sampler=optuna.samplers.RandomSampler(seed=seed))
+    study = store._study
+    for _ in range(count):
+        trial = chance.ask()
+        candidate = space.suggest(trial)
+        size = rehearsal.memory_bytes(slots, candidate)
+        known = chance._storage.get_trial(trial._trial_id)
+        study.add_trial(
+            optuna.trial.create_trial(
+                values=[rehearsal.improvement(candidate), float(size)],
+                params=known.params,
+                distributions=known.distributions,
+                user_attrs={
+                    "candidate": candidate.to_dict(),
+                    "digest": candidate.digest,
+                    "driver": "filled",
+                    "result": {"memory_bytes": size, "seconds": 30.0},
+                },
+            )
+        )
+
+
+def measure(workers, finished, storage, tracking, seconds, minutes, kept):
+    """One row of the table. `kept`: folder of filled SQLite files, copied where they are known."""
+    with contextlib.ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="scale")))
+        options = [str(home), "--trials", "1000000", "--workers", str(workers), "--seconds", str(seconds)]
+        if storage == "postgresql":
+            options += ["--optuna", stack.enter_context(postgresql()).address]
+        if tracking == "server":
+            options += ["--tracking", stack.enter_context(mlflow_server(home / "mlflow")).address]
+        asked = rehearsal.parser().parse_args([*options, "--patience", "0"])
+        place, spec, known = Home(home), rehearsal.study_of(asked), rehearsal.baseline()
+        space, filled = launch.search_space(spec, known), kept / f"{finished}.db"
+        if storage == "sqlite" and filled.exists():
+            shutil.copy(filled, home / "optuna.db")
+        else:
+            fill(StudyStore.create(spec, place.optuna_address(spec)), space, known.slots, finished)
+            if storage == "sqlite":
+                shutil.copy(home / "optuna.db", filled)
+        watch, folder = Watch(minutes), place.study(spec.name)
+        with stop_signals() as stopping, folder.locked(), joined(folder.path) as drivers:
+            pool = stack.enter_context(SimulatedPool(None, spec.workers))
+            pool.start(rehearsal.SleepingWorker, home, seconds)
+            prepared = opening.Prepared("rehearsal", known, space, lambda name: rehearsal.description(known, name))
+            ask, tell = Clock(StudyStore, "ask"), Clock(StudyStore, "tell")
+            waited = Clock(WorkerPool, "wait")
+            with contextlib.suppress(KeyboardInterrupt):
+                opening.run_study(spec, place, prepared, pool, drivers, watch, stopping)
+        return told(watch, ask, tell, waited, workers, seconds)
+
+
+def told(watch, ask, tell, waited, workers, seconds):
+    # From when the last of the first round could have ended.
+    first = watch.ends[min(workers, len(watch.ends)) - 1]
+    span = watch.ends[-1] - first
+    counted = sum(end > first for end in watch.ends)
+    busy = counted * seconds / (workers * span) if span else 0.0
+    return busy, counted / span if span else 0.0, ask.told(), tell.told(), sum(waited.seconds), len(watch.ends)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, nargs="*", default=[4, 64, 256])
+    parser.add_argument("--finished", type=int, nargs="*", default=[100, 1000, 10_000])
+    parser.add_argument("--storage", nargs="*", default=["sqlite", *(["postgresql"] if has_postgresql() else [])])
+    parser.add_argument("--tracking", nargs="*", default=["direct", "server"])
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--minutes", type=float, default=3)
+    asked = parser.parse_args()
+    print("| workers | finished | storage | MLflow | busy | trials/s | ask, ms (95 %) | tell, ms (95 %) |")
+    print("| ---: | ---: | --- | --- | ---: | ---: | ---: | ---: |")
+    with tempfile.TemporaryDirectory(prefix="filled") as kept:
+        for case in itertools.product(asked.workers, asked.finished, asked.storage, asked.tracking):
+            busy, rate, ask, tell, *_ = measure(*case, asked.seconds, asked.minutes, Path(kept))
+            workers, finished, storage, tracking = case
+            row = f"| {workers} | {finished:,} | {storage} | {tracking} | {100 * busy:.1f} % | {rate:.2f}"
+            print(f"{row} | {ask} | {tell} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""Servers of this machine for tests and benchmarks: a Ray head, PostgreSQL, MLflow; each begun anew, on loopback."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import ray
+
+LOOPBACK = "127.0.0.1"
+START_SECONDS = 90
+JOINING = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(), "RAY_USAGE_STATS_ENABLED": "0"}
+"""Environment of a Ray head begun here, and of the drivers that join it."""
+
+
+def free_port() -> int:
+    """One that nobody listens on right now."""
+    with socket.create_server((LOOPBACK, 0)) as server:
+        return server.getsockname()[1]
+
+
+@dataclass
+class Server:
+    """A process that can be killed and begun again at the same address."""
+
+    command: list[str]
+    log: Path
+    address: str
+    environment: dict[str, str] | None = None
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Begin it, or begin it again."""
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command, stdout=log, stderr=log, start_new_session=True, env=self.environment
+            )
+
+    def kill(self) -> None:
+        """All its processes, at once."""
+        if self.process is not None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+    def until(self, answers: str) -> None:
+        """Wait until its health page answers."""
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end:
+            try:
+                urllib.request.urlopen(answers, timeout=5).close()
+            except OSError:
+                time.sleep(0.2)
+            else:
+                return
+        raise TimeoutError(f"{self.command[0]} does not answer: {self.log.read_text()[-2000:]}")
+
+
+@contextmanager
+def ray_head(cores: int = 4) -> Iterator[Server]:
+    """A Ray cluster of one node; drivers join it at `address`, which is this machine's own: Ray takes no other."""
+    folder, port = Path(tempfile.mkdtemp(prefix="r")), free_port()
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--temp-dir={folder}"]
+    command += [f"--port={port}", f"--num-cpus={cores}", "--include-dashboard=false"]
+    address = f"{ray.util.get_node_ip_address()}:{port}"
+    server = Server(command, folder / "output.log", address, JOINING)
+    server.start()
+    until_listens(ray.util.get_node_ip_address(), port)
+    try:
+        yield server
+    finally:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def until_listens(host: str, port: int) -> None:
+    """Wait until somebody takes connections there."""
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        try:
+            socket.create_connection((host, port), timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError(f"nobody listens at port {port}")
+
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[Server]:
+    """An MLflow tracking server that keeps artifacts itself."""
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", LOOPBACK, "--port", str(port), "--workers", "1"]
+    command += [
+        "--backend-store-uri",
+        f"sqlite:///{folder / 'mlflow.db'}",
+        "--artifacts-destination",
+        str(folder / "a"),
+    ]
+    server = Server(command, folder / "output.log", f"http://{LOOPBACK}:{port}")
+    server.start()
+    try:
+        server.until(f"{server.address}/health")
+        yield server
+    finally:
+        server.kill()
+
+
+def has_postgresql() -> bool:
+    """Whether its programs are here; Debian's are off the path."""
+    return _program("initdb") is not None
+
+
+@contextmanager
+def postgresql() -> Iterator[Server]:
+    """A PostgreSQL cluster with one database; `address` is SQLAlchemy's."""
+    folder, port = Path(tempfile.mkdtemp(prefix="p")), free_port()
+    shutil.chown(folder, "postgres") if os.geteuid() == 0 else None
+    made = [*_as_postgres(), str(_program("initdb")), "-D", str(folder / "data"), "-U", "wordlength", "-A", "trust"]
+    subprocess.run(made, check=True, capture_output=True)
+    command = [*_as_postgres(), str(_program("postgres")), "-D", str(folder / "data"), "-p", str(port)]
+    command += [
+        "-c",
+        f"listen_addresses={LOOPBACK}",
+        "-c",
+        f"unix_socket_directories={folder}",
+        "-c",
+        "max_connections=60",
+    ]
+    log = folder / "output.log"
+    server = Server(command, log, f"postgresql+psycopg://wordlength@{LOOPBACK}:{port}/postgres")
+    server.start()
+    try:
+        _until_ready(port)
+        yield server
+    finally:
+        server.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _until_ready(port: int) -> None:
+    asked = [str(_program("pg_isready")), "-h", LOOPBACK, "-p", str(port)]
+    end = time.monotonic() + START_SECONDS
+    while subprocess.run(asked, capture_output=True).returncode:
+        if time.monotonic() > end:
+            raise TimeoutError("PostgreSQL does not answer")
+        time.sleep(0.1)
+
+
+def _as_postgres() -> list[str]:
+    """PostgreSQL does not run as root."""
+    return ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+
+
+def _program(name: str) -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    there = shutil.which(name)
+    return found[-1] if found else Path(there) if there else None

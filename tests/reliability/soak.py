@@ -1,0 +1,112 @@
+"""Thirty rounds of one study in which something is killed, then gone on with and checked; `make soak`.
+
+    .venv/bin/python tests/reliability/soak.py [--rounds 30] [--seed 0]
+
+The same seed kills the same things at the same places. Prints a line a round, and ends with 1 on the first violation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import rehearsal
+from servers import JOINING, Server, has_postgresql, mlflow_server, postgresql, ray_head
+
+from wordlength.search.check import check_study
+from wordlength.search.home import Home
+
+HERE = Path(__file__).parent
+TRIALS = 8
+"""Of each round, more than the study had before."""
+
+
+def command(home: Path, *options: object) -> list[str]:
+    return [str(part) for part in (sys.executable, HERE / "rehearsal.py", home, *options)]
+
+
+class Round:
+    """What is killed, how, and how often."""
+
+    def __init__(self, number: int, chance: random.Random, servers: list[str]) -> None:
+        self.number = number
+        self.kind = chance.choice(["driver", "driver", "driver", "workers", "two drivers", *servers])
+        steps = [step for step in rehearsal.STEPS if step not in ("create", "begin", "study file", "finish")]
+        self.place = f"{chance.choice(steps)}:{chance.choice(['before', 'after'])}:{chance.randint(1, 6)}"
+        self.orders = {str(chance.randint(0, 9)): chance.choice(["die", "die once", "raise"]) for _ in range(3)}
+        self.after_seconds = chance.uniform(0.5, 3.0)
+
+    def __str__(self) -> str:
+        detail = {"driver": self.place, "two drivers": self.place, "workers": json.dumps(self.orders)}
+        return f"{self.kind} {detail.get(self.kind, f'after {self.after_seconds:.1f} s')}"
+
+
+def run(asked: Round, home: Path, options: list[object], servers: dict[str, Server], first: int) -> None:
+    """Begin a launch, or two, and kill."""
+    orders = {str(first + int(number)): order for number, order in asked.orders.items()}
+    (home / "misbehave.json").write_text(json.dumps(orders if asked.kind == "workers" else {}))
+    kill = ("--kill", asked.place) if asked.kind in ("driver", "two drivers") else ()
+    count = 2 if asked.kind == "two drivers" else 1
+    launches = [subprocess.Popen(command(home, *options, *kill), **_QUIET) for _ in range(count)]
+    if (server := servers.get(asked.kind)) is not None:
+        time.sleep(asked.after_seconds)
+        server.kill()
+        time.sleep(1)
+        server.start()
+    for launch in launches:
+        launch.wait(timeout=300)
+
+
+_QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": JOINING}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--files", action="store_true", help="SQLite files in place of PostgreSQL and an MLflow server")
+    asked = parser.parse_args()
+    home = Path(tempfile.mkdtemp(prefix="soak"))
+    chance, began, killed = random.Random(asked.seed), time.monotonic(), 0
+    with contextlib.ExitStack() as stack:
+        head = stack.enter_context(ray_head())
+        servers: dict[str, Server] = {}
+        options: list[object] = ["--ray", head.address, "--seconds", 0.15]
+        if not asked.files and has_postgresql():
+            servers["postgresql"] = stack.enter_context(postgresql())
+            servers["mlflow"] = stack.enter_context(mlflow_server(home / "mlflow"))
+            options += ["--optuna", servers["postgresql"].address, "--tracking", servers["mlflow"].address]
+        for number in range(1, asked.rounds + 1):
+            this = Round(number, chance, list(servers))
+            trials = ["--trials", TRIALS * number]
+            run(this, home, [*options, *trials], servers, TRIALS * (number - 1))
+            killed += 1
+            done = subprocess.run(
+                command(home, *options, *trials), capture_output=True, text=True, timeout=300, env=JOINING
+            )
+            if done.returncode:
+                print(f"round {number} ({this}): the study did not go on: {done.stderr[-3000:]}")
+                return 1
+            told = json.loads(done.stdout.splitlines()[-1])
+            spec = rehearsal.study_of(rehearsal.parser().parse_args(list(map(str, [home, *options, *trials]))))
+            found = [str(violation) for violation in check_study(spec, Home(home))]
+            if told["finished"] != TRIALS * number:
+                found.append(f"{told['finished']} trials count, but {TRIALS * number} were asked for")
+            print(f"round {number:2} of {asked.rounds}: {this}: {told['counts']}, {len(found)} violations", flush=True)
+            if found:
+                print(*found, sep="\n")
+                return 1
+    print(f"{killed} rounds, 0 violations, {time.monotonic() - began:.0f} s (seed {asked.seed})")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""Launches on a Ray cluster: submit, job status, job logs, job stop."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wordlength.search.cli.common import Study, StudyFile, app, console, read_spec
+
+if TYPE_CHECKING:
+    from wordlength.search.submit import Job
+
+job = typer.Typer(no_args_is_help=True, help="A submitted launch: its **status**, its **logs**, **stop** it.")
+app.add_typer(job, name="job")
+
+Address = Annotated[
+    str,
+    typer.Option("--address", help="The cluster's dashboard, as http://head:8265.", envvar="RAY_API_SERVER_ADDRESS"),
+]
+_LOOK_SECONDS = 2.0
+
+
+@app.command()
+def submit(
+    study_file: StudyFile,
+    address: Address,
+    trials: Annotated[
+        int | None, typer.Option("--trials", help="Finished trials the study shall have in the end.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option("--workers", help="Trials at a time.")] = None,
+    cluster_home: Annotated[
+        str, typer.Option("--cluster-home", help="Folder on the cluster's head that keeps studies and caches.")
+    ] = "~/.wordlength",
+    cluster_data: Annotated[
+        str | None, typer.Option("--cluster-data", help="Folder on the cluster's head that corpus paths start from.")
+    ] = None,
+    wait: Annotated[bool, typer.Option(help="Print what the launch prints, until it ends.")] = False,
+) -> None:
+    """Hand a launch to a Ray cluster, where it goes on without this machine.
+
+    The study file and this package's sources go along; corpora must lie on the cluster's head. Submit the study again
+    to go on with it.
+
+    Examples:
+
+        wordlength submit klein.yaml --address http://head:8265 --cluster-data /data
+
+        wordlength job logs klein --address http://head:8265
+    """
+    spec = read_spec(study_file, {"trials": trials, "count": workers})
+    from wordlength.search.submit import Jobs, places
+
+    asked = {"--trials": trials, "--workers": workers}
+    options = tuple(f"{name} {value}" for name, value in asked.items() if value is not None)
+    jobs = Jobs(address)
+    begun = jobs.submit(spec, options, places(cluster_home, cluster_data))
+    _tell(begun)
+    if wait:
+        printed = 0
+        while True:
+            known = jobs.newest(spec.name)
+            text = jobs.logs(spec.name)
+            print(text[printed:], end="", flush=True)
+            printed = len(text)
+            if known.ended:
+                break
+            time.sleep(_LOOK_SECONDS)
+        _tell(known)
+        raise typer.Exit(0 if known.state == "SUCCEEDED" else 1)
+    console.print(
+        f"what it prints: wordlength job logs {spec.name} --address {address}", highlight=False, soft_wrap=True
+    )
+
+
+@job.command()
+def status(study: Study, address: Address) -> None:
+    """Whether the study's last launch runs, has ended or has failed.
+
+    Example:
+
+        wordlength job status klein --address http://head:8265
+    """
+    from wordlength.search.submit import Jobs
+
+    _tell(Jobs(address).newest(_name(study)))
+
+
+@job.command()
+def logs(study: Study, address: Address) -> None:
+    """What the study's last launch has printed so far.
+
+    Example:
+
+        wordlength job logs klein --address http://head:8265
+    """
+    from wordlength.search.submit import Jobs
+
+    print(Jobs(address).logs(_name(study)), end="")
+
+
+@job.command()
+def stop(study: Study, address: Address) -> None:
+    """Stop the study's launch; its running trials are queued again, and submitting it again goes on.
+
+    Example:
+
+        wordlength job stop klein --address http://head:8265
+    """
+    from wordlength.search.submit import Jobs
+
+    _tell(Jobs(address).stop(_name(study)))
+
+
+def _name(study: str) -> str:
+    """A study's name, or that of a study file."""
+    return read_spec(Path(study)).name if study.endswith((".yaml", ".yml")) else study
+
+
+def _tell(known: Job) -> None:
+    text = f"{known.id}: {known.state.lower()}" + (f", {known.message}" if known.message else "")
+    console.print(text, highlight=False, markup=False, soft_wrap=True)

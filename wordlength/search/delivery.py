@@ -1,0 +1,179 @@
+"""Results on their way to MLflow, in order, in a thread of their own: the search never waits for tracking.
+
+Nothing is kept here that is not in Optuna's storage and the study's folder: what a launch could not deliver, the next
+one does, or `wordlength check --repair`.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from wordlength.objectives.report import TrialReport
+from wordlength.search.tracking import REFUSALS, Tracker, is_away, reason_of
+from wordlength.search.trials import StudyView
+
+LONGEST_PAUSE_SECONDS = 15.0
+MOST_TRIES = 5
+"""How often one thing is offered to a server that answers otherwise."""
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """A finished trial; its report is read when its turn comes."""
+
+    number: int
+    label: str
+    rungs: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class _Show:
+    """The study as it stood. `files`: further ones beside the pictures, name → content."""
+
+    view: StudyView
+    files: Mapping[str, bytes]
+    final: bool
+
+
+@dataclass(frozen=True)
+class _End:
+    state: str
+
+
+_Item = _Trial | _Show | _End
+
+
+class Delivery:
+    """Delivers to a tracker what it is given, in that order; while MLflow is away it waits, and tries again.
+
+    `report`: number → the trial's report, None if there is none; `weights`: number → file. `tell`: takes a line when
+    MLflow goes away or refuses something, and when it is back; called in the thread.
+    """
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        report: Callable[[int], TrialReport | None],
+        weights: Callable[[int], Path],
+        tell: Callable[[str], None],
+    ) -> None:
+        self._tracker, self._report, self._weights, self._tell = tracker, report, weights, tell
+        self._items: deque[_Item] = deque()
+        self._changed = threading.Condition()
+        self._error: BaseException | None = None
+        self._is_away = False
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="delivery to MLflow", daemon=True)
+        self._thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Finished trials that MLflow does not have yet."""
+        with self._changed:
+            return sum(isinstance(item, _Trial) for item in self._items)
+
+    def trial(self, number: int, label: str, rungs: tuple[float | None, ...] = ()) -> None:
+        """Record a finished trial. Like all of these, raises what a fault of ours raised in the thread."""
+        self._put(_Trial(number, label, rungs))
+
+    def show(self, view: StudyView, files: Mapping[str, bytes], final: bool = False) -> None:
+        """Make MLflow tell the study as it stands."""
+        self._put(_Show(view, files, final))
+
+    def end(self, state: str, patience_seconds: float) -> int:
+        """End the study's run and stop, after everything is delivered or so many seconds; trials left out."""
+        self._put(_End(state))
+        until = time.monotonic() + patience_seconds
+        with self._changed:
+            while self._items and self._error is None and (left := until - time.monotonic()) > 0:
+                self._changed.wait(left)
+        self.close()
+        self._raise()
+        return self.waiting
+
+    def close(self) -> None:
+        """Stop after what is being delivered right now."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+    def _put(self, item: _Item) -> None:
+        self._raise()
+        with self._changed:
+            # Only the newest state of the study is of interest; the first item may be on its way already.
+            if isinstance(item, _Show) and len(self._items) > 1 and isinstance(last := self._items[-1], _Show):
+                self._items.pop()
+                item = replace(item, final=item.final or last.final)
+            self._items.append(item)
+            self._changed.notify_all()
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            while (item := self._next()) is not None and self._deliver(item):
+                with self._changed:
+                    self._items.popleft()
+                    self._changed.notify_all()
+        except BaseException as error:
+            with self._changed:
+                self._error = error
+                self._changed.notify_all()
+
+    def _next(self) -> _Item | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._closed)
+            return None if self._closed else self._items[0]
+
+    def _deliver(self, item: _Item) -> bool:
+        """Whether the next one's turn has come: this one is delivered, or refused by a server that answers."""
+        pause, answered = 0.5, 0
+        while not self._closed:
+            try:
+                if self._is_away:
+                    self._tracker.reopen()  # What was under way may be there, half or whole.
+                    answered += 1
+                self._hand_over(item)
+            except REFUSALS as error:
+                if not is_away(error) or answered >= MOST_TRIES:
+                    self._tell(f"MLflow refused {_name(item)}: {reason_of(error)}")
+                    return True
+                if not self._is_away:
+                    self._tell(f"MLflow is away ({reason_of(error)}); results wait here and are delivered later")
+                self._is_away = True
+                with self._changed:
+                    self._changed.wait_for(lambda: self._closed, pause)
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+            else:
+                if self._is_away:
+                    self._is_away = False
+                    self._tell("MLflow is back")
+                return True
+        return False
+
+    def _hand_over(self, item: _Item) -> None:
+        match item:
+            case _Trial(number=number, label=label, rungs=rungs):
+                if (report := self._report(number)) is not None:
+                    self._tracker.log_trial(report, label, rungs)
+            case _Show(view=view, files=files, final=final):
+                self._tracker.show(view, self._weights, final, lambda: files)
+            case _End(state=state):
+                self._tracker.finish(state)
+
+
+def _name(item: _Item) -> str:
+    match item:
+        case _Trial(number=number):
+            return f"trial {number}"
+        case _Show():
+            return "the state of the study"
+        case _End():
+            return "the end of the study"

@@ -1,0 +1,67 @@
+"""Which launches of a study are alive: each holds a lock that the kernel takes back when its process ends, however."""
+
+from __future__ import annotations
+
+import fcntl
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+UNKNOWN_SECONDS = 60.0
+"""A running trial that says for so long not who runs it is nobody's: its launch died, or its connection, in asking."""
+
+LOOKING_ON = "none"
+"""The id of whoever is no launch."""
+
+
+@dataclass
+class Drivers:
+    """This launch, `id`, among those of its study. `folder`: holds a file per launch, locked while it lives."""
+
+    folder: Path
+    id: str
+    _first_seen: dict[int, float] = field(default_factory=dict)
+
+    def is_nobodys(self, number: int, driver: str | None) -> bool:
+        """Whether a running trial that this launch does not run is run by none. `driver`: whose it says it is."""
+        if driver is None:
+            seen = self._first_seen.setdefault(number, time.monotonic())
+            return self.alone or time.monotonic() - seen > UNKNOWN_SECONDS
+        return driver == self.id or not _is_locked(_file(self.folder, driver))
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other launch of the study is alive."""
+        own = _file(self.folder, self.id)
+        return not any(_is_locked(path) for path in self.folder.glob(_file(self.folder, "*").name) if path != own)
+
+
+@contextmanager
+def joined(folder: Path) -> Iterator[Drivers]:
+    """Be one of the study's launches while the block runs."""
+    driver = uuid.uuid4().hex[:12]
+    own = _file(folder, driver)
+    with own.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            yield Drivers(folder, driver)
+        finally:
+            own.unlink(missing_ok=True)
+
+
+def _file(folder: Path, driver: str) -> Path:
+    return folder / f"driver-{driver}.lock"
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with path.open("r") as handle:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False

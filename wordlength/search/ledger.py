@@ -1,0 +1,73 @@
+"""A study's trials as its storage has them, read once and kept: a change costs one call, and no reading of the rest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+
+
+class Ledger:
+    """`fresh_seconds`: for how long what was read is taken for what the storage has; own changes show at once.
+
+    Optuna numbers a study's trials from 0 without gaps, so that a trial's number is its place here.
+    """
+
+    def __init__(self, study: optuna.Study, fresh_seconds: float) -> None:
+        self._study, self._storage = study, study._storage
+        self._fresh_seconds = fresh_seconds
+        self._trials: list[FrozenTrial] = []
+        self._read_at: float | None = None
+        self.version = 0
+        """Rises with every change."""
+
+    def trials(self, *states: OptunaState) -> list[FrozenTrial]:
+        """In order of their numbers: all, or those in one of these states."""
+        if self._read_at is None or time.monotonic() - self._read_at > self._fresh_seconds:
+            self._trials = list(self._study.get_trials(deepcopy=False))
+            self._read_at = time.monotonic()
+            self.version += 1
+        return [trial for trial in self._trials if trial.state in states] if states else self._trials
+
+    def create(self, trial: FrozenTrial) -> int:
+        """Add a trial, whole, in one transaction; its number."""
+        place = self._storage.create_new_trial(self._study._study_id, template_trial=trial)
+        made = self._storage.get_trial(place)
+        # Others may have added some in between.
+        if made.number > len(self._trials):
+            self._read_at = None
+        else:
+            self._trials[made.number :] = [made]
+        self.version += 1
+        return int(made.number)
+
+    def begin(self, number: int) -> bool:
+        """Have a waiting trial run; False if another launch was faster."""
+        begun = self._storage.set_trial_state_values(self._trials[number]._trial_id, OptunaState.RUNNING)
+        self._read_again(number)
+        return bool(begun)
+
+    def note(self, number: int, attributes: Mapping[str, Any]) -> None:
+        """Keep JSON-able values with a trial that has not ended."""
+        for name, value in attributes.items():
+            self._storage.set_trial_user_attr(self._trials[number]._trial_id, name, value)
+        self._read_again(number)
+
+    def end(self, number: int, state: OptunaState, values: Sequence[float] | None = None) -> None:
+        """End a trial; one that has ended so before stays as it is: the answer was lost."""
+        place = self._trials[number]._trial_id
+        try:
+            self._storage.set_trial_state_values(place, state, values)
+        except UpdateFinishedTrialError:
+            if self._storage.get_trial(place).state != state:
+                raise
+        self._read_again(number)
+
+    def _read_again(self, number: int) -> None:
+        self._trials[number] = self._storage.get_trial(self._trials[number]._trial_id)
+        self.version += 1

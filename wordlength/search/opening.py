@@ -1,0 +1,130 @@
+"""What a launch writes first, so that whatever comes later can be gone on with; then the loop."""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wordlength.atomic import write_atomically
+from wordlength.errors import SpecError
+from wordlength.objectives.baseline import Baseline
+from wordlength.search import front as fronts
+from wordlength.search.drivers import Drivers
+from wordlength.search.home import Home, StudyFolder
+from wordlength.search.loop import Loop
+from wordlength.search.observer import Observer
+from wordlength.search.spec import StudySpec
+from wordlength.search.stopping import Stopping
+from wordlength.search.study import StudyStore, check_baseline, check_unchanged, remembered
+from wordlength.search.tracking import Description, Tracker
+from wordlength.search.trials import StudyView
+from wordlength.search.workers import WorkerPool
+from wordlength.space import SearchSpace
+from wordlength.version import VERSION
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is known to be good before anything is written. `describe`: the study's identity → what MLflow is told."""
+
+    data_digest: str
+    baseline: Baseline
+    space: SearchSpace
+    describe: Callable[[str], Description]
+
+
+def known_study(spec: StudySpec, home: Home, data_digest: str) -> Mapping[str, Any]:
+    """What the study remembers if it was launched before, its settings and data unchanged; empty for a new one."""
+    folder = home.study(spec.name)
+    if not folder.study_file.exists():
+        return {}
+    try:
+        known = remembered(spec, home)
+    except SpecError as error:
+        raise SpecError(f"{error}; bring the storage back, or remove {folder.path} to begin anew") from None
+    check_unchanged(known, spec, data_digest)
+    return known
+
+
+def run_study(
+    spec: StudySpec,
+    home: Home,
+    prepared: Prepared,
+    pool: WorkerPool,
+    drivers: Drivers,
+    observer: Observer,
+    stopping: Stopping,
+) -> StudyView:
+    """Begin the study, or go on with it, until it has its trials. Raises SpecError, WorkerError."""
+    folder = home.study(spec.name)
+    space, baseline = prepared.space, prepared.baseline
+    with closing(StudyStore.create(spec, home.optuna_address(spec))) as store:
+        with _one_at_a_time(folder):
+            tracker = _open(spec, home, prepared, store)
+        observer.tracked(tracker.experiment_id)
+        stopping.check()
+        return Loop(spec, folder, store, space, baseline, pool, tracker, drivers, observer, stopping).run()
+
+
+def _open(spec: StudySpec, home: Home, prepared: Prepared, store: StudyStore) -> Tracker:
+    folder = home.study(spec.name)
+    identity = _identity(store, folder, spec)
+    check_unchanged(store.attributes, spec, prepared.data_digest)
+    check_baseline(store.attributes, spec.name, prepared.baseline.content_digest)
+    store.remember({"id": identity})  # First, so that what MLflow is told of it can be gone on with.
+    tracker = Tracker(home.tracking_address(spec), home.artifact_root(spec), spec.name)
+    tracker.begin(prepared.describe(identity))
+    _remember(store, spec, prepared)
+    text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
+    write_atomically(folder.study_file, text.encode())
+    return tracker
+
+
+@contextmanager
+def _one_at_a_time(folder: StudyFolder) -> Iterator[None]:
+    """Of several launches of one study, one begins it and the others go on with it."""
+    with folder.opening.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def _identity(store: StudyStore, folder: StudyFolder, spec: StudySpec) -> str:
+    """What tells the study from others of its name; it stands in the storage and in the folder."""
+    known = store.attributes.get("id")
+    here = _read(folder.identity)
+    if known is not None and known != here and not folder.study_file.exists():
+        raise SpecError(
+            f"the launches of a study share one folder, but {spec.name!r} has trials in its storage and none in "
+            f"{folder.path}; set --home to the folder of its first launch, or give the study another name"
+        )
+    identity = str(known or here or uuid.uuid4().hex)
+    if identity != here:
+        write_atomically(folder.identity, identity.encode())
+    return identity
+
+
+def _read(file: Path) -> str | None:
+    return file.read_text(encoding="utf-8") if file.exists() else None
+
+
+def _remember(store: StudyStore, spec: StudySpec, prepared: Prepared) -> None:
+    baseline = prepared.baseline
+    store.remember(
+        {
+            "fingerprint": spec.fingerprint(),
+            "data_digest": prepared.data_digest,
+            "baseline_digest": baseline.digest,
+            "baseline_content": baseline.content_digest,
+            "baseline": dataclasses.asdict(fronts.Baseline(baseline.stoi_improvement, baseline.memory_bytes)),
+            "wanted": spec.search.trials,
+            "wordlength": VERSION,
+        }
+    )

@@ -1,0 +1,124 @@
+"""A whole launch handed to a Ray cluster as a job: driver, workers and study file run there, with this package's code.
+
+The job carries the package's own sources, so that whatever version the cluster has installed, driver and workers are of
+one; everything else comes from what is installed there.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+import wordlength
+from wordlength.errors import SpecError, WorkerError
+from wordlength.search.home import HOME_VARIABLE
+from wordlength.search.spec import DATA_ROOT_VARIABLE, StudySpec
+
+STUDY = "wordlength.study"
+"""The key of a job's metadata that names its study."""
+_FILE = "study.yaml"
+
+
+@dataclass(frozen=True)
+class Job:
+    """A launch on a cluster. `state`: PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED."""
+
+    id: str
+    state: str
+    message: str = ""
+
+    @property
+    def ended(self) -> bool:
+        """Whether it runs no more."""
+        return self.state not in ("PENDING", "RUNNING")
+
+
+class Jobs:
+    """The launches of studies on one cluster. `address`: its dashboard's, as http://head:8265."""
+
+    def __init__(self, address: str) -> None:
+        from ray.job_submission import JobSubmissionClient
+
+        self._address = address
+        try:
+            self._client = JobSubmissionClient(address)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise WorkerError(f"a cluster must answer, but {address} does not: {_first_line(error)}") from None
+
+    def submit(self, spec: StudySpec, options: tuple[str, ...] = (), places: Mapping[str, str] | None = None) -> Job:
+        """Launch a study there. `options`: of `wordlength launch`; `places`: environment variables of the job.
+
+        Raises SpecError if the study was not read from a file, or runs there already.
+        """
+        _require_reachable(spec)
+        before = self._of(spec.name)
+        if before and not before[-1].ended:
+            raise SpecError(f"a study is submitted once at a time, but {before[-1].id} is {before[-1].state}")
+        name = f"wordlength-{spec.name}-{len(before) + 1}"
+        command = " ".join(["python -m wordlength launch", _FILE, "--ray-address auto --no-ui", *options])
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / _FILE).write_text(spec.origin.text, encoding="utf-8")
+            package = Path(folder) / "package" / "wordlength"
+            shutil.copytree(Path(wordlength.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+            environment = {
+                "working_dir": folder,
+                "excludes": ["package"],
+                "py_modules": [str(package)],
+                "env_vars": dict(places or {}),
+            }
+            self._client.submit_job(
+                entrypoint=command, submission_id=name, runtime_env=environment, metadata={STUDY: spec.name}
+            )
+        return self.newest(spec.name)
+
+    def newest(self, study: str) -> Job:
+        """The study's last launch there. Raises SpecError if there is none."""
+        jobs = self._of(study)
+        if not jobs:
+            raise SpecError(f"a study must have been submitted, but {study!r} was not, to {self._address}")
+        return jobs[-1]
+
+    def logs(self, study: str) -> str:
+        """What the study's last launch has printed."""
+        return str(self._client.get_job_logs(self.newest(study).id))
+
+    def stop(self, study: str) -> Job:
+        """Ask the study's last launch to stop; its running trials are queued again."""
+        self._client.stop_job(self.newest(study).id)
+        return self.newest(study)
+
+    def _of(self, study: str) -> list[Job]:
+        """In the order in which they were submitted."""
+        return sorted(self._all(study), key=lambda job: int(job.id.rpartition("-")[2]))
+
+    def _all(self, study: str) -> Iterator[Job]:
+        for details in self._client.list_jobs():
+            if details.submission_id and (details.metadata or {}).get(STUDY) == study:
+                yield Job(details.submission_id, str(details.status.value), details.message or "")
+
+
+def _require_reachable(spec: StudySpec) -> None:
+    """Refuse what would lie in the job's own folder there, which is lost when it ends."""
+    if not spec.origin.text:
+        raise SpecError(f"a study must come from a file to be submitted, but {spec.name!r} does not")
+    for name, address in (yaml.safe_load(spec.origin.text).get("storage") or {}).items():
+        if isinstance(address, str) and address.startswith("sqlite:///") and not address.startswith("sqlite:////"):
+            raise SpecError(
+                f"a submitted study's storage must be a server or a file with its whole path, but got {address!r} "
+                f"(storage.{name})"
+            )
+
+
+def places(home: str | None, data: str | None) -> dict[str, str]:
+    """Environment variables that name the cluster's own folders."""
+    named = {HOME_VARIABLE: home, DATA_ROOT_VARIABLE: data}
+    return {name: value for name, value in named.items() if value is not None}
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
