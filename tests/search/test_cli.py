@@ -231,7 +231,7 @@ def test_bad_formats_are_refused_before_anything_is_loaded(run_cli, write_study,
 
 def test_too_many_workers_are_refused(run_cli, write_study, tmp_path: Path) -> None:
     message = _refused(run_cli, "launch", write_study(), "--workers", 99, "--home", tmp_path / "home")
-    assert "workers must fit the machine's cores, but got 99 x 1 CPUs with room for 2" in message
+    assert "workers must fit the machines, but got 99 x 1 CPUs with room for 2" in message
     assert not (tmp_path / "home" / "optuna.db").exists()
 
 

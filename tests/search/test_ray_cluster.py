@@ -22,5 +22,5 @@ def test_the_schema_would_refuse_an_unknown_key() -> None:
 def test_head_and_workers_install_this_package_with_its_pinned_versions() -> None:
     (install,) = [command for command in CLUSTER["setup_commands"] if "pip install" in command]
     assert "--constraint ~/wordlength/constraints.txt" in install
-    assert '"$HOME/wordlength[demo]"' in install
+    assert '"$HOME/wordlength[demo,cluster]"' in install
     assert CLUSTER["file_mounts"] == {"~/wordlength": "."}

@@ -5,6 +5,7 @@ import sqlite3
 
 import pytest
 from mlflow import MlflowClient, MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from recorded import BASELINE, artifact, children, parent, report, view
 
 from wordlength.errors import SpecError
@@ -43,7 +44,7 @@ def test_a_deleted_experiment_says_how_to_restore_it(opened, store):
 
 def test_where_views_and_files_are_refused_the_front_is_still_told(opened, store, monkeypatch, caplog):
     def refused(*_, **__):
-        raise MlflowException("not\nallowed")
+        raise MlflowException("not\nallowed", INVALID_PARAMETER_VALUE)
 
     monkeypatch.setattr(MlflowClient, "set_experiment_tag", refused)
     tracker = opened()
@@ -64,7 +65,7 @@ def test_where_views_and_files_are_refused_the_front_is_still_told(opened, store
 
 def test_without_views_the_files_show_the_front(opened, store, monkeypatch):
     def refused(*_, **__):
-        raise MlflowException("not allowed")
+        raise MlflowException("not allowed", INVALID_PARAMETER_VALUE)
 
     monkeypatch.setattr(MlflowClient, "set_experiment_tag", refused)
     tracker = opened()

@@ -24,7 +24,7 @@ from wordlength.search.observer import Observer
 from wordlength.search.spec import StudySpec
 from wordlength.search.stopping import Stopping
 from wordlength.search.study import StudyStore, check_baseline, check_unchanged, remembered
-from wordlength.search.tracking import Description, Tracker
+from wordlength.search.tracking import REFUSALS, Description, Tracker, reason_of
 from wordlength.search.trials import StudyView
 from wordlength.search.workers import WorkerPool
 from wordlength.space import SearchSpace
@@ -80,8 +80,11 @@ def _open(spec: StudySpec, home: Home, prepared: Prepared, store: StudyStore) ->
     check_unchanged(store.attributes, spec, prepared.data_digest)
     check_baseline(store.attributes, spec.name, prepared.baseline.content_digest)
     store.remember({"id": identity})  # First, so that what MLflow is told of it can be gone on with.
-    tracker = Tracker(home.tracking_address(spec), home.artifact_root(spec), spec.name)
-    tracker.begin(prepared.describe(identity))
+    try:
+        tracker = Tracker(home.tracking_address(spec), home.artifact_root(spec), spec.name)
+        tracker.begin(prepared.describe(identity))
+    except REFUSALS as error:
+        raise SpecError(f"MLflow must take the study, but it does not: {reason_of(error)} (storage.tracking)") from None
     _remember(store, spec, prepared)
     text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
     write_atomically(folder.study_file, text.encode())
@@ -105,7 +108,7 @@ def _identity(store: StudyStore, folder: StudyFolder, spec: StudySpec) -> str:
             f"the launches of a study share one folder, but {spec.name!r} has trials in its storage and none in "
             f"{folder.path}; set --home to the folder of its first launch, or give the study another name"
         )
-    identity = str(known or here or uuid.uuid4().hex)
+    identity = str(known or uuid.uuid4().hex)
     if identity != here:
         write_atomically(folder.identity, identity.encode())
     return identity

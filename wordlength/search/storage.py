@@ -11,7 +11,14 @@ import optuna
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    PendingRollbackError,
+    SQLAlchemyError,
+)
 
 from wordlength.errors import SpecError
 
@@ -75,7 +82,8 @@ def _reason(error: BaseException, address: str) -> str:
 def _is_away(error: BaseException) -> bool:
     """Whether the database cannot be reached, or is busy; what it refuses it would refuse again."""
     cause = error if isinstance(error, SQLAlchemyError) else error.__cause__
-    if isinstance(cause, (OperationalError, InterfaceError)):
+    # The last of these is what a second call meets in a transaction that the first one lost.
+    if isinstance(cause, (OperationalError, InterfaceError, PendingRollbackError)):
         return True
     return isinstance(cause, DBAPIError) and cause.connection_invalidated
 
