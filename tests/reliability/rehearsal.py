@@ -191,7 +191,7 @@ def rehearse(asked: argparse.Namespace, observer: Observer) -> StudyView:
     """The part of a launch that comes after data and float baseline."""
     home, spec, known = Home(asked.home), study_of(asked), baseline()
     folder, several = home.study(spec.name), not is_file(home.optuna_address(study_of(asked)))
-    with stop_signals() as stopping, folder.locked(shared=several), joined(folder.path) as drivers:
+    with stop_signals() as stopping, folder.locked(shared=several), joined(folder.path, several) as drivers:
         opening.known_study(spec, home, "rehearsal")
         with WorkerPool(asked.ray, spec.workers) as pool:
             stopping.install()

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport, TrialState
@@ -58,7 +57,7 @@ def repair_study(spec: StudySpec, home: Home, describe: Callable[[str], Descript
         tracker.begin(describe(str(store.attributes.get("id", ""))))
         for row in view.rows:
             if row.state in STATUS and row.number not in tracker.trials:
-                tracker.log_trial(_report(row, folder.report(row.number)), row.label)
+                tracker.log_trial(_report(row, folder), row.label)
         tracker.show(view, folder.weights, final=True)
         tracker.finish("FINISHED" if view.finished >= view.wanted else "KILLED")
 
@@ -135,13 +134,12 @@ def _good_runs(view: StudyView, known: Recorded) -> set[str]:
     return set(good.values())
 
 
-def _report(row: TrialRow, file: Path) -> TrialReport:
+def _report(row: TrialRow, folder: StudyFolder) -> TrialReport:
     """The trial's own, or what the storage knows of it."""
-    try:
-        return TrialReport.from_json(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, KeyError):
-        if row.candidate is None:
-            raise SpecError(f"a trial must have a candidate, but trial {row.number} has none") from None
+    if (report := folder.read_report(row.number)) is not None:
+        return report
+    if row.candidate is None:
+        raise SpecError(f"a trial must have a candidate, but trial {row.number} has none")
     return TrialReport(
         row.number,
         row.candidate,

@@ -9,11 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-from wordlength.objectives.report import TrialReport
+from wordlength.search.home import StudyFolder
 from wordlength.search.tracking import REFUSALS, Tracker, is_away, reason_of
 from wordlength.search.trials import StudyView
 
@@ -32,6 +31,13 @@ class _Trial:
 
 
 @dataclass(frozen=True)
+class _CatchUp:
+    """Trials that MLflow may miss, because the launch that ran them has died."""
+
+    trials: tuple[_Trial, ...]
+
+
+@dataclass(frozen=True)
 class _Show:
     """The study as it stood. `files`: further ones beside the pictures, name → content."""
 
@@ -45,24 +51,24 @@ class _End:
     state: str
 
 
-_Item = _Trial | _Show | _End
+_Item = _Trial | _CatchUp | _Show | _End
 
 
 class Delivery:
     """Delivers to a tracker what it is given, in that order; while MLflow is away it waits, and tries again.
 
-    `report`: number → the trial's report, None if there is none; `weights`: number → file. `tell`: takes a line when
-    MLflow goes away or refuses something, and when it is back; called in the thread.
+    `folder`: the study's, with reports and weights; `shared`: other launches may record the study too. `tell`: takes a
+    line when MLflow goes away or refuses something, and when it is back; called in the thread.
     """
 
     def __init__(
         self,
         tracker: Tracker,
-        report: Callable[[int], TrialReport | None],
-        weights: Callable[[int], Path],
+        folder: StudyFolder,
+        shared: bool,
         tell: Callable[[str], None],
     ) -> None:
-        self._tracker, self._report, self._weights, self._tell = tracker, report, weights, tell
+        self._tracker, self._folder, self._shared, self._tell = tracker, folder, shared, tell
         self._items: deque[_Item] = deque()
         self._changed = threading.Condition()
         self._error: BaseException | None = None
@@ -75,11 +81,16 @@ class Delivery:
     def waiting(self) -> int:
         """Finished trials that MLflow does not have yet."""
         with self._changed:
-            return sum(isinstance(item, _Trial) for item in self._items)
+            caught_up = sum(len(item.trials) for item in self._items if isinstance(item, _CatchUp))
+            return caught_up + sum(isinstance(item, _Trial) for item in self._items)
 
     def trial(self, number: int, label: str, rungs: tuple[float | None, ...] = ()) -> None:
         """Record a finished trial. Like all of these, raises what a fault of ours raised in the thread."""
         self._put(_Trial(number, label, rungs))
+
+    def catch_up(self, trials: Iterable[tuple[int, str, tuple[float | None, ...]]]) -> None:
+        """Record what a launch that died has left, as far as MLflow does not have it: number, label, rungs of each."""
+        self._put(_CatchUp(tuple(_Trial(*trial) for trial in trials)))
 
     def show(self, view: StudyView, files: Mapping[str, bytes], final: bool = False) -> None:
         """Make MLflow tell the study as it stands."""
@@ -160,17 +171,30 @@ class Delivery:
 
     def _hand_over(self, item: _Item) -> None:
         match item:
-            case _Trial(number=number, label=label, rungs=rungs):
-                if (report := self._report(number)) is not None:
-                    self._tracker.log_trial(report, label, rungs)
+            case _Trial():
+                self._log(item)
+            case _CatchUp(trials=trials):
+                # The others may be about to record the same ones.
+                with self._folder.one_at_a_time():
+                    if self._shared:
+                        self._tracker.reopen()
+                    for trial in trials:
+                        self._log(trial)
             case _Show(view=view, files=files, final=final):
-                self._tracker.show(view, self._weights, final, lambda: files)
+                self._tracker.show(view, self._folder.weights, final, lambda: files)
             case _End(state=state):
                 self._tracker.finish(state)
+
+    def _log(self, trial: _Trial) -> None:
+        missing = trial.number not in self._tracker.trials
+        if missing and (report := self._folder.read_report(trial.number)) is not None:
+            self._tracker.log_trial(report, trial.label, trial.rungs)
 
 
 def _name(item: _Item) -> str:
     match item:
+        case _CatchUp():
+            return "trials of an earlier launch"
         case _Trial(number=number):
             return f"trial {number}"
         case _Show():

@@ -19,10 +19,14 @@ LOOKING_ON = "none"
 
 @dataclass
 class Drivers:
-    """This launch, `id`, among those of its study. `folder`: holds a file per launch, locked while it lives."""
+    """This launch, `id`, among those of its study.
+
+    `folder`: holds a file per launch, locked while it lives; `shared`: there may be others.
+    """
 
     folder: Path
     id: str
+    shared: bool = False
     _first_seen: dict[int, float] = field(default_factory=dict)
 
     def is_nobodys(self, number: int, driver: str | None) -> bool:
@@ -40,14 +44,14 @@ class Drivers:
 
 
 @contextmanager
-def joined(folder: Path) -> Iterator[Drivers]:
-    """Be one of the study's launches while the block runs."""
+def joined(folder: Path, shared: bool = False) -> Iterator[Drivers]:
+    """Be one of the study's launches while the block runs. `shared`: there may be others."""
     driver = uuid.uuid4().hex[:12]
     own = _file(folder, driver)
     with own.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         try:
-            yield Drivers(folder, driver)
+            yield Drivers(folder, driver, shared)
         finally:
             own.unlink(missing_ok=True)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wordlength.errors import SpecError
+from wordlength.objectives.report import TrialReport
 from wordlength.search.spec import StudySpec, load_spec, parse_spec
 
 HOME_VARIABLE = "WORDLENGTH_HOME"
@@ -113,10 +114,12 @@ class StudyFolder:
         """What tells the study from others of its name, as its storage says it too."""
         return self.path / "study.id"
 
-    @property
-    def opening(self) -> Path:
-        """Locked by the launch that begins the study, or joins it."""
-        return self.path / "opening.lock"
+    @contextmanager
+    def one_at_a_time(self) -> Iterator[None]:
+        """Of several launches of this study, let one at a time do what the block does."""
+        with self._turn.open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
 
     def spec(self) -> StudySpec:
         """The spec as launched last."""
@@ -125,6 +128,13 @@ class StudyFolder:
     def report(self, number: int) -> Path:
         """JSON report of one trial."""
         return self.path / "reports" / f"{number:06d}.json"
+
+    def read_report(self, number: int) -> TrialReport | None:
+        """The report, if it is there and whole."""
+        try:
+            return TrialReport.from_json(self.report(number).read_text(encoding="utf-8"))
+        except (OSError, ValueError, KeyError):
+            return None
 
     def weights(self, number: int) -> Path:
         """Trained float weights of one front member."""
@@ -160,7 +170,7 @@ class StudyFolder:
             finally:
                 if not self.study_file.exists():  # Refused before it began: leave nothing behind.
                     self._lock.unlink()
-                    self.opening.unlink(missing_ok=True)
+                    self._turn.unlink(missing_ok=True)
                     with suppress(OSError):  # Not empty: what lies there is not this launch's.
                         self.path.rmdir()
                         self.path.parent.rmdir()
@@ -172,6 +182,10 @@ class StudyFolder:
     @property
     def _lock(self) -> Path:
         return self.path / "lock"
+
+    @property
+    def _turn(self) -> Path:
+        return self.path / "turn.lock"
 
 
 def is_server(tracking_uri: str) -> bool:

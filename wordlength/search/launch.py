@@ -48,7 +48,7 @@ def launch(
     data = prepare_data(spec, home, observer)
     folder = home.study(spec.name)
     several = not is_file(home.optuna_address(spec))
-    with stop_signals() as stopping, folder.locked(shared=several), joined(folder.path) as drivers:
+    with stop_signals() as stopping, folder.locked(shared=several), joined(folder.path, several) as drivers:
         known = known_study(spec, home, data.digest)
         check_server(home.tracking_address(spec))
         with WorkerPool(ray_address, spec.workers, verbose) as pool:

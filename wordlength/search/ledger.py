@@ -48,9 +48,12 @@ class Ledger:
 
     def begin(self, number: int) -> bool:
         """Have a waiting trial run; False if another launch was faster."""
-        begun = self._storage.set_trial_state_values(self._trials[number]._trial_id, OptunaState.RUNNING)
-        self._read_again(number)
-        return bool(begun)
+        try:
+            return bool(self._storage.set_trial_state_values(self._trials[number]._trial_id, OptunaState.RUNNING))
+        except UpdateFinishedTrialError:
+            return False
+        finally:
+            self._read_again(number)
 
     def note(self, number: int, attributes: Mapping[str, Any]) -> None:
         """Keep JSON-able values with a trial that has not ended."""

@@ -64,7 +64,7 @@ class Loop:
 
     def run(self) -> StudyView:
         """Go on until enough trials are finished; on any exception every running trial is told before it goes on."""
-        self.delivery = Delivery(self.tracker, self._load_report, self.folder.weights, self.observer.tracking)
+        self.delivery = Delivery(self.tracker, self.folder, self.drivers.shared, self.observer.tracking)
         try:
             recovered = self._recover()
             self.scheduler = Scheduler(
@@ -161,7 +161,7 @@ class Loop:
 
     def _known_result(self, candidate: Candidate) -> TrialReport | None:
         rows = (row for row in self.store.rows_of(candidate) if _has_result(row))
-        return next((report for row in rows if (report := self._load_report(row.number)) is not None), None)
+        return next((report for row in rows if (report := self.folder.read_report(row.number)) is not None), None)
 
     def _record(self, job: TrialJob, finished: Finished) -> None:
         report, weights = finished.result or (self._lost(job, finished.reason), None)
@@ -200,7 +200,7 @@ class Loop:
         rows = {row.number: row for row in self.store.rows()} if left else {}
         queued = 0
         for number in left:
-            report, candidate = self._load_report(number), rows[number].candidate
+            report, candidate = self.folder.read_report(number), rows[number].candidate
             if report is None or report.candidate != candidate:
                 self.store.interrupt(number)
                 queued += 1
@@ -211,19 +211,13 @@ class Loop:
 
     def _catch_up(self) -> None:
         """Deliver what a launch that died told Optuna but not MLflow."""
-        view = self.store.view()
-        for row in view.rows:
-            missing = row.number not in self.tracker.trials and row.state in ("complete", "pruned", "failed")
-            if missing and self.drivers.is_nobodys(row.number, row.driver):
-                rungs = self.scheduler.figures(row.candidate) if row.candidate is not None else ()
-                self.delivery.trial(row.number, row.label, rungs)
+        view, told = self.store.view(), self.tracker.trials
+        ended = (row for row in view.rows if row.state in ("complete", "pruned", "failed") and row.number not in told)
+        left = (row for row in ended if self.drivers.is_nobodys(row.number, row.driver))
+        self.delivery.catch_up(
+            (row.number, row.label, self.scheduler.figures(row.candidate) if row.candidate else ()) for row in left
+        )
         self.delivery.show(view, self.scheduler.files(), final=True)
-
-    def _load_report(self, number: int) -> TrialReport | None:
-        try:
-            return TrialReport.from_json(self.folder.report(number).read_text(encoding="utf-8"))
-        except (OSError, ValueError, KeyError):
-            return None
 
     def _count_failure(self, report: TrialReport) -> None:
         self.failures = self.failures + 1 if report.state is TrialState.FAILED else 0

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,7 @@ def run_study(
     folder = home.study(spec.name)
     space, baseline = prepared.space, prepared.baseline
     with closing(StudyStore.create(spec, home.optuna_address(spec))) as store:
-        with _one_at_a_time(folder):
+        with folder.one_at_a_time():
             tracker = _open(spec, home, prepared, store)
         observer.tracked(tracker.experiment_id)
         stopping.check()
@@ -89,14 +88,6 @@ def _open(spec: StudySpec, home: Home, prepared: Prepared, store: StudyStore) ->
     text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
     write_atomically(folder.study_file, text.encode())
     return tracker
-
-
-@contextmanager
-def _one_at_a_time(folder: StudyFolder) -> Iterator[None]:
-    """Of several launches of one study, one begins it and the others go on with it."""
-    with folder.opening.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def _identity(store: StudyStore, folder: StudyFolder, spec: StudySpec) -> str:
