@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from wordlength.search.home import StudyFolder
 from wordlength.search.tracking import REFUSALS, Tracker, is_away, reason_of
@@ -39,10 +39,8 @@ class _CatchUp:
 
 @dataclass(frozen=True)
 class _Show:
-    """The study as it stood. `files`: further ones beside the pictures, name → content."""
+    """The study as it stands when this one's turn comes."""
 
-    view: StudyView
-    files: Mapping[str, bytes]
     final: bool
 
 
@@ -70,6 +68,8 @@ class Delivery:
     ) -> None:
         self._tracker, self._folder, self._shared, self._tell = tracker, folder, shared, tell
         self._items: deque[_Item] = deque()
+        self._newest: tuple[StudyView, Mapping[str, bytes]] | None = None
+        self._shows = 0
         self._changed = threading.Condition()
         self._error: BaseException | None = None
         self._is_away = False
@@ -93,8 +93,17 @@ class Delivery:
         self._put(_CatchUp(tuple(_Trial(*trial) for trial in trials)))
 
     def show(self, view: StudyView, files: Mapping[str, bytes], final: bool = False) -> None:
-        """Make MLflow tell the study as it stands."""
-        self._put(_Show(view, files, final))
+        """Make MLflow tell the study as it stands. `files`: further ones beside the pictures, name → content.
+
+        Only the newest state is of interest: one that waits already is brought up to date. The `final` one comes after
+        everything that was given before it.
+        """
+        with self._changed:
+            self._newest = view, files
+            needed = final or not self._shows
+            self._shows += needed
+        if needed:
+            self._put(_Show(final))
 
     def end(self, state: str, patience_seconds: float) -> int:
         """End the study's run and stop, after everything is delivered or so many seconds; trials left out."""
@@ -116,10 +125,6 @@ class Delivery:
     def _put(self, item: _Item) -> None:
         self._raise()
         with self._changed:
-            # Only the newest state of the study is of interest; the first item may be on its way already.
-            if isinstance(item, _Show) and len(self._items) > 1 and isinstance(last := self._items[-1], _Show):
-                self._items.pop()
-                item = replace(item, final=item.final or last.final)
             self._items.append(item)
             self._changed.notify_all()
 
@@ -141,7 +146,10 @@ class Delivery:
     def _next(self) -> _Item | None:
         with self._changed:
             self._changed.wait_for(lambda: self._items or self._closed)
-            return None if self._closed else self._items[0]
+            if self._closed:
+                return None
+            self._shows -= isinstance(self._items[0], _Show)
+            return self._items[0]
 
     def _deliver(self, item: _Item) -> bool:
         """Whether the next one's turn has come: this one is delivered, or refused by a server that answers."""
@@ -180,7 +188,9 @@ class Delivery:
                         self._tracker.reopen()
                     for trial in trials:
                         self._log(trial)
-            case _Show(view=view, files=files, final=final):
+            case _Show(final=final):
+                assert self._newest is not None
+                view, files = self._newest
                 self._tracker.show(view, self._folder.weights, final, lambda: files)
             case _End(state=state):
                 self._tracker.finish(state)

@@ -142,7 +142,7 @@ class Loop:
             self._finish(dataclasses.replace(report, number=number), None, reused_from=report.number)
         elif self.store.view().is_under_way(candidate, before=number):
             self.twins[number] = candidate
-        elif self.store.view().counted(before=number) >= self.spec.search.trials:
+        elif self.store.view().counted(before=number) >= self.store.view().wanted:
             self.store.interrupt(number)  # Another launch was faster.
         else:
             self.pool.submit(TrialJob(number, candidate, self.spec.seed))
@@ -189,7 +189,7 @@ class Loop:
         members = {point.number for point in view.front}
         finished = {row.number for row in view.rows if row.ended is not None} - members
         for path in self.folder.weights(0).parent.glob("*.npz"):
-            if int(path.stem) in finished:
+            if path.stem.isdigit() and int(path.stem) in finished:
                 path.unlink(missing_ok=True)
 
     def _recover(self) -> int:

@@ -150,6 +150,9 @@ class WorkerPool:
     def wait(self, timeout_seconds: float) -> list[Told]:
         """What jobs told meanwhile. Raises WorkerError if no worker gets ready."""
         under_way = [*self._starting, *self._running]
+        if not under_way:  # All are free, and whoever waits does so for another launch.
+            time.sleep(timeout_seconds)
+            return []
         first_due = min((known.due for known in self._running.values()), default=math.inf) - time.monotonic()
         timeout_seconds = max(0.0, min(timeout_seconds, first_due))
         ready, _ = ray.wait(under_way, num_returns=1, timeout=timeout_seconds)
