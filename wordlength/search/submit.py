@@ -21,6 +21,8 @@ from wordlength.search.spec import DATA_ROOT_VARIABLE, StudySpec
 
 STUDY = "wordlength.study"
 """The key of a job's metadata that names its study."""
+STOP_SECONDS = 60
+"""How long a launch that is stopped has to tell its trials; Ray's own 3 are too few."""
 _FILE = "study.yaml"
 
 
@@ -69,7 +71,7 @@ class Jobs:
                 "working_dir": folder,
                 "excludes": ["package"],
                 "py_modules": [str(package)],
-                "env_vars": dict(places or {}),
+                "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS), **(places or {})},
             }
             self._client.submit_job(
                 entrypoint=command, submission_id=name, runtime_env=environment, metadata={STUDY: spec.name}

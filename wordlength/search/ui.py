@@ -174,12 +174,17 @@ def _require_free(port: int) -> int:
 
 @contextmanager
 def stop_signals() -> Iterator[None]:
-    """SIGTERM stops us like Ctrl-C, so that the server never outlives this command."""
+    """SIGTERM stops us like Ctrl-C, so that the server never outlives this command.
+
+    So does SIGINT where a shell has told us to ignore it, as it does with what it starts in the background.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may set handlers; whoever runs us elsewhere minds the signals
         return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stops = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, signal.default_int_handler) for number in stops}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
