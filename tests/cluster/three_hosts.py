@@ -119,7 +119,7 @@ def hosts(folder: Path) -> Iterator[None]:
             home, scratch, root = (folder / host / part for part in ("home", "tmp", "root"))
             (home / ".ssh").mkdir(parents=True)
             scratch.mkdir()
-            (root / ".pyenv").mkdir(parents=True)
+            root.mkdir()
             shutil.copy(f"{key}.pub", home / ".ssh" / "authorized_keys")
             # How the head's user gets its logins: from the environment.
             exports = "".join(f"export {name}={value}\n" for name, value in LOGIN.items())
@@ -128,10 +128,12 @@ def hosts(folder: Path) -> Iterator[None]:
             scratch.chmod(0o1777)
             do("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / host / "host_key")
             # The interpreter may lie in root's home, which others must not look into: they see this part of it only.
-            python = Path("/root/.pyenv")
             mounts = [f"mount --bind {home} /home/{USER}", f"mount --bind {scratch} /tmp"]
-            if python.exists():
-                mounts = [f"mount --bind {python} {root}/.pyenv", f"mount --rbind {root} /root", *mounts]
+            private, interpreter = Path("~root").expanduser(), Path(sys.base_prefix)
+            if interpreter.is_relative_to(private):
+                part = interpreter.relative_to(private).parts[0]
+                (root / part).mkdir()
+                mounts = [f"mount --bind {private / part} {root / part}", f"mount --rbind {root} {private}", *mounts]
             options = f"-D -e -f /dev/null -o ListenAddress={NETWORK}.{number} -o HostKey={folder / host / 'host_key'}"
             options += " -o PidFile=none -o MaxStartups=100"
             inside = " && ".join([*mounts, f"exec /usr/sbin/sshd {options}"])
