@@ -13,10 +13,19 @@ from wordlength.search.drivers import LOOKING_ON, Drivers, joined
 from wordlength.search.home import Home, StudyFolder
 from wordlength.search.spec import StudySpec
 from wordlength.search.study import StudyStore, load_study
-from wordlength.search.tracking import WEIGHTS, Description, Recorded, RecordedTrial, Tracker, recorded, remove_runs
+from wordlength.search.tracking import (
+    RUN_STATUS,
+    WEIGHTS,
+    Description,
+    Recorded,
+    RecordedTrial,
+    Tracker,
+    recorded,
+    remove_runs,
+)
 from wordlength.search.trials import StudyView, TrialRow
 
-STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
+STATUS = {state.value: status for state, status in RUN_STATUS.items()}
 """State of a trial in the storage → status of its run in MLflow."""
 
 
