@@ -50,7 +50,7 @@ def store(address: str) -> StudyStore:
     return store
 
 
-def nobodys(number: int, driver: str | None) -> bool:
+def nobodys(driver: str | None) -> bool:
     return True
 
 

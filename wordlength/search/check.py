@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport, TrialState
 from wordlength.search.drivers import LOOKING_ON, Drivers, joined
-from wordlength.search.home import Home, StudyFolder
+from wordlength.search.home import Home, StudyFolder, Turn
 from wordlength.search.spec import StudySpec
 from wordlength.search.study import StudyStore, load_study
 from wordlength.search.tracking import (
@@ -44,7 +44,9 @@ def check_study(spec: StudySpec, home: Home) -> list[Violation]:
     """Everything that does not agree. Raises SpecError if one of the places does not answer."""
     folder = home.study(spec.name)
     drivers = Drivers(folder.path, LOOKING_ON)
-    live, view = not drivers.alone, load_study(spec.name, home)
+    live = not drivers.alone
+    with folder.one_at_a_time(Turn.TAKE):
+        view = load_study(spec.name, home)
     known = recorded(home.tracking_address(spec), spec.name)
     return [*_in_storage(view, drivers), *_in_folder(view, folder, live), *_in_mlflow(view, known, live)]
 
@@ -73,10 +75,10 @@ def repair_study(spec: StudySpec, home: Home, describe: Callable[[str], Descript
 
 def _in_storage(view: StudyView, drivers: Drivers) -> Iterator[Violation]:
     for row in view.rows:
-        if row.state == "running" and drivers.is_nobodys(row.number, row.driver):
+        if row.state == "running" and drivers.is_nobodys(row.driver):
             yield Violation("it is running, but no launch runs it", row.number)
-    if view.finished > view.wanted:
-        yield Violation(f"{view.finished} trials count, but {view.wanted} were asked for")
+    if view.finished > (asked := max(view.wanted, view.most_wanted)):
+        yield Violation(f"{view.finished} trials count, but {asked} were asked for")
     counted = [row for row in view.rows if row.state in STATUS and row.reused_from is None and row.repeatable]
     times = Counter(row.candidate for row in counted)
     for row in counted:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from wordlength.search.home import StudyFolder
+from wordlength.search.home import StudyFolder, Turn
 from wordlength.search.tracking import REFUSALS, Tracker, is_away, reason_of
 from wordlength.search.trials import StudyView
 
@@ -183,7 +183,7 @@ class Delivery:
                 self._log(item)
             case _CatchUp(trials=trials):
                 # The others may be about to record the same ones.
-                with self._folder.one_at_a_time():
+                with self._folder.one_at_a_time(Turn.RECORD):
                     if self._shared:
                         self._tracker.reopen()
                     for trial in trials:

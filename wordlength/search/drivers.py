@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import fcntl
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-
-UNKNOWN_SECONDS = 60.0
-"""A running trial that says for so long not who runs it is nobody's: its launch died, or its connection, in asking."""
 
 LOOKING_ON = "none"
 """The id of whoever is no launch."""
@@ -27,14 +23,14 @@ class Drivers:
     folder: Path
     id: str
     shared: bool = False
-    _first_seen: dict[int, float] = field(default_factory=dict)
 
-    def is_nobodys(self, number: int, driver: str | None) -> bool:
-        """Whether a running trial that this launch does not run is run by none. `driver`: whose it says it is."""
-        if driver is None:
-            seen = self._first_seen.setdefault(number, time.monotonic())
-            return self.alone or time.monotonic() - seen > UNKNOWN_SECONDS
-        return driver == self.id or not _is_locked(_file(self.folder, driver))
+    def is_nobodys(self, driver: str | None) -> bool:
+        """Whether a running trial that this launch does not run is run by none. `driver`: whose it says it is.
+
+        One that says nothing was being asked for when its launch died, or its connection: whoever asks takes
+        turns (`home.Turn.TAKE`), and so must whoever decides here.
+        """
+        return driver is None or driver == self.id or not _is_locked(_file(self.folder, driver))
 
     @property
     def alone(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import fcntl
 import os
 import re
@@ -98,6 +99,15 @@ class Home:
         raise SpecError(f"a study must have been launched, but got {study!r}; launched here: {known} ({self.root})")
 
 
+class Turn(enum.Enum):
+    """What one launch of a study does at a time."""
+
+    RECORD = "record"
+    """Tell MLflow what any launch may tell it: of the study, of trials whose launch has died."""
+    TAKE = "take"
+    """Take a trial that waits, or queue again what a dead launch left running."""
+
+
 @dataclass(frozen=True)
 class StudyFolder:
     """What is kept of one study beside Optuna's and MLflow's stores."""
@@ -115,9 +125,9 @@ class StudyFolder:
         return self.path / "study.id"
 
     @contextmanager
-    def one_at_a_time(self) -> Iterator[None]:
+    def one_at_a_time(self, turn: Turn) -> Iterator[None]:
         """Of several launches of this study, let one at a time do what the block does."""
-        with self._turn.open("w") as handle:
+        with self._turn(turn).open("w") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
@@ -170,7 +180,8 @@ class StudyFolder:
             finally:
                 if not self.study_file.exists():  # Refused before it began: leave nothing behind.
                     self._lock.unlink()
-                    self._turn.unlink(missing_ok=True)
+                    for turn in Turn:
+                        self._turn(turn).unlink(missing_ok=True)
                     with suppress(OSError):  # Not empty: what lies there is not this launch's.
                         self.path.rmdir()
                         self.path.parent.rmdir()
@@ -183,9 +194,8 @@ class StudyFolder:
     def _lock(self) -> Path:
         return self.path / "lock"
 
-    @property
-    def _turn(self) -> Path:
-        return self.path / "turn.lock"
+    def _turn(self, turn: Turn) -> Path:
+        return self.path / f"{turn.value}.lock"
 
 
 def is_server(tracking_uri: str) -> bool:

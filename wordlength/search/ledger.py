@@ -34,13 +34,17 @@ class Ledger:
             self.version += 1
         return [trial for trial in self._trials if trial.state in states] if states else self._trials
 
+    def read_again(self) -> None:
+        """Take what was read for old."""
+        self._read_at = None
+
     def create(self, trial: FrozenTrial) -> int:
         """Add a trial, whole, in one transaction; its number."""
         place = self._storage.create_new_trial(self._study._study_id, template_trial=trial)
         made = self._storage.get_trial(place)
         # Others may have added some in between.
         if made.number > len(self._trials):
-            self._read_at = None
+            self.read_again()
         else:
             self._trials[made.number :] = [made]
         self.version += 1
@@ -53,13 +57,13 @@ class Ledger:
         except UpdateFinishedTrialError:
             return False
         finally:
-            self._read_again(number)
+            self._read_one(number)
 
     def note(self, number: int, attributes: Mapping[str, Any]) -> None:
         """Keep JSON-able values with a trial that has not ended."""
         for name, value in attributes.items():
             self._storage.set_trial_user_attr(self._trials[number]._trial_id, name, value)
-        self._read_again(number)
+        self._read_one(number)
 
     def end(self, number: int, state: OptunaState, values: Sequence[float] | None = None) -> None:
         """End a trial; one that has ended so before stays as it is: the answer was lost."""
@@ -69,8 +73,8 @@ class Ledger:
         except UpdateFinishedTrialError:
             if self._storage.get_trial(place).state != state:
                 raise
-        self._read_again(number)
+        self._read_one(number)
 
-    def _read_again(self, number: int) -> None:
+    def _read_one(self, number: int) -> None:
         self._trials[number] = self._storage.get_trial(self._trials[number]._trial_id)
         self.version += 1

@@ -17,7 +17,7 @@ from wordlength.objectives.memory import memory_bytes
 from wordlength.objectives.report import TrialJob, TrialReport, TrialState, Weights
 from wordlength.search.delivery import Delivery
 from wordlength.search.drivers import Drivers
-from wordlength.search.home import StudyFolder
+from wordlength.search.home import StudyFolder, Turn
 from wordlength.search.jobs import Finished, Retried, Told
 from wordlength.search.observer import Observer
 from wordlength.search.scheduler import Scheduler
@@ -135,7 +135,8 @@ class Loop:
         return False
 
     def _propose(self) -> None:
-        number, candidate, _ = self.store.ask(self.space, self.drivers.id)
+        with self.folder.one_at_a_time(Turn.TAKE):
+            number, candidate, _ = self.store.ask(self.space, self.drivers.id)
         report = self._known_result(candidate)
         self.repeats += 1
         if report is not None:
@@ -195,25 +196,30 @@ class Loop:
     def _recover(self) -> int:
         """End what a launch that died left running, if its report is there, or queue it again; how many are queued."""
         self.recovered_at = time.monotonic()
+        # Of several launches one does it.
+        with self.folder.one_at_a_time(Turn.TAKE):
+            self.store.read_again()
+            return sum(self._recover_one(row) for row in self._left_running())
+
+    def _left_running(self) -> list[TrialRow]:
         mine = {job.number for job in self.pool.trials} | self.twins.keys()
-        left = self.store.running(lambda n, driver: n not in mine and self.drivers.is_nobodys(n, driver))
-        rows = {row.number: row for row in self.store.rows()} if left else {}
-        queued = 0
-        for number in left:
-            report, candidate = self.folder.read_report(number), rows[number].candidate
-            if report is None or report.candidate != candidate:
-                self.store.interrupt(number)
-                queued += 1
-            else:
-                known = self._known_result(candidate)
-                self.store.tell(report, known.number if known else None)
-        return queued
+        return [row for row in self.store.running(self.drivers.is_nobodys) if row.number not in mine]
+
+    def _recover_one(self, row: TrialRow) -> bool:
+        """Whether it is queued again."""
+        report = self.folder.read_report(row.number)
+        if report is None or row.candidate is None or report.candidate != row.candidate:
+            self.store.interrupt(row.number)
+            return True
+        known = self._known_result(row.candidate)
+        self.store.tell(report, known.number if known else None)
+        return False
 
     def _catch_up(self) -> None:
         """Deliver what a launch that died told Optuna but not MLflow."""
         view, told = self.store.view(), self.tracker.trials
         ended = (row for row in view.rows if row.state in ("complete", "pruned", "failed") and row.number not in told)
-        left = (row for row in ended if self.drivers.is_nobodys(row.number, row.driver))
+        left = (row for row in ended if self.drivers.is_nobodys(row.driver))
         self.delivery.catch_up(
             (row.number, row.label, self.scheduler.figures(row.candidate) if row.candidate else ()) for row in left
         )
@@ -235,7 +241,7 @@ class Loop:
 
     def _stop(self, error: BaseException) -> None:
         try:
-            self.store.recover(lambda _, driver: driver == self.drivers.id)
+            self.store.recover(lambda driver: driver == self.drivers.id)
             view = self.store.view()
             self.observer.trial(view)
             files = self.scheduler.files() if hasattr(self, "scheduler") else {}

@@ -17,7 +17,7 @@ from wordlength.errors import SpecError
 from wordlength.objectives.baseline import Baseline
 from wordlength.search import front as fronts
 from wordlength.search.drivers import Drivers
-from wordlength.search.home import Home, StudyFolder
+from wordlength.search.home import Home, StudyFolder, Turn
 from wordlength.search.loop import Loop
 from wordlength.search.observer import Observer
 from wordlength.search.spec import StudySpec
@@ -66,7 +66,7 @@ def run_study(
     folder = home.study(spec.name)
     space, baseline = prepared.space, prepared.baseline
     with closing(StudyStore.create(spec, home.optuna_address(spec))) as store:
-        with folder.one_at_a_time():
+        with folder.one_at_a_time(Turn.RECORD):
             tracker = _open(spec, home, prepared, store)
         observer.tracked(tracker.experiment_id)
         stopping.check()
@@ -110,7 +110,7 @@ def _read(file: Path) -> str | None:
 
 
 def _remember(store: StudyStore, spec: StudySpec, prepared: Prepared) -> None:
-    baseline = prepared.baseline
+    baseline, wanted = prepared.baseline, spec.search.trials
     store.remember(
         {
             "fingerprint": spec.fingerprint(),
@@ -118,7 +118,8 @@ def _remember(store: StudyStore, spec: StudySpec, prepared: Prepared) -> None:
             "baseline_digest": baseline.digest,
             "baseline_content": baseline.content_digest,
             "baseline": dataclasses.asdict(fronts.Baseline(baseline.stoi_improvement, baseline.memory_bytes)),
-            "wanted": spec.search.trials,
+            "wanted": wanted,
+            "most_wanted": max(wanted, store.attributes.get("most_wanted", 0)),
             "wordlength": VERSION,
         }
     )

@@ -109,7 +109,13 @@ class StudyStore:
             known = self.attributes
             if "baseline" not in known:
                 raise SpecError(f"a study must have its float baseline, but {self._study.study_name!r} has none yet")
-            view = StudyView(self._study.study_name, self.rows(), Baseline(**known["baseline"]), known["wanted"])
+            view = StudyView(
+                self._study.study_name,
+                self.rows(),
+                Baseline(**known["baseline"]),
+                known["wanted"],
+                known.get("most_wanted", known["wanted"]),
+            )
             self._view = self._ledger.version, view
         return self._view[1]
 
@@ -121,17 +127,21 @@ class StudyStore:
         queued = len({attrs["digest"] for attrs in known if attrs.get("reference") or attrs.get("queued")})
         self._sampler = Sampler(search, fresh_seed(seed, len(trials)), queued)
 
-    def running(self, is_nobodys: Callable[[int, str | None], bool]) -> list[int]:
-        """Numbers of running trials that are nobody's, by a trial's number and its driver, None if it does not say."""
+    def running(self, is_nobodys: Callable[[str | None], bool]) -> list[TrialRow]:
+        """Running trials that are nobody's, by the id of their driver, None if they do not say."""
         running = self._ledger.trials(OptunaState.RUNNING)
-        return [trial.number for trial in running if is_nobodys(trial.number, trial.user_attrs.get("driver"))]
+        return [self._row(trial) for trial in running if is_nobodys(trial.user_attrs.get("driver"))]
 
-    def recover(self, is_nobodys: Callable[[int, str | None], bool]) -> int:
+    def recover(self, is_nobodys: Callable[[str | None], bool]) -> int:
         """Tell running trials that no launch runs, and queue their candidates again; how many."""
         left = self.running(is_nobodys)
-        for number in left:
-            self.interrupt(number)
+        for row in left:
+            self.interrupt(row.number)
         return len(left)
+
+    def read_again(self) -> None:
+        """Take what is known for old, because others may just have written."""
+        self._ledger.read_again()
 
     def queue(self, candidate: Candidate, label: str, space: SearchSpace, reference: bool = False) -> None:
         """Have `ask` propose this candidate before any other, unless the study knows or queues it already.

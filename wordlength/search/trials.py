@@ -61,12 +61,16 @@ class TrialRow:
 
 @dataclass(frozen=True)
 class StudyView:
-    """A study as it stands: `wanted` finished trials, the rows so far and the float baseline."""
+    """A study as it stands: the rows so far, the float baseline, and how many finished trials it is to have.
+
+    `most_wanted`: the most that one of its launches wanted, where a later one wants less.
+    """
 
     name: str
     rows: tuple[TrialRow, ...]
     baseline: Baseline
     wanted: int
+    most_wanted: int = 0
 
     @property
     def counts(self) -> dict[str, int]:
