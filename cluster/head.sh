@@ -24,7 +24,9 @@ stop() {
 start_postgresql() {
     running "$trials/postmaster.pid" && return
     if [ ! -f "$trials/PG_VERSION" ]; then
-        initdb --pgdata "$trials" --username wordlength --auth scram-sha-256 --pwfile <(echo "$PGPASSWORD") >"$place/initdb.log"
+        # Its encoding would else follow the login's language.
+        initdb --pgdata "$trials" --encoding UTF8 --locale C.UTF-8 --username wordlength --auth scram-sha-256 \
+            --pwfile <(echo "$PGPASSWORD") >"$place/initdb.log"
         # The cluster's machines, with the password.
         echo "host all all samenet scram-sha-256" >>"$trials/pg_hba.conf"
     fi
@@ -34,8 +36,10 @@ start_postgresql() {
 
 start_mlflow() {
     running "$place/mlflow.pid" && return
-    createdb --host "$address" --username wordlength mlflow 2>/dev/null || true
-    createdb --host "$address" --username wordlength mlflow_users 2>/dev/null || true
+    for database in mlflow mlflow_users; do
+        psql --host "$address" --username wordlength --command "" "$database" 2>/dev/null ||
+            createdb --host "$address" --username wordlength "$database"
+    done
     # Passwords go by environment variables: a command line can be read by every user of the machine.
     cat >"$place/mlflow_users.ini" <<END
 [mlflow]

@@ -12,6 +12,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -106,9 +107,9 @@ def network() -> Iterator[None]:
 @contextlib.contextmanager
 def hosts(folder: Path) -> Iterator[None]:
     """An sshd in every namespace, with processes, home and /tmp of its own."""
-    subprocess.run(
-        ["useradd", "--no-create-home", "--home-dir", f"/home/{USER}", "--shell", "/bin/bash", USER], check=True
-    )
+    # With a password that nothing matches: sshd lets nobody in whose account has none.
+    account = ["--no-create-home", "--home-dir", f"/home/{USER}", "--shell", "/bin/bash", "--password", "*"]
+    do("useradd", *account, USER)
     key = folder / "key"
     do("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
     Path("/run/sshd").mkdir(exist_ok=True)
@@ -123,6 +124,7 @@ def hosts(folder: Path) -> Iterator[None]:
             shutil.copy(f"{key}.pub", home / ".ssh" / "authorized_keys")
             # How the head's user gets its logins: from the environment.
             exports = "".join(f"export {name}={value}\n" for name, value in LOGIN.items())
+            (home / ".bashrc").touch()
             (home / ".profile").write_text(exports if number == 1 else "")
             do("chown", "-R", f"{USER}:", home)
             scratch.chmod(0o1777)
@@ -156,7 +158,7 @@ def hosts(folder: Path) -> Iterator[None]:
         for process in running:
             process.kill()
             process.wait()
-        subprocess.run(["userdel", USER], capture_output=True)
+        subprocess.run(["userdel", "--force", USER], capture_output=True)
 
 
 def cluster_file(folder: Path) -> Path:
@@ -165,7 +167,7 @@ def cluster_file(folder: Path) -> Path:
     head, *workers = (f"{NETWORK}.{number}" for number in HOSTS.values())
     plain["provider"] |= {"head_ip": head, "worker_ips": workers}
     plain["auth"] |= {"ssh_user": USER, "ssh_private_key": str(folder / "key")}
-    plain["file_mounts"] = {"~/wordlength": str(ROOT)}
+    plain["file_mounts"]["~/wordlength"] = str(ROOT)
     plain["setup_commands"] = [f"ln -sfn {ROOT / '.venv'} ~/wordlength-venv"]
     file = folder / "ray_cluster.yaml"
     file.write_text(yaml.safe_dump(plain, sort_keys=False))
@@ -190,17 +192,31 @@ def on_head(folder: Path, command: str, timeout: float = 300) -> str:
 def until_joined(folder: Path) -> None:
     """Until Ray's head knows all hosts."""
     end = time.monotonic() + 300
-    alive = "python -c \"import ray; ray.init('auto', logging_level=40); print(len(ray.nodes()))\""
-    while int(on_head(folder, alive.replace("'", "'\\''")).split()[-1]) < len(HOSTS):
+    alive = "python -c \"import ray; ray.init('auto', logging_level=40); print('nodes:', len(ray.nodes()))\""
+    while f"nodes: {len(HOSTS)}" not in on_head(folder, alive.replace("'", "'\\''")):
         if time.monotonic() > end:
             raise TimeoutError("the workers did not join")
         time.sleep(3)
 
 
-def submitted(study: Path) -> subprocess.Popen[str]:
+def ray(folder: Path, *command: object) -> None:
+    """Run it with the user's own environment."""
+    do(BIN / "ray", *command, timeout=300, env=at_home(folder), stdin=subprocess.DEVNULL)
+
+
+def at_home(folder: Path) -> dict[str, str]:
+    """The user's own environment, with the cluster's token in its home."""
+    return os.environ | {"HOME": str(folder)}
+
+
+def submitted(folder: Path, study: Path) -> subprocess.Popen[str]:
     command = [BIN / "wordlength", "submit", study, "--address", f"http://{NETWORK}.1:8265", "--wait"]
     return subprocess.Popen(
-        [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [str(part) for part in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=at_home(folder),
     )
 
 
@@ -222,18 +238,20 @@ def follow(launch: subprocess.Popen[str]) -> str:
 
 def main() -> None:
     check_machine()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # Leave nothing behind.
     folder = Path(tempfile.mkdtemp(prefix="wl", dir="/var/tmp"))
     folder.chmod(0o755)
     with network(), hosts(folder):
         say(f"three hosts are up: {', '.join(f'{host} {NETWORK}.{number}' for host, number in HOSTS.items())}")
         file, study = cluster_file(folder), folder / "study.yaml"
         study.write_text(STUDY)
+        ray(folder, "get-auth-token", "--generate")
         began = time.monotonic()
-        do(BIN / "ray", "up", "-y", "--no-config-cache", file, timeout=600, env=os.environ | {"HOME": str(folder)})
+        ray(folder, "up", "-y", "--no-config-cache", file)
         say(f"ray up: {time.monotonic() - began:.0f} s")
         until_joined(folder)
         say("head and both workers have joined")
-        text = follow(submitted(study))
+        text = follow(submitted(folder, study))
         if "goes to another one" not in text:
             raise RuntimeError("no trial went to another worker: the host was cut off too late")
         for secret in ("canary-trials", "canary-runs"):
@@ -243,7 +261,7 @@ def main() -> None:
         say(on_head(folder, "wordlength check three-hosts --home ~/.wordlength").strip())
         print(on_head(folder, "wordlength export three-hosts --pick knee --to ~/best --no-verify --home ~/.wordlength"))
         say("the study is complete, checked and exported")
-        do(BIN / "ray", "down", "-y", file, timeout=300, env=os.environ | {"HOME": str(folder)})
+        ray(folder, "down", "-y", file)
         say("ray down")
     shutil.rmtree(folder, ignore_errors=True)
 

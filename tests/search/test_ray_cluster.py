@@ -23,4 +23,10 @@ def test_head_and_workers_install_this_package_with_its_pinned_versions() -> Non
     (install,) = [command for command in CLUSTER["setup_commands"] if "pip install" in command]
     assert "--constraint ~/wordlength/constraints.txt" in install
     assert '"$HOME/wordlength[demo,cluster]"' in install
-    assert CLUSTER["file_mounts"] == {"~/wordlength": "."}
+    assert CLUSTER["file_mounts"]["~/wordlength"] == "."
+
+
+def test_ray_lets_in_whom_the_token_lets_in_and_the_token_is_in_no_file_of_ours() -> None:
+    assert CLUSTER["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
+    starts = [*CLUSTER["head_start_ray_commands"], *CLUSTER["worker_start_ray_commands"]]
+    assert all("RAY_AUTH_MODE=token" in command for command in starts if "ray start" in command)

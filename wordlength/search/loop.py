@@ -94,6 +94,7 @@ class Loop:
             if time.monotonic() - self.recovered_at > RECOVER_SECONDS:
                 self._recover()
             self.stopping.check()
+            self.observer.workers(self.pool.ready)
             self.observer.trial(self.store.view())
 
     def _take(self, told: Told) -> None:

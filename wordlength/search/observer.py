@@ -40,6 +40,9 @@ class Observer:
     def trial(self, view: StudyView) -> None:
         """A trial was begun or has ended."""
 
+    def workers(self, ready: int) -> None:
+        """So many workers are ready, at work or not."""
+
     def retried(self, told: Retried) -> None:
         """A worker died; its job goes to another one."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -20,6 +22,9 @@ from wordlength.search.trials import StudyView
 if TYPE_CHECKING:
     from wordlength.search.jobs import Retried
     from wordlength.search.rungs import RungCounts
+
+WAITING_SECONDS = 30.0
+"""So long workers may take to start; who waits longer is told what for."""
 
 _STAGES = {
     "render": "speaking sentences",
@@ -49,7 +54,8 @@ class LaunchDisplay(Observer):
             disable=not console.is_terminal,
         )
         self._tasks: dict[str, TaskID] = {}
-        self._workers = 1
+        self._workers = self._ready = 1
+        self._none_since: float | None = None
         self._said = -1
         self._climbed = 0
 
@@ -106,7 +112,7 @@ class LaunchDisplay(Observer):
 
     def study(self, view: StudyView, recovered: int, workers: int) -> None:
         """Whether the study begins or goes on."""
-        self._workers = workers
+        self._workers = self._ready = workers
         if view.finished >= view.wanted:
             self._say(f"study {view.name!r} has its {view.wanted} trials; go on with --trials N")
         elif view.finished:
@@ -130,11 +136,22 @@ class LaunchDisplay(Observer):
 
     def trial(self, view: StudyView) -> None:
         """Trials by state, best so far, time left."""
-        note = _trial_note(view, self._workers)
+        note = _trial_note(view, self._ready, self._workers)
         self._show("trials", min(view.finished, view.wanted), view.wanted, note)
         if view.finished != self._said:
             self._said = view.finished
             self._line(f"trials: {view.finished} of {view.wanted}, {note}")
+
+    def workers(self, ready: int) -> None:
+        """How many of them there are; a line when there has been none for long."""
+        self._ready = ready
+        if ready:
+            self._none_since = None
+        elif self._none_since is None:
+            self._none_since = time.monotonic()
+        elif time.monotonic() - self._none_since > WAITING_SECONDS:
+            self._say("no worker is ready: Ray waits for machines to join, or for room on those that are there")
+            self._none_since = math.inf
 
     def retried(self, told: Retried) -> None:
         """Which worker's death is made up for."""
@@ -163,12 +180,13 @@ def _parts(data: PreparedData) -> dict[str, Any]:
     return {"training": data.train, "validation": data.validation.frames, "test": data.test.frames}
 
 
-def _trial_note(view: StudyView, workers: int) -> str:
+def _trial_note(view: StudyView, ready: int, workers: int) -> str:
     counts = view.counts
-    parts = [f"{counts['running']} running", f"{counts['pruned']} pruned", f"{counts['failed']} failed"]
+    fewer = f" on {ready} of {workers} workers" if ready < workers else ""
+    parts = [f"{counts['running']} running{fewer}", f"{counts['pruned']} pruned", f"{counts['failed']} failed"]
     if view.front:
         parts.append(f"best {view.front[-1].stoi_improvement:+.4f}, front {len(view.front)}")
     if view.mean_seconds is not None and view.finished < view.wanted:
-        left = view.mean_seconds * (view.wanted - view.finished) / workers
+        left = view.mean_seconds * (view.wanted - view.finished) / max(1, ready)
         parts.append(f"about {timedelta(seconds=round(left))} left")
     return " · ".join(parts)

@@ -53,8 +53,9 @@ class WorkerPool:
     """A number of warm workers on local Ray or on a cluster; use as a context manager.
 
     `address`: a Ray cluster's, or None for this machine. `settings`: how many workers (None: as many as there is room
-    for), what each holds, how often a job is tried, how long it may take. Raises WorkerError if that does not fit, if
-    Ray does not answer, or if the cluster's nodes have another wordlength installed.
+    for), what each holds, how often a job is tried, how long it may take. Raises WorkerError if that does not fit (of a
+    cluster, to which machines may still come: if not even one does), if Ray does not answer, or if the cluster's nodes
+    have another wordlength installed.
     """
 
     def __init__(self, address: str | None, settings: WorkersSpec, verbose: bool = False) -> None:
@@ -72,7 +73,7 @@ class WorkerPool:
         if self._owns_ray:
             _connect(address, verbose)
         try:
-            self.count = self._fitting()
+            self.count = self._fitting(may_grow=address is not None)
             if address is not None:
                 _check_nodes()
         except WorkerError:
@@ -185,13 +186,13 @@ class WorkerPool:
         needs = self._settings
         return ray.remote(kind).options(num_cpus=needs.cpus, num_gpus=needs.gpus, memory=needs.memory)
 
-    def _fitting(self) -> int:
+    def _fitting(self, may_grow: bool) -> int:
         """How many workers there will be."""
         needs, asked = self._settings, self._settings.count or 1
         wanted = {"CPU": needs.cpus, "GPU": needs.gpus, "memory": needs.memory or 0}
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         room = sum(min(int(node.get(name, 0) // each) for name, each in wanted.items() if each) for node in nodes)
-        if asked > room:
+        if (1 if may_grow else asked) > room:
             each = f"{needs.cpus} CPUs" + (f", {needs.gpus:g} GPUs" if needs.gpus else "")
             each += f", {needs.memory} bytes" if needs.memory else ""
             keys = ", ".join(f"workers.{name}" for name in ("count", "cpus", "gpus", "memory") if getattr(needs, name))

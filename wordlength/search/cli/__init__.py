@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import NoReturn
 
 from wordlength.errors import WordlengthError
@@ -21,6 +23,7 @@ __all__ = ["app", "main"]
 def main() -> NoReturn:
     """Run the command line; anything that wordlength refuses becomes one line and exit status 2."""
     try:
+        _send_token()
         app()
     except WordlengthError as error:
         print_error(str(error))
@@ -33,3 +36,10 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0)
+
+
+def _send_token() -> None:
+    """Have Ray, once it is imported, send a cluster's token where there is one; else it does so for local ones only."""
+    token = Path.home() / ".ray" / "auth_token"
+    if token.exists() or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
