@@ -12,11 +12,12 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import ray
 
 LOOPBACK = "127.0.0.1"
@@ -169,3 +170,21 @@ def _program(name: str) -> Path | None:
     found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
     there = shutil.which(name)
     return found[-1] if found else Path(there) if there else None
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Callable[[str], None]]:
+    """A disk of so many bytes ("64k") at the folder; what it gives enlarges it. Skips where that cannot be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    done = subprocess.run(made, capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+    try:
+        yield lambda larger: _mount("mount", "-o", f"remount,size={larger}", folder)
+    finally:
+        _mount("umount", "--lazy", folder)
+
+
+def _mount(*command: object) -> None:
+    subprocess.run([str(part) for part in command], check=True, capture_output=True)

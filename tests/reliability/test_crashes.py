@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import rehearsal
-from servers import JOINING, has_postgresql, mlflow_server, postgresql, ray_head
+from servers import JOINING, has_postgresql, mlflow_server, postgresql, ray_head, small_disk
 
 from wordlength.errors import SpecError
 from wordlength.search.check import check_study, repair_study
@@ -161,6 +161,36 @@ def test_what_mlflow_missed_in_the_end_is_told_and_repaired(cluster: str, tmp_pa
         spec, known = study(tmp_path, *options), rehearsal.baseline()
         repair_study(spec, Home(tmp_path), lambda identity: rehearsal.description(known, identity))
         assert violations(tmp_path, *options) == []
+
+
+def test_a_full_disk_of_mlflow_is_told_and_made_good(cluster: str, tmp_path: Path) -> None:
+    server = mlflow_server(tmp_path / "mlflow")
+    with small_disk(tmp_path / "mlflow" / "a", "4k") as enlarge, server as server:
+        options = ("--trials", 3, "--tracking", server.address)
+        told = finished(tmp_path, cluster, *options)
+        assert told["finished"] == 3
+        assert any(line.startswith("MLflow refused") for line in told["lines"])
+        assert "in MLflow the study's pareto_front.html is missing" in violations(tmp_path, *options)
+        enlarge("64m")
+        spec, known = study(tmp_path, *options), rehearsal.baseline()
+        repair_study(spec, Home(tmp_path), lambda identity: rehearsal.description(known, identity))
+        assert violations(tmp_path, *options) == []
+
+
+def test_a_full_disk_ends_the_launch_and_the_same_command_goes_on(cluster: str, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with small_disk(home, "1200k") as enlarge:
+        options = ("--trials", 60, "--patience", 0.02)
+        done = rehearse(home, cluster, *options)
+        assert done.returncode == 1
+        assert "No space left on device" in done.stderr or "disk is full" in done.stderr
+        enlarge("64m")
+        assert finished(home, cluster, *options)["finished"] == 60
+        assert violations(home, *options) == []
+
+
+def test_more_workers_than_the_cluster_has_room_for_wait_for_machines(cluster: str, tmp_path: Path) -> None:
+    assert finished(tmp_path, cluster, "--workers", 6)["finished"] == 12
 
 
 def test_rays_head_is_killed_and_the_same_command_goes_on(tmp_path: Path) -> None:

@@ -99,6 +99,8 @@ def _in_mlflow(view: StudyView, known: Recorded, live: bool) -> Iterator[Violati
     """While a launch runs, what is on its way to MLflow is no violation."""
     if len(known.parents) != 1 and not (live and not known.parents):
         yield Violation(f"MLflow must have one summary of the study, but it has {len(known.parents)}")
+    if known.parents and not live:
+        yield from (Violation(f"in MLflow the study's {name} is missing") for name in known.missing)
     rows = {row.number: row for row in view.rows if row.state in STATUS}
     runs = Counter(run.number for run in known.trials)
     if not live:

@@ -10,6 +10,7 @@ from mlflow.entities import Run
 
 from wordlength.errors import SpecError
 from wordlength.search.tracking.store import Store, first_line
+from wordlength.search.tracking.study_run import FORMATS, PAGE, PICTURE, TABLE
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Recorded:
 
     parents: tuple[str, ...] = ()
     trials: tuple[RecordedTrial, ...] = ()
+    missing: tuple[str, ...] = ()
+    """Names of the front's page, picture and tables that the first of `parents` does not have."""
 
 
 def recorded(tracking_uri: str, study: str) -> Recorded:
@@ -43,7 +46,9 @@ def recorded(tracking_uri: str, study: str) -> Recorded:
         if store is None:
             return Recorded()
         parents = tuple(run.info.run_id for run in store.runs("tags.kind = 'study'"))
-        return Recorded(parents, tuple(_trial(store, run) for run in store.runs("tags.kind = 'trial'")))
+        trials = tuple(_trial(store, run) for run in store.runs("tags.kind = 'trial'"))
+        drawn = {file.path for file in store.client.list_artifacts(parents[0])} if parents else set()
+        return Recorded(parents, trials, tuple(name for name in (PAGE, PICTURE, TABLE, FORMATS) if name not in drawn))
     except MlflowException as error:
         raise SpecError(f"MLflow must tell of {study!r}, but it does not: {first_line(error)}") from None
 
