@@ -3,15 +3,17 @@
     .venv/bin/python benchmarks/scale.py                                  # all of docs/benchmarks/scale.md
     .venv/bin/python benchmarks/scale.py --workers 256 --finished 10000 --storage sqlite --tracking direct --seconds 30
 
-A study gets FINISHED trials in its storage (and, but for `--tracking off`, a run in MLflow for none of them), then
-WORKERS workers run trials of SECONDS each for MINUTES. A worker is a thread of a Ray actor that sleeps: 256 processes
-would need more memory than this machine has. Printed: the share of the workers' time in which they worked, once all had
-begun; trials told a second; the driver's milliseconds in ask and tell; what MLflow had not yet got in the end.
+A study gets FINISHED trials in its storage (and no runs in MLflow), then
+WORKERS workers run trials of SECONDS each, a fifth more or less, for MINUTES. A worker is a thread of a Ray actor that
+sleeps: 256 processes would need more memory than this machine has. Printed: the share of the workers' time in which
+they worked, once all had begun; trials told a second; the driver's milliseconds in ask and tell; the share of the time
+in which it did not wait for workers; the trials that MLflow had not yet got in the end.
 """
 
 import argparse
 import contextlib
 import itertools
+import os
 import shutil
 import statistics
 import sys
@@ -27,6 +29,7 @@ import rehearsal
 from servers import has_postgresql, mlflow_server, postgresql
 
 from wordlength.search import launch, opening
+from wordlength.search.delivery import Delivery
 from wordlength.search.drivers import joined
 from wordlength.search.home import Home
 from wordlength.search.observer import Observer
@@ -34,6 +37,8 @@ from wordlength.search.stopping import stop_signals
 from wordlength.search.study import StudyStore
 from wordlength.search.workers import WorkerPool
 
+SPREAD = 0.2
+"""Of the trials' durations."""
 THREADS = 64
 """Simulated workers of each actor."""
 
@@ -41,7 +46,7 @@ THREADS = 64
 class SimulatedPool(WorkerPool):
     """Its workers are threads of few actors."""
 
-    def _fitting(self):
+    def _fitting(self, may_grow):
         return self._settings.count
 
     def start(self, kind, *arguments):
@@ -74,20 +79,38 @@ class Clock:
         return f"{1000 * statistics.median(kept):.0f} ({1000 * kept[-1 - len(kept) // 20]:.0f})"
 
 
+class Results:
+    """What a method's calls gave."""
+
+    def __init__(self, owner, name):
+        self.results, made = [], getattr(owner, name)
+
+        def kept(*arguments, **named):
+            self.results.append(made(*arguments, **named))
+            return self.results[-1]
+
+        setattr(owner, name, kept)
+
+
 class Watch(Observer):
     """When trials ended; stops the study after a time."""
 
-    def __init__(self, minutes):
-        self.until, self.ends, self.known = None, [], None
-        self.minutes = minutes
+    def __init__(self, minutes, workers):
+        self.minutes, self.count = minutes, workers
+        self.began, self.known, self.over = None, None, False
+        self.first = self.last = self.delivered = None
 
     def trial(self, view):
         now = time.monotonic()
-        self.until = self.until or now + 60 * self.minutes
-        if self.known is None:
-            self.known = view.finished
-        self.ends += [now] * (view.finished - self.known - len(self.ends))
-        if now > self.until:
+        if self.began is None:
+            self.began, self.known = now, view.finished
+        ran = [row.seconds for row in view.rows[self.known :] if row.seconds and row.reused_from is None]
+        state = now, len(ran), sum(ran)
+        if self.first is None and state[1] >= self.count:
+            self.first = state
+        self.last = state
+        if now > self.began + 60 * self.minutes and not self.over:
+            self.over = True
             raise KeyboardInterrupt
 
 
@@ -133,25 +156,20 @@ def measure(workers, finished, storage, tracking, seconds, minutes, kept):
             fill(StudyStore.create(spec, place.optuna_address(spec)), space, known.slots, finished)
             if storage == "sqlite":
                 shutil.copy(home / "optuna.db", filled)
-        watch, folder = Watch(minutes), place.study(spec.name)
+        watch, folder = Watch(minutes, workers), place.study(spec.name)
+        os.environ["PYTHONPATH"] = str(Path(rehearsal.__file__).parent)  # Of Ray's workers.
         with stop_signals() as stopping, folder.locked(), joined(folder.path) as drivers:
             pool = stack.enter_context(SimulatedPool(None, spec.workers))
-            pool.start(rehearsal.SleepingWorker, home, seconds)
+            pool.start(rehearsal.SleepingWorker, home, seconds, SPREAD)
             prepared = opening.Prepared("rehearsal", known, space, lambda name: rehearsal.description(known, name))
             ask, tell = Clock(StudyStore, "ask"), Clock(StudyStore, "tell")
-            waited = Clock(WorkerPool, "wait")
+            waited, left = Clock(WorkerPool, "wait"), Results(Delivery, "end")
             with contextlib.suppress(KeyboardInterrupt):
                 opening.run_study(spec, place, prepared, pool, drivers, watch, stopping)
-        return told(watch, ask, tell, waited, workers, seconds)
-
-
-def told(watch, ask, tell, waited, workers, seconds):
-    # From when the last of the first round could have ended.
-    first = watch.ends[min(workers, len(watch.ends)) - 1]
-    span = watch.ends[-1] - first
-    counted = sum(end > first for end in watch.ends)
-    busy = counted * seconds / (workers * span) if span else 0.0
-    return busy, counted / span if span else 0.0, ask.told(), tell.told(), sum(waited.seconds), len(watch.ends)
+        # From when the first round could have ended.
+        span, counted, worked = (last - first for first, last in zip(watch.first, watch.last, strict=True))
+        own = 1 - sum(waited.seconds) / (watch.last[0] - watch.began)
+        return worked / (workers * span), counted / span, ask.told(), tell.told(), own, left.results[-1]
 
 
 def main():
@@ -163,14 +181,16 @@ def main():
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--minutes", type=float, default=3)
     asked = parser.parse_args()
-    print("| workers | finished | storage | MLflow | busy | trials/s | ask, ms (95 %) | tell, ms (95 %) |")
-    print("| ---: | ---: | --- | --- | ---: | ---: | ---: | ---: |")
+    print(
+        "| workers | finished | storage | MLflow | busy | trials/s | ask, ms (95 %) | tell, ms (95 %) | driver | left |"
+    )
+    print("| ---: | ---: | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory(prefix="filled") as kept:
         for case in itertools.product(asked.workers, asked.finished, asked.storage, asked.tracking):
-            busy, rate, ask, tell, *_ = measure(*case, asked.seconds, asked.minutes, Path(kept))
+            busy, rate, ask, tell, own, left = measure(*case, asked.seconds, asked.minutes, Path(kept))
             workers, finished, storage, tracking = case
             row = f"| {workers} | {finished:,} | {storage} | {tracking} | {100 * busy:.1f} % | {rate:.2f}"
-            print(f"{row} | {ask} | {tell} |", flush=True)
+            print(f"{row} | {ask} | {tell} | {100 * own:.0f} % | {left} |", flush=True)
 
 
 if __name__ == "__main__":

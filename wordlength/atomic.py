@@ -6,11 +6,16 @@ import os
 from pathlib import Path
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write beside `path`, then rename: a killed process leaves the old file or none."""
+def write_atomically(path: Path, content: bytes, private: bool = False) -> None:
+    """Write beside `path`, then rename: a killed process leaves the old file or none.
+
+    `private`: nobody but the user may read it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
+        if private:
+            beside.touch(mode=0o600)
         beside.write_bytes(content)
         os.replace(beside, path)
     finally:

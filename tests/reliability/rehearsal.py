@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -88,10 +89,10 @@ def improvement(candidate: Candidate) -> float:
 
 
 class SleepingWorker:
-    """Sleeps for as long as a trial takes."""
+    """Sleeps for as long as a trial takes, give or take a share of it."""
 
-    def __init__(self, home: Path, seconds: float) -> None:
-        self._home, self._seconds, self._slots = home, seconds, slots()
+    def __init__(self, home: Path, seconds: float, spread: float = 0.0) -> None:
+        self._home, self._seconds, self._spread, self._slots = home, seconds, spread, slots()
 
     def ready(self) -> None:
         """It is, once it exists."""
@@ -99,10 +100,11 @@ class SleepingWorker:
     def run(self, job: TrialJob) -> Iterator[Any]:
         """A report and weights."""
         self._misbehave(job.number)
-        time.sleep(self._seconds)
+        seconds = self._seconds * (1 + self._spread * random.Random(job.number).uniform(-1, 1))
+        time.sleep(seconds)
         size, value = memory_bytes(self._slots, job.candidate), improvement(job.candidate)
         report = TrialReport(
-            job.number, job.candidate, TrialState.COMPLETE, size, value, 0.001, seconds={"step1": self._seconds}
+            job.number, job.candidate, TrialState.COMPLETE, size, value, 0.001, seconds={"step1": seconds}
         )
         yield report, (np.full(100, job.number, np.float32),)
 

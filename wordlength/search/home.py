@@ -205,7 +205,12 @@ def is_server(tracking_uri: str) -> bool:
 
 def without_login(address: str) -> str:
     """A server's address without user and password, nor a slash at its end."""
-    return re.sub(r"^(https?://)[^/@]*@", r"\1", address).rstrip("/")
+    return without_logins(address).rstrip("/")
+
+
+def without_logins(text: str) -> str:
+    """A text whose addresses name neither users nor passwords."""
+    return re.sub(r"(https?://)[^/@\s]*@", r"\1", text)
 
 
 def _is_locked(path: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,18 +22,30 @@ class Ledger:
     def __init__(self, study: optuna.Study, fresh_seconds: float) -> None:
         self._study, self._storage = study, study._storage
         self._fresh_seconds = fresh_seconds
-        self._trials: list[FrozenTrial] = []
         self._read_at: float | None = None
-        self.version = 0
+        self._trials: list[FrozenTrial] = []
+        self._in_state: defaultdict[OptunaState, set[int]] = defaultdict(set)
+        # Numbers of trials, in the order in which they changed.
+        self._changes: list[int] = []
+
+    @property
+    def version(self) -> int:
         """Rises with every change."""
+        return len(self._changes)
+
+    def changed_since(self, version: int) -> list[FrozenTrial]:
+        """The trials that have changed since then, as they are now, in order of their numbers."""
+        return [self._trials[number] for number in sorted(set(self._changes[version:]))]
 
     def trials(self, *states: OptunaState) -> list[FrozenTrial]:
         """In order of their numbers: all, or those in one of these states."""
         if self._read_at is None or time.monotonic() - self._read_at > self._fresh_seconds:
-            self._trials = list(self._study.get_trials(deepcopy=False))
+            for trial in self._study.get_trials(deepcopy=False):
+                self._keep(trial)
             self._read_at = time.monotonic()
-            self.version += 1
-        return [trial for trial in self._trials if trial.state in states] if states else self._trials
+        if not states:
+            return self._trials
+        return [self._trials[number] for number in sorted(set().union(*(self._in_state[state] for state in states)))]
 
     def read_again(self) -> None:
         """Take what was read for old."""
@@ -46,8 +59,7 @@ class Ledger:
         if made.number > len(self._trials):
             self.read_again()
         else:
-            self._trials[made.number :] = [made]
-        self.version += 1
+            self._keep(made)
         return int(made.number)
 
     def begin(self, number: int) -> bool:
@@ -76,5 +88,16 @@ class Ledger:
         self._read_one(number)
 
     def _read_one(self, number: int) -> None:
-        self._trials[number] = self._storage.get_trial(self._trials[number]._trial_id)
-        self.version += 1
+        self._keep(self._storage.get_trial(self._trials[number]._trial_id))
+
+    def _keep(self, trial: FrozenTrial) -> None:
+        number = int(trial.number)
+        if number == len(self._trials):
+            self._trials.append(trial)
+        elif self._trials[number] is trial:
+            return
+        else:
+            self._in_state[self._trials[number].state].discard(number)
+            self._trials[number] = trial
+        self._in_state[trial.state].add(number)
+        self._changes.append(number)

@@ -88,9 +88,12 @@ class Loop:
                 something = self._give_work()
             if self._is_over(something):
                 return
+            finished = self.store.view().finished
             for told in self.pool.wait(timeout_seconds=1.0):
                 self._take(told)
             self._settle_twins()
+            if self.store.view().finished != finished:
+                self._show()
             if time.monotonic() - self.recovered_at > RECOVER_SECONDS:
                 self._recover()
             self.stopping.check()
@@ -149,7 +152,6 @@ class Loop:
         else:
             self.pool.submit(TrialJob(number, candidate, self.spec.seed))
             self.repeats = 0
-        self.observer.trial(self.store.view())
 
     def _settle_twins(self) -> None:
         """End those whose candidate has a result now; run those whose candidate is nobody's any more."""
@@ -180,9 +182,11 @@ class Loop:
         # After the weights: who finds a report has all that came of the trial.
         write_atomically(self.folder.report(report.number), report.to_json().encode())
         self.store.tell(report, reused_from)
-        view = self.store.view()
-        label = next(row.label for row in view.rows if row.number == report.number)
+        label = next(row.label for row in self.store.rows_of(report.candidate) if row.number == report.number)
         self.delivery.trial(report.number, label, self.scheduler.figures(report.candidate))
+
+    def _show(self) -> None:
+        view = self.store.view()
         self.delivery.show(view, self.scheduler.files())
         self._drop_weights(view)
 

@@ -86,7 +86,7 @@ def _open(spec: StudySpec, home: Home, prepared: Prepared, store: StudyStore) ->
         raise SpecError(f"MLflow must take the study, but it does not: {reason_of(error)} (storage.tracking)") from None
     _remember(store, spec, prepared)
     text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
-    write_atomically(folder.study_file, text.encode())
+    write_atomically(folder.study_file, text.encode(), private=True)  # Its addresses may hold a login.
     return tracker
 
 

@@ -32,7 +32,7 @@ _CALLED_BY_CACHE = ("_create_new_trial", "_set_trial_param", "_get_trials", "_ge
 
 
 class PatientStorage(RDBStorage):  # type: ignore[misc]  # optuna is not typed here.
-    """An RDBStorage whose every call waits while the database is away, at most `patience_seconds`, then raises.
+    """An RDBStorage whose every call waits while the database is away, at most `patience_seconds`, then SpecError.
 
     A call that was carried out, but whose answer was lost, is made again: StudyStore knows which may not be.
     """
@@ -98,8 +98,15 @@ def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
                 return method(self, *arguments, **named)
             except (SQLAlchemyError, StorageInternalError) as error:
                 # One method may call another: only the outermost waits.
-                if self._calls > 1 or not _is_away(error) or time.monotonic() + pause > until:
+                if self._calls > 1 or not _is_away(error):
                     raise
+                if time.monotonic() + pause > until:
+                    if not self.patience_seconds:
+                        raise
+                    raise SpecError(
+                        f"the trials' storage must answer, but for {self.patience_seconds / 60:g} minutes it has not: "
+                        f"{_reason(error, str(self.url))}"
+                    ) from None
             finally:
                 self._calls -= 1
             time.sleep(pause)

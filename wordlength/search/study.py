@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
 from dataclasses import asdict
@@ -53,9 +54,13 @@ class StudyStore:
     def __init__(self, storage: PatientStorage, study: optuna.Study, fresh_seconds: float = 0.0) -> None:
         self._storage, self._study = storage, study
         self._ledger = Ledger(study, fresh_seconds)
-        self._rows: dict[int, tuple[FrozenTrial, TrialRow]] = {}
+        # As of the ledger's version: rows by number, None for those that wait; digest → numbers.
+        self._rows: list[TrialRow | None] = []
+        self._numbers: defaultdict[str, list[int]] = defaultdict(list)
+        self._version = 0
         self._view: tuple[int, StudyView] | None = None
         self._sampler: Sampler | None = None
+        self._learned = 0
 
     @classmethod
     def create(cls, spec: StudySpec, address: str) -> StudyStore:
@@ -95,12 +100,12 @@ class StudyStore:
 
     def rows(self) -> tuple[TrialRow, ...]:
         """Every trial that was begun, in order."""
-        return tuple(self._row(trial) for trial in self._ledger.trials() if trial.state != OptunaState.WAITING)
+        return tuple(row for row in self._known() if row is not None)
 
     def rows_of(self, candidate: Candidate) -> tuple[TrialRow, ...]:
         """Those with this candidate."""
-        found = (trial for trial in self._ledger.trials() if trial.user_attrs.get("digest") == candidate.digest)
-        return tuple(self._row(trial) for trial in found if trial.state != OptunaState.WAITING)
+        rows = self._known()
+        return tuple(row for number in self._numbers[candidate.digest] if (row := rows[number]) is not None)
 
     def view(self) -> StudyView:
         """The study as it stands."""
@@ -126,11 +131,12 @@ class StudyStore:
         # Once each, however often it was cut off; studies from before said `queued`.
         queued = len({attrs["digest"] for attrs in known if attrs.get("reference") or attrs.get("queued")})
         self._sampler = Sampler(search, fresh_seed(seed, len(trials)), queued)
+        self._learned = 0
 
     def running(self, is_nobodys: Callable[[str | None], bool]) -> list[TrialRow]:
         """Running trials that are nobody's, by the id of their driver, None if they do not say."""
         running = self._ledger.trials(OptunaState.RUNNING)
-        return [self._row(trial) for trial in running if is_nobodys(trial.user_attrs.get("driver"))]
+        return [_row(trial) for trial in running if is_nobodys(trial.user_attrs.get("driver"))]
 
     def recover(self, is_nobodys: Callable[[str | None], bool]) -> int:
         """Tell running trials that no launch runs, and queue their candidates again; how many."""
@@ -184,7 +190,9 @@ class StudyStore:
                 known = waiting.user_attrs
                 return waiting.number, Candidate.from_dict(known["candidate"]), known.get("label", "")
         assert self._sampler is not None, "sample_with comes first"
-        self._sampler.learn(self._ledger.trials())
+        self._ledger.trials()
+        self._sampler.learn(self._ledger.changed_since(self._learned))
+        self._learned = self._ledger.version
         candidate, proposed = self._sampler.propose(space)
         made = create_trial(
             state=OptunaState.RUNNING,
@@ -241,12 +249,16 @@ class StudyStore:
         )
         self._ledger.create(waiting)
 
-    def _row(self, trial: FrozenTrial) -> TrialRow:
-        """Reading thousands of candidates takes its time: once for every change."""
-        known = self._rows.get(trial.number)
-        if known is None or known[0] is not trial:
-            known = self._rows[trial.number] = trial, _row(trial)
-        return known[1]
+    def _known(self) -> list[TrialRow | None]:
+        """Brought up to date: reading thousands of candidates takes its time, so each only where it has changed."""
+        self._ledger.trials()
+        for trial in self._ledger.changed_since(self._version):
+            if trial.number == len(self._rows):
+                self._rows.append(None)
+                self._numbers[str(trial.user_attrs.get("digest"))].append(trial.number)
+            self._rows[trial.number] = _row(trial) if trial.state != OptunaState.WAITING else None
+        self._version = self._ledger.version
+        return self._rows
 
 
 def check_unchanged(known: Mapping[str, Any], spec: StudySpec, data_digest: str) -> None:

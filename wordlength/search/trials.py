@@ -39,7 +39,7 @@ class TrialRow:
     repeatable: bool = True
     """Whether training again would end the same way; not so for a trial that was cut off or lost its worker."""
 
-    @property
+    @cached_property
     def point(self) -> FrontPoint | None:
         """The trial in the objective plane, if complete."""
         if self.state != "complete" or self.candidate is None:
@@ -72,7 +72,7 @@ class StudyView:
     wanted: int
     most_wanted: int = 0
 
-    @property
+    @cached_property
     def counts(self) -> dict[str, int]:
         """State → number of trials, every state of STATES."""
         return dict.fromkeys(STATES, 0) | Counter(row.state for row in self.rows)
@@ -83,12 +83,12 @@ class StudyView:
         states = Counter(row.state for row in self.rows if row.reused_from is None)
         return {state: states[state] for state in ("complete", "pruned", "failed")}
 
-    @property
+    @cached_property
     def finished(self) -> int:
         """Trials that were really run, complete, pruned or failed: those that count towards `wanted`."""
         return finished_count(self.rows)
 
-    @property
+    @cached_property
     def under_way(self) -> int:
         """Running trials that will count towards `wanted`: of those with the same candidate, only one."""
         return _under_way(self.rows)
@@ -117,7 +117,7 @@ class StudyView:
         """Against the float model's memory and no improvement."""
         return hypervolume(self.points, self.baseline.memory_bytes)
 
-    @property
+    @cached_property
     def mean_seconds(self) -> float | None:
         """Mean duration of the trials that were really trained."""
         known = [row.seconds for row in self.rows if row.seconds is not None and row.reused_from is None]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from wordlength.errors import WorkerError
@@ -269,13 +270,25 @@ def _connect(address: str | None, verbose: bool) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     level = "INFO" if verbose else "ERROR"
     dashboard = None if address else False
+    if not address:
+        _stay_on_loopback()
     try:
         # Without "local", Ray would join whatever cluster was started last on this machine.
         ray.init(address or "local", include_dashboard=dashboard, log_to_driver=verbose, logging_level=level)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        hint = " (a cluster with a token also needs RAY_AUTH_MODE=token here)" if address else ""
+        hint = (
+            " (one with a token also needs RAY_AUTH_TOKEN, RAY_AUTH_MODE=token)"
+            if address
+            else ""
+        )
         told = f"{address or 'local Ray'} is not: {_first_line(error)}{hint}"
         raise WorkerError(f"Ray must be reachable, but {told}") from None
+
+
+def _stay_on_loopback() -> None:
+    """Have Ray's processes listen on loopback alone, as they do by themselves on other systems than Linux."""
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
+    ray_constants.ENABLE_RAY_CLUSTER = False  # This process has read the variable already.
 
 
 def _check_nodes() -> None:

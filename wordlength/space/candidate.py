@@ -6,13 +6,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from wordlength.errors import FormatError
 from wordlength.space.formats import Float32, Format, parse_format
 from wordlength.space.slots import Role, Slot
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Candidate(Mapping[Slot, Format]):
     """Slot → format, immutable and hashable; iterates in the model's layer order.
 
@@ -54,16 +55,20 @@ class Candidate(Mapping[Slot, Format]):
         return len(self.pairs)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Candidate) and dict(self.pairs) == dict(other.pairs)
+        return isinstance(other, Candidate) and self._chosen == other._chosen
 
     def __hash__(self) -> int:
-        return hash(frozenset(self.pairs))
+        return hash(self._chosen)
 
     def parameters_only(self) -> Candidate:
         """The candidate of step one: weights and biases as here, activations in float32."""
         return Candidate(tuple((slot, Float32() if slot.role is Role.ACTIVATIONS else fmt) for slot, fmt in self.pairs))
 
-    @property
+    @cached_property
+    def _chosen(self) -> frozenset[tuple[Slot, Format]]:
+        return frozenset(self.pairs)
+
+    @cached_property
     def digest(self) -> str:
         """16 hex digits that name this choice of formats, independent of slot order."""
         text = json.dumps(dict(sorted(self.to_dict().items())), separators=(",", ":"))

@@ -34,7 +34,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from wordlength.errors import SpecError
-from wordlength.search.home import without_login
+from wordlength.search.home import without_login, without_logins
 
 PARAM_CHARACTERS = 6000
 TAG_CHARACTERS = 8000
@@ -162,8 +162,9 @@ def cut(text: str, limit: int) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    """What an error says, in one line; addresses in it lose their logins."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return without_logins(line)
 
 
 def is_away(error: BaseException) -> bool:
