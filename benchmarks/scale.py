@@ -21,6 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import optuna
 import ray
 
@@ -43,19 +44,41 @@ THREADS = 64
 """Simulated workers of each actor."""
 
 
+class TimedWorker(rehearsal.SleepingWorker):
+    """Gives in place of weights when it began and ended."""
+
+    def run(self, job):
+        began = time.time()
+        for report, _ in super().run(job):
+            yield report, (np.array([began, time.time()]),)
+
+
 class SimulatedPool(WorkerPool):
-    """Its workers are threads of few actors."""
+    """Its workers are threads of few actors; `worked`: when each trial ran."""
 
     def _fitting(self, may_grow):
         return self._settings.count
 
     def start(self, kind, *arguments):
+        self.worked = []
         hosts = -(-self.count // THREADS)
         made = ray.remote(kind).options(num_cpus=0, max_concurrency=THREADS)
         places = itertools.cycle([made.remote(*arguments) for _ in range(hosts)])
         self._make = lambda: next(places)
         for _ in range(self.count):
             self._begin()
+
+    def _collect(self, reference):
+        told = super()._collect(reference)
+        self.worked.append(told.result[1][0])
+        return told
+
+    def busy(self, longest_seconds):
+        """Share of the workers' time from when all had begun until the first of the last ones could have begun."""
+        began, ended = np.array(self.worked).T
+        first, last = np.sort(began)[self.count - 1], ended.max() - longest_seconds
+        worked = np.minimum(ended, last) - np.maximum(began, first)
+        return worked.clip(0).sum() / (self.count * (last - first))
 
 
 class Clock:
@@ -95,21 +118,15 @@ class Results:
 class Watch(Observer):
     """When trials ended; stops the study after a time."""
 
-    def __init__(self, minutes, workers):
-        self.minutes, self.count = minutes, workers
-        self.began, self.known, self.over = None, None, False
-        self.first = self.last = self.delivered = None
+    def __init__(self, minutes):
+        self.minutes, self.began, self.over = minutes, None, False
 
     def trial(self, view):
         now = time.monotonic()
         if self.began is None:
             self.began, self.known = now, view.finished
-        ran = [row.seconds for row in view.rows[self.known :] if row.seconds and row.reused_from is None]
-        state = now, len(ran), sum(ran)
-        if self.first is None and state[1] >= self.count:
-            self.first = state
-        self.last = state
-        if now > self.began + 60 * self.minutes and not self.over:
+        self.seconds, self.ended = now - self.began, view.finished - self.known
+        if self.seconds > 60 * self.minutes and not self.over:
             self.over = True
             raise KeyboardInterrupt
 
@@ -156,20 +173,18 @@ def measure(workers, finished, storage, tracking, seconds, minutes, kept):
             fill(StudyStore.create(spec, place.optuna_address(spec)), space, known.slots, finished)
             if storage == "sqlite":
                 shutil.copy(home / "optuna.db", filled)
-        watch, folder = Watch(minutes, workers), place.study(spec.name)
+        watch, folder = Watch(minutes), place.study(spec.name)
         os.environ["PYTHONPATH"] = str(Path(rehearsal.__file__).parent)  # Of Ray's workers.
         with stop_signals() as stopping, folder.locked(), joined(folder.path) as drivers:
             pool = stack.enter_context(SimulatedPool(None, spec.workers))
-            pool.start(rehearsal.SleepingWorker, home, seconds, SPREAD)
+            pool.start(TimedWorker, home, seconds, SPREAD)
             prepared = opening.Prepared("rehearsal", known, space, lambda name: rehearsal.description(known, name))
             ask, tell = Clock(StudyStore, "ask"), Clock(StudyStore, "tell")
             waited, left = Clock(WorkerPool, "wait"), Results(Delivery, "end")
             with contextlib.suppress(KeyboardInterrupt):
                 opening.run_study(spec, place, prepared, pool, drivers, watch, stopping)
-        # From when the first round could have ended.
-        span, counted, worked = (last - first for first, last in zip(watch.first, watch.last, strict=True))
-        own = 1 - sum(waited.seconds) / (watch.last[0] - watch.began)
-        return worked / (workers * span), counted / span, ask.told(), tell.told(), own, left.results[-1]
+        own, busy = 1 - sum(waited.seconds) / watch.seconds, pool.busy(seconds * (1 + SPREAD))
+        return busy, watch.ended / watch.seconds, ask.told(), tell.told(), own, left.results[-1]
 
 
 def main():

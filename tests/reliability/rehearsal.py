@@ -14,6 +14,7 @@ import json
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,7 +34,7 @@ from wordlength.search.spec import StudySpec, parse_spec
 from wordlength.search.stopping import stop_signals
 from wordlength.search.storage import is_file
 from wordlength.search.study import StudyStore
-from wordlength.search.tracking import Description, Tracker
+from wordlength.search.tracking import Description, Tracker, TrackerProcess, process
 from wordlength.search.trials import StudyView
 from wordlength.search.workers import WorkerPool
 from wordlength.space import Candidate, Float32, Role, Slot, SlotInfo
@@ -51,6 +52,9 @@ storage: {{patience_minutes: {patience}{addresses}}}
 seed: {seed}
 """
 LAYERS = 4
+HERE = Path(__file__).parent
+SERVES = Path(sys.argv[0]).name == "killing_tracker.py"
+"""Whether this is the process that records, and not the driver."""
 
 
 def slots() -> tuple[SlotInfo, ...]:
@@ -124,7 +128,7 @@ class SleepingWorker:
 STEPS: dict[str, tuple[Any, str]] = {
     "create": (StudyStore, "create"),
     "remember": (StudyStore, "remember"),
-    "begin": (Tracker, "begin"),
+    "begin": (TrackerProcess, "begin"),
     "study file": (opening, "write_atomically"),
     "ask": (StudyStore, "ask"),
     "submit": (WorkerPool, "submit"),
@@ -135,9 +139,9 @@ STEPS: dict[str, tuple[Any, str]] = {
     "note": (Ledger, "note"),
     "end": (Ledger, "end"),
     "create trial": (Ledger, "create"),
-    "log": (Tracker, "log_trial"),
-    "show": (Tracker, "show"),
-    "finish": (Tracker, "finish"),
+    "log": (TrackerProcess, "log_trial"),
+    "show": (TrackerProcess, "show"),
+    "finish": (TrackerProcess, "finish"),
     "running": (StudyStore, "running"),
     "interrupt": (StudyStore, "interrupt"),
     "queue": (StudyStore, "_queue"),
@@ -148,23 +152,33 @@ STEPS: dict[str, tuple[Any, str]] = {
 
 
 def kill_at(order: str) -> None:
-    """Have this process killed there."""
+    """Have the driver killed there."""
     where, moment, count = order.rsplit(":", 2)
     owner, name = STEPS[where]
+    if owner is Tracker and not SERVES:
+        process.PROGRAM = [str(HERE / "killing_tracker.py"), order]
+        return
+    victim = os.getppid() if SERVES else os.getpid()
     made = getattr(owner, name)
     calls = iter(range(1, 1_000_000))
 
     def killing(*arguments: Any, **named: Any) -> Any:
         now = next(calls) == int(count)
         if now and moment == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
+            kill(victim)
         result = made(*arguments, **named)
         if now:
-            os.kill(os.getpid(), signal.SIGKILL)
+            kill(victim)
         return result
 
     bound: Callable[..., Any] = staticmethod(killing) if hasattr(made, "__self__") else killing
     setattr(owner, name, bound)
+
+
+def kill(victim: int) -> None:
+    """With what depends on it."""
+    os.kill(victim, signal.SIGKILL)
+    time.sleep(5)  # This process ends with it.
 
 
 class Teller(Observer):

@@ -63,6 +63,8 @@ def run(asked: Round, home: Path, options: list[object], servers: dict[str, Serv
         server.start()
     for launch in launches:
         launch.wait(timeout=300)
+    if asked.kind == "mlflow":  # A launch does not begin without it.
+        server.until(f"{server.address}/health")
 
 
 _QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": JOINING}

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from wordlength.search.home import StudyFolder, Turn
-from wordlength.search.tracking import REFUSALS, Tracker, is_away, reason_of
+from wordlength.search.tracking import TrackerProcess, TrackingError
 from wordlength.search.trials import StudyView
 
 LONGEST_PAUSE_SECONDS = 15.0
@@ -61,7 +61,7 @@ class Delivery:
 
     def __init__(
         self,
-        tracker: Tracker,
+        tracker: TrackerProcess,
         folder: StudyFolder,
         shared: bool,
         tell: Callable[[str], None],
@@ -117,10 +117,11 @@ class Delivery:
         return self.waiting
 
     def close(self) -> None:
-        """Stop after what is being delivered right now."""
+        """Stop at once, whatever is being delivered."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        self._tracker.close()
 
     def _put(self, item: _Item) -> None:
         self._raise()
@@ -160,12 +161,14 @@ class Delivery:
                     self._tracker.reopen()  # What was under way may be there, half or whole.
                     answered += 1
                 self._hand_over(item)
-            except REFUSALS as error:
-                if not is_away(error) or answered >= MOST_TRIES:
-                    self._tell(f"MLflow refused {_name(item)}: {reason_of(error)}")
+            except TrackingError as error:
+                if self._closed:
+                    return False
+                if not error.away or answered >= MOST_TRIES:
+                    self._tell(f"MLflow refused {_name(item)}: {error.reason}")
                     return True
                 if not self._is_away:
-                    self._tell(f"MLflow is away ({reason_of(error)}); results wait here and are delivered later")
+                    self._tell(f"MLflow is away ({error.reason}); results wait here and are delivered later")
                 self._is_away = True
                 with self._changed:
                     self._changed.wait_for(lambda: self._closed, pause)
@@ -191,7 +194,7 @@ class Delivery:
             case _Show(final=final):
                 assert self._newest is not None
                 view, files = self._newest
-                self._tracker.show(view, self._folder.weights, final, lambda: files)
+                self._tracker.show(view, self._folder.weights, final, files)
             case _End(state=state):
                 self._tracker.finish(state)
 

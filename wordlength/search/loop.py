@@ -24,7 +24,7 @@ from wordlength.search.scheduler import Scheduler
 from wordlength.search.spec import StudySpec
 from wordlength.search.stopping import Stopping
 from wordlength.search.study import StudyStore
-from wordlength.search.tracking import Tracker
+from wordlength.search.tracking import TrackerProcess
 from wordlength.search.trials import StudyView, TrialRow
 from wordlength.search.weights import save_weights
 from wordlength.search.workers import WorkerPool
@@ -50,7 +50,7 @@ class Loop:
     space: SearchSpace
     baseline: Baseline
     pool: WorkerPool
-    tracker: Tracker
+    tracker: TrackerProcess
     drivers: Drivers
     observer: Observer
     stopping: Stopping

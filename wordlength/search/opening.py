@@ -23,7 +23,7 @@ from wordlength.search.observer import Observer
 from wordlength.search.spec import StudySpec
 from wordlength.search.stopping import Stopping
 from wordlength.search.study import StudyStore, check_baseline, check_unchanged, remembered
-from wordlength.search.tracking import REFUSALS, Description, Tracker, reason_of
+from wordlength.search.tracking import Description, TrackerProcess, TrackingError
 from wordlength.search.trials import StudyView
 from wordlength.search.workers import WorkerPool
 from wordlength.space import SearchSpace
@@ -73,17 +73,17 @@ def run_study(
         return Loop(spec, folder, store, space, baseline, pool, tracker, drivers, observer, stopping).run()
 
 
-def _open(spec: StudySpec, home: Home, prepared: Prepared, store: StudyStore) -> Tracker:
+def _open(spec: StudySpec, home: Home, prepared: Prepared, store: StudyStore) -> TrackerProcess:
     folder = home.study(spec.name)
     identity = _identity(store, folder, spec)
     check_unchanged(store.attributes, spec, prepared.data_digest)
     check_baseline(store.attributes, spec.name, prepared.baseline.content_digest)
     store.remember({"id": identity})  # First, so that what MLflow is told of it can be gone on with.
     try:
-        tracker = Tracker(home.tracking_address(spec), home.artifact_root(spec), spec.name)
+        tracker = TrackerProcess(home.tracking_address(spec), home.artifact_root(spec), spec.name)
         tracker.begin(prepared.describe(identity))
-    except REFUSALS as error:
-        raise SpecError(f"MLflow must take the study, but it does not: {reason_of(error)} (storage.tracking)") from None
+    except TrackingError as error:
+        raise SpecError(f"MLflow must take the study, but it does not: {error.reason} (storage.tracking)") from None
     _remember(store, spec, prepared)
     text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
     write_atomically(folder.study_file, text.encode(), private=True)  # Its addresses may hold a login.

@@ -276,11 +276,7 @@ def _connect(address: str | None, verbose: bool) -> None:
         # Without "local", Ray would join whatever cluster was started last on this machine.
         ray.init(address or "local", include_dashboard=dashboard, log_to_driver=verbose, logging_level=level)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        hint = (
-            " (one with a token also needs RAY_AUTH_TOKEN, RAY_AUTH_MODE=token)"
-            if address
-            else ""
-        )
+        hint = " (one with a token also needs RAY_AUTH_TOKEN, RAY_AUTH_MODE=token)" if address else ""
         told = f"{address or 'local Ray'} is not: {_first_line(error)}{hint}"
         raise WorkerError(f"Ray must be reachable, but {told}") from None
 

@@ -64,6 +64,9 @@ class Candidate(Mapping[Slot, Format]):
         """The candidate of step one: weights and biases as here, activations in float32."""
         return Candidate(tuple((slot, Float32() if slot.role is Role.ACTIVATIONS else fmt) for slot, fmt in self.pairs))
 
+    def __reduce__(self) -> tuple[type[Candidate], tuple[tuple[tuple[Slot, Format], ...]]]:
+        return Candidate, (self.pairs,)  # Without what is kept beside it.
+
     @cached_property
     def _chosen(self) -> frozenset[tuple[Slot, Format]]:
         return frozenset(self.pairs)
