@@ -68,9 +68,10 @@ def run_study(
     with closing(StudyStore.create(spec, home.optuna_address(spec))) as store:
         with folder.one_at_a_time(Turn.RECORD):
             tracker = _open(spec, home, prepared, store)
-        observer.tracked(tracker.experiment_id)
-        stopping.check()
-        return Loop(spec, folder, store, space, baseline, pool, tracker, drivers, observer, stopping).run()
+        with closing(tracker):
+            observer.tracked(tracker.experiment_id)
+            stopping.check()
+            return Loop(spec, folder, store, space, baseline, pool, tracker, drivers, observer, stopping).run()
 
 
 def _open(spec: StudySpec, home: Home, prepared: Prepared, store: StudyStore) -> TrackerProcess:
@@ -79,8 +80,8 @@ def _open(spec: StudySpec, home: Home, prepared: Prepared, store: StudyStore) ->
     check_unchanged(store.attributes, spec, prepared.data_digest)
     check_baseline(store.attributes, spec.name, prepared.baseline.content_digest)
     store.remember({"id": identity})  # First, so that what MLflow is told of it can be gone on with.
+    tracker = TrackerProcess(home.tracking_address(spec), home.artifact_root(spec), spec.name)
     try:
-        tracker = TrackerProcess(home.tracking_address(spec), home.artifact_root(spec), spec.name)
         tracker.begin(prepared.describe(identity))
     except TrackingError as error:
         raise SpecError(f"MLflow must take the study, but it does not: {error.reason} (storage.tracking)") from None

@@ -41,5 +41,7 @@ def main() -> NoReturn:
 def _send_token() -> None:
     """Have Ray, once it is imported, send a cluster's token where there is one; else it does so for local ones only."""
     token = Path.home() / ".ray" / "auth_token"
+    if "ray" in sys.modules:
+        return  # It has read the variable already.
     if token.exists() or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():
         os.environ.setdefault("RAY_AUTH_MODE", "token")

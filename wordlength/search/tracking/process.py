@@ -101,7 +101,11 @@ class TrackerProcess:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=numbers)
         self._life, self._calls = life, Connection(calls.detach())
         self._rows: dict[int, TrialRow] = {}
-        self.experiment_id, self.trials = self._call("begin", *self._opened, self._about)
+        try:
+            self.experiment_id, self.trials = self._call("begin", *self._opened, self._about)
+        except BaseException:
+            self.close()
+            raise
 
     def _call(self, name: str, *arguments: Any) -> Any:
         try:
