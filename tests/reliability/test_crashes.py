@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 import rehearsal
 from servers import JOINING, has_postgresql, mlflow_server, postgresql, ray_head, small_disk
@@ -16,10 +17,12 @@ from wordlength.errors import SpecError
 from wordlength.search.check import check_study, repair_study
 from wordlength.search.home import Home
 from wordlength.search.study import StudyStore
+from wordlength.search.tracking.process import PROGRAM
 from wordlength.search.trials import StudyView
 
 HERE = Path(__file__).parent
 KILLED = -9
+SERVE = PROGRAM[-1]
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +147,17 @@ def test_results_wait_while_mlflow_is_away(cluster: str, tmp_path: Path) -> None
         assert any(line.startswith("MLflow is away") for line in told["lines"])
         assert "MLflow is back" in told["lines"]
         assert violations(tmp_path, *options) == []
+
+
+def test_the_process_that_records_is_killed_and_replaced(cluster: str, tmp_path: Path) -> None:
+    with begun(tmp_path, cluster, "--trials", 20, "--seconds", 0.3) as driver:
+        until_trials(tmp_path, 3)
+        (recorder,) = [child for child in psutil.Process(driver.pid).children() if SERVE in child.cmdline()]
+        recorder.kill()
+        told = ended(driver)
+    assert told["finished"] == 20
+    assert any(line.startswith("MLflow is away (its process has ended") for line in told["lines"])
+    assert violations(tmp_path) == []
 
 
 def test_what_mlflow_missed_in_the_end_is_told_and_repaired(cluster: str, tmp_path: Path) -> None:
