@@ -270,8 +270,7 @@ def _connect(address: str | None, verbose: bool) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     level = "INFO" if verbose else "ERROR"
     dashboard = None if address else False
-    if not address:
-        _stay_on_loopback()
+    _listen_on_loopback_only(address is None)
     try:
         # Without "local", Ray would join whatever cluster was started last on this machine.
         ray.init(address or "local", include_dashboard=dashboard, log_to_driver=verbose, logging_level=level)
@@ -281,10 +280,10 @@ def _connect(address: str | None, verbose: bool) -> None:
         raise WorkerError(f"Ray must be reachable, but {told}") from None
 
 
-def _stay_on_loopback() -> None:
-    """Have Ray's processes listen on loopback alone, as they do by themselves on other systems than Linux."""
-    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0"
-    ray_constants.ENABLE_RAY_CLUSTER = False  # This process has read the variable already.
+def _listen_on_loopback_only(only: bool) -> None:
+    """Have Ray's processes do so, or not; on other systems than Linux they do by themselves."""
+    os.environ[ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR] = "0" if only else "1"
+    ray_constants.ENABLE_RAY_CLUSTER = not only  # This process has read the variable already.
 
 
 def _check_nodes() -> None:
