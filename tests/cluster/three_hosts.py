@@ -25,6 +25,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 BIN = ROOT / ".venv" / "bin"
 BRIDGE, NETWORK, USER = "wlbridge", "10.77.0", "wordlength"
+HOME = f"/srv/{USER}"
 HOSTS = {"wlhead": 1, "wlworker1": 2, "wlworker2": 3}
 CUT = "wlworker2"
 STUDY = """
@@ -108,12 +109,12 @@ def network() -> Iterator[None]:
 def hosts(folder: Path) -> Iterator[None]:
     """An sshd in every namespace, with processes, home and /tmp of its own."""
     # With a password that nothing matches: sshd lets nobody in whose account has none.
-    account = ["--no-create-home", "--home-dir", f"/home/{USER}", "--shell", "/bin/bash", "--password", "*"]
+    account = ["--no-create-home", "--home-dir", HOME, "--shell", "/bin/bash", "--password", "*"]
     do("useradd", *account, USER)
     key = folder / "key"
     do("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
     Path("/run/sshd").mkdir(exist_ok=True)
-    Path(f"/home/{USER}").mkdir(exist_ok=True)
+    Path(HOME).mkdir(exist_ok=True)
     running = []
     try:
         for host, number in HOSTS.items():
@@ -130,7 +131,7 @@ def hosts(folder: Path) -> Iterator[None]:
             scratch.chmod(0o1777)
             do("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / host / "host_key")
             # The interpreter may lie in root's home, which others must not look into: they see this part of it only.
-            mounts = [f"mount --bind {home} /home/{USER}", f"mount --bind {scratch} /tmp"]
+            mounts = [f"mount --bind {home} {HOME}", f"mount --bind {scratch} /tmp"]
             private, interpreter = Path("~root").expanduser(), Path(sys.base_prefix)
             if interpreter.is_relative_to(private):
                 part = interpreter.relative_to(private).parts[0]
