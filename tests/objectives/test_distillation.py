@@ -27,7 +27,7 @@ def test_targets_of_trained_windows_are_mixed_by_hand(teacher, tiny_data: Prepar
     half = train.windows[::2]
     for part in (half, half, train.windows):  # Again, and overlapping: each is mixed once.
         windows.prepare(part)
-        targets, expected = windows.targets.numpy(), train.targets.copy()
+        targets, expected = windows.outputs(np.arange(len(train.targets))).numpy(), train.targets.copy()
         place = np.isin(train.windows, part)
         expected[part] = (1 - share) * train.targets[part] + share * masks[place]
         # 1e-5: the batches, and with them the order of sums, are others.
@@ -37,7 +37,9 @@ def test_targets_of_trained_windows_are_mixed_by_hand(teacher, tiny_data: Prepar
 def test_without_distillation_targets_are_the_ideal_masks(teacher, tiny_data: PreparedData) -> None:
     windows = windows_to_learn(tiny_data.train, teacher, 0.0)
     windows.prepare(tiny_data.train.windows)
-    np.testing.assert_array_equal(windows.targets, tiny_data.train.targets)
+    np.testing.assert_array_equal(
+        windows.outputs(tiny_data.train.windows), tiny_data.train.targets[tiny_data.train.windows]
+    )
 
 
 def test_the_teachers_own_masks_leave_nothing_to_learn(teacher, tiny_data: PreparedData) -> None:

@@ -62,8 +62,7 @@ class Analyser:
         self.traces = 0
         self._quantized = quantized
         self._slots = tuple(info.slot for info in quantized.slots)
-        self._windows = windows
-        self._current = tf.constant(current)
+        self._windows, self._current = windows, current
         self._precision_limit = settings.precision_limit
         # Formats of their own: in step one the model's activations are still float.
         self._formats = {
@@ -86,7 +85,8 @@ class Analyser:
         self.admit(candidate.items())
         for info in self._quantized.slots:
             assign(self._formats[info.slot], info, candidate)
-        taps, gradients, probed = self._graph(self._current, self._quantized.version)
+        inputs, targets = self._windows.inputs(self._current), self._windows.outputs(self._current)
+        taps, gradients, probed = self._graph(inputs, targets, self._quantized.version)
         # From here on operation by operation: the same in a graph took seconds to trace, and ran no faster.
         values = self._parameters() | {
             slot: [tap] for slot, tap in zip(self._quantized.activation_slots, taps, strict=True)
@@ -109,15 +109,15 @@ class Analyser:
         infos = (info for info in self._quantized.slots if info.tensors)
         return {info.slot: [variable.value for variable in self._quantized.parameters(info.slot)] for info in infos}
 
-    def _trace(self, current: tf.Tensor, version: int) -> tuple[Any, Any, Any]:
+    def _trace(self, inputs: tf.Tensor, targets: tf.Tensor, version: int) -> tuple[Any, Any, Any]:
         """Activations before rounding, gradients of parameters and activations, and what the accumulators need."""
         self.traces += 1
         trained = [tensor for tensors in self._parameters().values() for tensor in tensors]
         count = len(self._quantized.activation_slots)
         with tf.GradientTape() as tape:
-            tensors = self._probes(self._windows.inputs(current), training=True)
+            tensors = self._probes(inputs, training=True)
             taps, outputs, probed = tensors[:count], tensors[count], tensors[count + 1 :]
-            loss = mask_error(self._windows.outputs(current), outputs)
+            loss = mask_error(targets, outputs)
         gradients = tape.gradient(loss, [*trained, *taps], unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return taps, gradients, probed
 

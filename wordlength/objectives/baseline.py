@@ -150,11 +150,9 @@ def spread(windows: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.int32]:
 def _samples(
     quantized: Any, windows: Any, subset: npt.NDArray[np.int32], seed: int
 ) -> dict[Slot, npt.NDArray[np.float32]]:
-    import tensorflow as tf
-
     from wordlength.objectives.proposals import sample
 
-    *taps, _ = quantized.taps(windows.inputs(tf.constant(spread(subset, 256))), training=False)
+    *taps, _ = quantized.taps(windows.inputs(spread(subset, 256)), training=False)
     values = {slot: tap.numpy() for slot, tap in zip(quantized.activation_slots, taps, strict=True)}
     for info in quantized.slots:
         if info.tensors:

@@ -21,20 +21,25 @@ from wordlength.objectives.training import Predictor, Windows
 class DistilledWindows(Windows):
     """Windows whose targets are mixed with the masks of `teacher`, each when it is first trained on.
 
-    `known`: (frames,) whether a frame's target is mixed already; frames that no window ends on keep their own.
+    `known`: (frames,) whether a frame's target is in `mixed`, (frames, 129); the others keep their own. Frames that are
+    never trained on take no memory: their part of `mixed` is never written to.
     """
 
     teacher: Any
     share: float
     known: npt.NDArray[np.bool_]
+    mixed: npt.NDArray[np.float32]
+
+    def outputs(self, current: npt.NDArray[np.int32]) -> tf.Tensor:
+        """(batch,) indices of current frames → (batch, 129) target masks."""
+        return tf.constant(np.where(self.known[current, np.newaxis], self.mixed[current], self.targets[current]))
 
     def prepare(self, current: npt.NDArray[np.int32]) -> None:
         """Mix the targets of these windows."""
         missing = np.unique(current[~self.known[current]])
         if len(missing):
             masks = Predictor(self.teacher, self).masks(missing)
-            ideal = tf.gather(self.targets, missing).numpy()
-            self.targets.scatter_update(tf.IndexedSlices(mixed(ideal, masks, self.share), missing))
+            self.mixed[missing] = mixed(self.targets[missing], masks, self.share)
             self.known[missing] = True
 
 
@@ -43,9 +48,9 @@ def windows_to_learn(frames: FrameSet, teacher: Any, share: float) -> Windows:
     ideal = Windows.of(frames)
     if not share:
         return ideal
-    targets = tf.Variable(ideal.targets, trainable=False)
-    known = np.zeros(len(frames.targets), np.bool_)
-    return DistilledWindows(ideal.features, targets, ideal.current, teacher, share, known)
+    known = np.zeros(len(ideal.targets), np.bool_)
+    mixed_so_far = np.zeros(ideal.targets.shape, np.float32)
+    return DistilledWindows(ideal.features, ideal.targets, ideal.current, teacher, share, known, mixed_so_far)
 
 
 def mixed(ideal: npt.NDArray[Any], masks: npt.NDArray[Any], share: float) -> npt.NDArray[np.float32]:

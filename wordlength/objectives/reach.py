@@ -80,7 +80,8 @@ class ReachMeter:
             # The last batch reaches back, so that all are of one size; windows seen before are cut off again.
             first = min(start, len(self._frames.windows) - size)
             part = slice(first, first + size)
-            lowest, highest, outside, sizes = (t.numpy() for t in self._batch(tf.constant(self._frames.windows[part])))
+            inputs = self._windows.inputs(self._frames.windows[part])
+            lowest, highest, outside, sizes = (tensor.numpy() for tensor in self._batch(inputs))
             fresh, owners = slice(start - first, size), self._frames.mixture_of_window[start : first + size]
             np.minimum.at(self._lowest, owners, lowest[fresh])
             np.maximum.at(self._highest, owners, highest[fresh])
@@ -101,10 +102,10 @@ class ReachMeter:
             for n, slot in enumerate(self._slots)
         )
 
-    def _trace(self, current: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
+    def _trace(self, inputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]:
         """Per window and slot: lowest, highest, values outside each format; per slot: values of a window."""
         self.traces += 1
-        *taps, _ = self._taps(self._windows.inputs(current), training=False)
+        *taps, _ = self._taps(inputs, training=False)
         flat = [tf.reshape(tap, [tf.shape(tap)[0], -1]) for tap in taps]
         outside = [
             tf.stack([tf.math.count_nonzero((x < low) | (x > high), axis=1) for low, high in limits], axis=1)

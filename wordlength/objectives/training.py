@@ -1,7 +1,7 @@
 """Training: one traced step per model, for the float baseline and for both quantized steps.
 
-Windows are gathered from the frames inside the graph, so that 16-fold overlapping inputs are never
-materialised. The loss is the mean squared error of the mask.
+A batch of windows is copied out of the frames where these lie, for a worker in memory that all of its machine share;
+TensorFlow never holds more of them. The loss is the mean squared error of the mask.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from wordlength.objectives.settings import TrainingSettings
 
 PREDICTION_BATCH = 128
 """Windows at a time: with more, the layers' outputs leave the core's cache (512 took 15 to 40 % longer)."""
+_HISTORY = np.arange(-HISTORY_FRAMES, 1, dtype=np.int32)
 
 
 @dataclass(frozen=True)
 class Windows:
-    """A FrameSet on TensorFlow's side. `features`: (frames, 64); `targets`: (frames, 129)."""
+    """Batches of a FrameSet. `features`: (frames, 64); `targets`: (frames, 129)."""
 
-    features: tf.Tensor
-    targets: tf.Tensor
+    features: npt.NDArray[np.float32]
+    targets: npt.NDArray[np.float32]
     current: npt.NDArray[np.int32]
     """Index of every window's current frame."""
 
     @classmethod
     def of(cls, frames: FrameSet) -> Windows:
-        """From NumPy frames."""
-        return cls(tf.constant(frames.features), tf.constant(frames.targets), frames.windows)
+        """Without a copy."""
+        return cls(frames.features, frames.targets, frames.windows)
 
-    def inputs(self, index: tf.Tensor) -> tf.Tensor:
+    def inputs(self, current: npt.NDArray[np.int32]) -> tf.Tensor:
         """(batch,) indices of current frames → (batch, 16, 64)."""
-        history = tf.range(-HISTORY_FRAMES, 1)
-        return tf.gather(self.features, index[:, tf.newaxis] + history[tf.newaxis, :])
+        return tf.constant(self.features[current[:, np.newaxis] + _HISTORY])
 
-    def outputs(self, index: tf.Tensor) -> tf.Tensor:
+    def outputs(self, current: npt.NDArray[np.int32]) -> tf.Tensor:
         """(batch,) indices of current frames → (batch, 129) target masks."""
-        return tf.gather(self.targets, index)
+        return tf.constant(self.targets[current])
 
     def prepare(self, current: npt.NDArray[np.int32]) -> None:
         """Called before training on these windows."""
@@ -112,9 +112,9 @@ class Trainer:
             for number in range(per_epoch):
                 step = epoch * per_epoch + number
                 before_step(step)
-                index = tf.constant(order[number * batch : (number + 1) * batch])
+                part = order[number * batch : (number + 1) * batch]
                 rate = tf.constant(highest * falling(step / (epochs * per_epoch)), tf.float32)
-                losses.append(self._step(index, rate, self._version()))
+                losses.append(self._step(self.windows.inputs(part), self.windows.outputs(part), rate, self._version()))
                 if (number + 1) * pieces // per_epoch > number * pieces // per_epoch:
                     yield self._mean(losses, epoch + 1)
                     losses = []
@@ -131,11 +131,11 @@ class Trainer:
             raise TrainingDiverged(f"training must stay finite, but {what} in epoch {epoch}")
         return loss
 
-    def _trace_step(self, index: tf.Tensor, learning_rate: tf.Tensor, version: int) -> tf.Tensor:
+    def _trace_step(self, inputs: tf.Tensor, targets: tf.Tensor, learning_rate: tf.Tensor, version: int) -> tf.Tensor:
         self.traces += 1
         self._optimizer.learning_rate.assign(learning_rate)
         with tf.GradientTape() as tape:
-            loss = mask_error(self.windows.outputs(index), self.model(self.windows.inputs(index), training=True))
+            loss = mask_error(targets, self.model(inputs, training=True))
         variables = self.model.trainable_variables
         self._optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
@@ -155,14 +155,13 @@ class Predictor:
         """(windows,) → (windows, 129) masks."""
         current = self.windows.current if current is None else current
         padded = np.pad(current, (0, -len(current) % PREDICTION_BATCH), mode="edge")
-        parts = [
-            self._batch(tf.constant(part), self._version()).numpy() for part in padded.reshape(-1, PREDICTION_BATCH)
-        ]
+        batches = padded.reshape(-1, PREDICTION_BATCH)
+        parts = [self._batch(self.windows.inputs(part), self._version()).numpy() for part in batches]
         return np.concatenate(parts)[: len(current)]
 
-    def _trace_batch(self, index: tf.Tensor, version: int) -> tf.Tensor:
+    def _trace_batch(self, inputs: tf.Tensor, version: int) -> tf.Tensor:
         self.traces += 1
-        return self._model(self.windows.inputs(index), training=False)
+        return self._model(inputs, training=False)
 
 
 def falling(progress: float) -> float:

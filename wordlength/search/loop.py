@@ -94,7 +94,7 @@ class Loop:
             self._settle_twins()
             if self.store.view().finished != finished:
                 self._show()
-            if time.monotonic() - self.recovered_at > RECOVER_SECONDS:
+            if self.store.has_others and time.monotonic() - self.recovered_at > RECOVER_SECONDS:
                 self._recover()
             self.stopping.check()
             self.observer.workers(self.pool.ready)

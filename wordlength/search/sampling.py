@@ -19,10 +19,11 @@ from wordlength.space.allocation import Allocation
 
 DIRECTIONS = ("maximize", "minimize")
 """STOI improvement up, memory down."""
-MOST_LEARNED = 250
-"""Trials that the sampler goes on learning from once there are twice as many, besides the front's.
+MOST_LEARNED = 100
+"""Finished trials that the sampler goes on learning from once there are twice as many, besides as many of the front's.
 
-A proposal of TPE takes time for each of them; what it takes for the better ones are never more than 25.
+A proposal of TPE takes time for each of them, and for each that runs; what it takes for the better ones are never more
+than 25.
 """
 
 
@@ -55,6 +56,7 @@ class Sampler:
     def __init__(self, search: SearchSpec, seed: int, references: int) -> None:
         self._search, self._seed, self._references = search, seed, references
         self._seen: dict[int, FrozenTrial] = {}
+        self._most = 0
         self._begin()
 
     def propose(self, space: SearchSpace) -> tuple[Candidate, FrozenTrial]:
@@ -77,7 +79,7 @@ class Sampler:
             if not done and trial.state != OptunaState.WAITING:
                 self._seen[trial.number] = trial
                 self._take(trial)
-        if len(self._places) > 2 * MOST_LEARNED:
+        if len(self._places) > max(self._most, 2 * MOST_LEARNED):
             self._forget()
 
     def _begin(self) -> None:
@@ -110,16 +112,16 @@ class Sampler:
 
     def _forget(self) -> None:
         """Begin anew with those worth learning from."""
-        front = {trial._trial_id for trial in self._study.best_trials}
-        newest = set(sorted(self._places)[-MOST_LEARNED:])
-        kept = [
-            number
-            for number, place in sorted(self._places.items())
-            if number in newest or place in front or not self._seen[number].state.is_finished()
-        ]
+        front = sorted(self._study.best_trials, key=lambda trial: trial.values[1])
+        spread = {trial._trial_id for trial in front[:: len(front) // MOST_LEARNED + 1]}
+        finished = [number for number in sorted(self._places) if self._seen[number].state.is_finished()]
+        left = {number for number in finished[:-MOST_LEARNED] if self._places[number] not in spread}
+        kept = sorted(self._places.keys() - left)
         self._begin()
         for number in kept:
             self._take(self._seen[number])
+        # Those that run and the front may alone be hundreds: no reason to begin anew with every proposal.
+        self._most = len(self._places) + MOST_LEARNED
 
 
 def _constraints(trial: FrozenTrial) -> Mapping[str, float]:

@@ -145,6 +145,11 @@ class StudyStore:
             self.interrupt(row.number)
         return len(left)
 
+    @property
+    def has_others(self) -> bool:
+        """Whether other launches may be writing to the study."""
+        return not is_file(str(self._storage.url))
+
     def read_again(self) -> None:
         """Take what is known for old, because others may just have written."""
         self._ledger.read_again()
