@@ -25,9 +25,9 @@ MEBIBYTE = 1 << 20
 
 
 def worker_process():
-    """The one that Ray calls by its class."""
-    named = (process for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"])
-    (found,) = [process for process in named if process.info["cmdline"][0].startswith("ray::TrialWorker")]
+    """The one of this process' that Ray calls by its class."""
+    own = psutil.Process().children(recursive=True)
+    (found,) = [process for process in own if "".join(process.cmdline()).startswith("ray::TrialWorker")]
     return found
 
 
