@@ -3,11 +3,11 @@
     .venv/bin/python benchmarks/scale.py                                  # all of docs/benchmarks/scale.md
     .venv/bin/python benchmarks/scale.py --workers 256 --finished 10000 --storage sqlite --tracking direct --seconds 30
 
-A study gets FINISHED trials in its storage (and no runs in MLflow), then
-WORKERS workers run trials of SECONDS each, a fifth more or less, for MINUTES. A worker is a thread of a Ray actor that
-sleeps: 256 processes would need more memory than this machine has. Printed: the share of the workers' time in which
-they worked, once all had begun; trials told a second; the driver's milliseconds in ask and tell; the share of the time
-in which it did not wait for workers; the trials that MLflow had not yet got in the end.
+A study gets FINISHED trials in its storage (and no runs in MLflow), then WORKERS workers run trials of SECONDS each, a
+fifth more or less, for MINUTES. A worker is a thread of a Ray actor that sleeps: 256 processes would need more memory
+than this machine has. Printed: the share of the workers' time in which they worked, once all had begun; trials told a
+second; the driver's milliseconds in ask and tell; the share of the time in which it did not wait for workers; the
+trials that MLflow had not yet got in the end.
 """
 
 import argparse
@@ -170,7 +170,8 @@ def measure(workers, finished, storage, tracking, seconds, minutes, kept):
         if storage == "sqlite" and filled.exists():
             shutil.copy(filled, home / "optuna.db")
         else:
-            fill(StudyStore.create(spec, place.optuna_address(spec)), space, known.slots, finished)
+            with contextlib.closing(StudyStore.create(spec, place.optuna_address(spec))) as store:
+                fill(store, space, known.slots, finished)
             if storage == "sqlite":
                 shutil.copy(home / "optuna.db", filled)
         watch, folder = Watch(minutes), place.study(spec.name)
@@ -196,10 +197,9 @@ def main():
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--minutes", type=float, default=3)
     asked = parser.parse_args()
-    print(
-        "| workers | finished | storage | MLflow | busy | trials/s | ask, ms (95 %) | tell, ms (95 %) | driver | left |"
-    )
-    print("| ---: | ---: | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    figures = ("busy", "trials/s", "ask, ms (95 %)", "tell, ms (95 %)", "driver at work", "left")
+    print("| workers | finished | storage | MLflow |", " | ".join(figures), "|")
+    print("| ---: | ---: | --- | ---", "| ---:" * len(figures), "|")
     with tempfile.TemporaryDirectory(prefix="filled") as kept:
         for case in itertools.product(asked.workers, asked.finished, asked.storage, asked.tracking):
             busy, rate, ask, tell, own, left = measure(*case, asked.seconds, asked.minutes, Path(kept))

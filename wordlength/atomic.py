@@ -18,5 +18,8 @@ def write_atomically(path: Path, content: bytes, private: bool = False) -> None:
             beside.touch(mode=0o600)
         beside.write_bytes(content)
         os.replace(beside, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # A full disk names no file.
+        raise
     finally:
         beside.unlink(missing_ok=True)

@@ -67,6 +67,7 @@ def test_windows_are_the_current_and_15_past_frames() -> None:
     np.testing.assert_array_equal(windows.inputs(index), wanted)
     np.testing.assert_array_equal(windows.outputs(index), frames.targets[index])
     assert windows.current is frames.windows
+    assert windows.features is frames.features, "a copy"
 
 
 def test_mask_error_is_the_mean_square() -> None:

@@ -28,6 +28,7 @@ from wordlength.objectives.report import TrialJob, TrialReport, TrialState
 from wordlength.search import front, launch, loop, opening
 from wordlength.search.drivers import joined
 from wordlength.search.home import Home
+from wordlength.search.installed import machine
 from wordlength.search.ledger import Ledger
 from wordlength.search.observer import Observer
 from wordlength.search.spec import StudySpec, parse_spec
@@ -98,8 +99,9 @@ class SleepingWorker:
     def __init__(self, home: Path, seconds: float, spread: float = 0.0) -> None:
         self._home, self._seconds, self._spread, self._slots = home, seconds, spread, slots()
 
-    def ready(self) -> None:
+    def ready(self) -> tuple[str, dict[str, str]]:
         """It is, once it exists."""
+        return machine()
 
     def run(self, job: TrialJob) -> Iterator[Any]:
         """A report and weights."""

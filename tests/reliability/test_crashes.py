@@ -1,11 +1,13 @@
 """Whatever is killed, and whenever: the same command finishes the study, with nothing lost and nothing twice."""
 
 import contextlib
+import itertools
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -100,23 +102,32 @@ DRIVER = [
     *around(2, "report", "weights", "tell", "note", "end", "create trial", "create run", "log", "show"),
     *around(1, "artifacts"),
 ]
-"""Each launch of the study is killed at the next of these."""
-RECOVERY = around(1, "running", "interrupt", "queue")
-"""Then each second one at one of these; the launch before it leaves a trial running."""
+"""Each launch of a study is killed at the next of these."""
+RECOVERY = [("submit:after:2", place) for place in around(1, "running", "interrupt", "queue")]
+"""Then two at the next of these; the first leaves a trial running."""
 
 
 def test_a_driver_killed_anywhere_is_gone_on_with(cluster: str, tmp_path: Path) -> None:
-    places = [*DRIVER, *(place for recovering in RECOVERY for place in ("submit:after:2", recovering))]
+    """Two studies at a time, each with every second place."""
+    places = [*((place,) for place in DRIVER), *RECOVERY]
+    chains = {tmp_path / str(first): [*itertools.chain(*places[first::2])] for first in range(2)}
+    with ThreadPoolExecutor() as threads:
+        list(threads.map(kill_along, chains, itertools.repeat(cluster), chains.values()))
+    for home, killed in chains.items():
+        trials = 4 * len(killed)
+        assert finished(home, cluster, "--trials", trials, "--seconds", 0.01)["finished"] == trials
+        assert violations(home) == []
+        for place in around(1, "finish"):
+            assert rehearse(home, cluster, "--trials", trials, "--kill", place).returncode == KILLED
+        assert finished(home, cluster, "--trials", trials)["finished"] == trials
+        assert violations(home) == []
+
+
+def kill_along(home: Path, cluster: str, places: list[str]) -> None:
+    home.mkdir()
     for number, place in enumerate(places, start=1):
-        done = rehearse(tmp_path, cluster, "--trials", 4 * number, "--kill", place)
+        done = rehearse(home, cluster, "--trials", 4 * number, "--kill", place)
         assert done.returncode == KILLED, (place, done.stdout, done.stderr)
-    trials = 4 * len(places)
-    assert finished(tmp_path, cluster, "--trials", trials, "--seconds", 0.01)["finished"] == trials
-    assert violations(tmp_path) == []
-    for place in around(1, "finish"):
-        assert rehearse(tmp_path, cluster, "--trials", trials, "--kill", place).returncode == KILLED
-    assert finished(tmp_path, cluster, "--trials", trials)["finished"] == trials
-    assert violations(tmp_path) == []
 
 
 def test_workers_that_die_hang_and_raise_cost_no_trial_and_do_not_stop_the_study(cluster: str, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ def exported(tiny_study, tmp_path_factory):
 def test_the_written_model_reaches_the_logged_improvement(exported) -> None:
     assert exported.measured_again == pytest.approx(exported.point.stoi_improvement, abs=1e-6)
     assert {path.name for path in exported.folder.iterdir()} == {"config.json", "qkeras_model.keras", "report.md"}
+    assert list(exported.folder.parent.iterdir()) == [exported.folder]
 
 
 def test_the_model_loads_elsewhere_with_the_outputs_of_the_evaluated_one(
@@ -95,9 +96,10 @@ def test_only_an_earlier_export_is_ever_replaced(tiny_study, tmp_path: Path) -> 
     with pytest.raises(SpecError, match=r"best holds an export \(--force replaces it\)"):
         export("tiny", "best", tmp_path / "best", home)
     (tmp_path / "best" / "report.md").write_text("old", encoding="utf-8")
-    export("tiny", "best", tmp_path / "best", home, force=True, verify=False)
+    (tmp_path / "link").symlink_to("best")
+    export("tiny", "best", tmp_path / "link", home, force=True, verify=False)
     assert (tmp_path / "best" / "report.md").read_text(encoding="utf-8") != "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "mine"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "link", "mine"]
 
 
 @pytest.mark.parametrize(

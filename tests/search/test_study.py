@@ -8,8 +8,9 @@ import pytest
 from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport, TrialState
 from wordlength.search.spec import StudySpec, parse_spec
-from wordlength.search.study import StudyStore, check_unchanged
+from wordlength.search.study import StudyStore
 from wordlength.search.trials import INTERRUPTED
+from wordlength.search.unchanged import check_unchanged
 from wordlength.space import (
     Anchors,
     Candidate,

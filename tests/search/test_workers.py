@@ -3,12 +3,14 @@
 import os
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from wordlength import Candidate, Fixed, TrialJob
 from wordlength.errors import WorkerError
 from wordlength.search.actors import TrialWorker
+from wordlength.search.installed import machine
 from wordlength.search.jobs import Finished, Retried
 from wordlength.search.spec import WorkersSpec
 from wordlength.search.workers import DEATHS_WHILE_STARTING, WorkerPool
@@ -91,8 +93,8 @@ class Misbehaving:
         if fails:
             os._exit(1)
 
-    def ready(self) -> None:
-        pass
+    def ready(self):
+        return machine()
 
     def run(self, job):
         if job.number == 1:
@@ -105,12 +107,46 @@ class Misbehaving:
 NOTHING = Candidate(())
 
 
+class Looking:
+    """Tells in which piece of memory, and where in it, its data lies."""
+
+    def __init__(self, data) -> None:
+        self._features = data.train.features
+
+    def ready(self):
+        return machine()
+
+    def run(self, job):
+        address = self._features.ctypes.data
+        for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
+            ends, _, offset, device, inode, *_ = line.split()
+            first, last = (int(end, 16) for end in ends.split("-"))
+            if first <= address < last:
+                yield device, inode, int(offset, 16) + address - first, self._features.flags.writeable
+
+
 @pytest.fixture(scope="module", autouse=True)
 def by_value(ray_session) -> None:
     """Workers cannot import this file."""
     import ray
 
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+
+
+def test_workers_of_a_machine_share_one_copy_of_the_data(tiny_data) -> None:
+    with WorkerPool(None, WorkersSpec(count=2)) as pool:
+        pool.start(Looking, pool.share(tiny_data))
+        while pool.ready < 2:
+            pool.wait(timeout_seconds=1)
+        for number in (1, 2):
+            pool.submit(TrialJob(number, NOTHING))
+        told = []
+        while len(told) < 2:
+            told += until_told(pool)
+    (device, inode, _, writeable), other = (one.result for one in told)
+    assert told[0].result == other
+    assert int(inode) > 0, f"memory of its own, on {device}"
+    assert not writeable
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What runs inside a worker's process: TensorFlow, data and graphs, kept warm from job to job. Knows no Ray.
 
 A class that takes jobs has `run`, a generator whose last item is what the job gives and whose other items are Progress,
-and `ready`, which returns once jobs can be taken.
+and `ready`, which returns once jobs can be taken, and where they would be run by what.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from wordlength.objectives.baseline import Baseline, BaselineProgress
 from wordlength.objectives.quiet import start_tensorflow
 from wordlength.objectives.report import TrialJob, Weights
 from wordlength.objectives.settings import EvaluationSettings
+from wordlength.search.installed import machine
 from wordlength.search.jobs import AssessJob, DamagesJob, Job, Progress, SharedJob
 from wordlength.space import Format, Slot, SlotInfo
 
@@ -22,8 +23,8 @@ from wordlength.space import Format, Slot, SlotInfo
 class Worker(Protocol):
     """Takes one job after another."""
 
-    def ready(self) -> None:
-        """Returns once the worker can take jobs."""
+    def ready(self) -> tuple[str, dict[str, str]]:
+        """Once the worker can take jobs: its machine and what is installed there, see installed.machine."""
 
     def run(self, job: Job, *kept: Any) -> Iterator[Any]:
         """What the job gives; before it, perhaps, some Progress."""
@@ -69,8 +70,9 @@ class TrialWorker:
 
         self._evaluator = Evaluator(data, baseline, settings, formats)
 
-    def ready(self) -> None:
+    def ready(self) -> tuple[str, dict[str, str]]:
         """Ray answers this once the constructor has returned."""
+        return machine()
 
     def run(self, job: Job, weights: Weights = ()) -> Iterator[Any]:
         """What the job gives; before it, perhaps, some Progress."""

@@ -11,6 +11,7 @@ from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport, TrialState
 from wordlength.search.drivers import LOOKING_ON, Drivers, joined
 from wordlength.search.home import Home, StudyFolder, Turn
+from wordlength.search.recovery import end_left
 from wordlength.search.spec import StudySpec
 from wordlength.search.study import StudyStore, load_study
 from wordlength.search.tracking import (
@@ -20,6 +21,7 @@ from wordlength.search.tracking import (
     Recorded,
     RecordedTrial,
     Tracker,
+    answering,
     recorded,
     remove_runs,
 )
@@ -58,8 +60,8 @@ def repair_study(spec: StudySpec, home: Home, describe: Callable[[str], Descript
     """
     folder, address = home.study(spec.name), home.tracking_address(spec)
     opened = closing(StudyStore.open(spec.name, home.optuna_address(spec)))
-    with folder.locked(), joined(folder.path) as drivers, opened as store:
-        store.recover(drivers.is_nobodys)
+    with folder.locked(), joined(folder.path) as drivers, opened as store, answering(spec.name):
+        end_left(store, folder, store.running(drivers.is_nobodys))
         view = store.view()
         known = recorded(address, spec.name)
         wrong = {run.run_id for run in known.trials} - _good_runs(view, known)

@@ -19,6 +19,8 @@ from wordlength.search.trials import StudyView
 LONGEST_PAUSE_SECONDS = 15.0
 MOST_TRIES = 5
 """How often one thing is offered to a server that answers otherwise."""
+_AT_A_TIME = 20
+"""Trials of dead launches; the other launches wait meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,9 @@ class Delivery:
     def waiting(self) -> int:
         """Finished trials that MLflow does not have yet."""
         with self._changed:
-            caught_up = sum(len(item.trials) for item in self._items if isinstance(item, _CatchUp))
-            return caught_up + sum(isinstance(item, _Trial) for item in self._items)
+            caught_up = {trial.number for item in self._items if isinstance(item, _CatchUp) for trial in item.trials}
+            numbers = caught_up | {item.number for item in self._items if isinstance(item, _Trial)}
+            return len(numbers - self._tracker.trials)
 
     def trial(self, number: int, label: str, rungs: tuple[float | None, ...] = ()) -> None:
         """Record a finished trial. Like all of these, raises what a fault of ours raised in the thread."""
@@ -90,7 +93,9 @@ class Delivery:
 
     def catch_up(self, trials: Iterable[tuple[int, str, tuple[float | None, ...]]]) -> None:
         """Record what a launch that died has left, as far as MLflow does not have it: number, label, rungs of each."""
-        self._put(_CatchUp(tuple(_Trial(*trial) for trial in trials)))
+        left = [_Trial(*trial) for trial in trials]
+        for start in range(0, max(1, len(left)), _AT_A_TIME):
+            self._put(_CatchUp(tuple(left[start : start + _AT_A_TIME])))
 
     def show(self, view: StudyView, files: Mapping[str, bytes], final: bool = False) -> None:
         """Make MLflow tell the study as it stands. `files`: further ones beside the pictures, name → content.

@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from wordlength.search.home import is_locked
+
 LOOKING_ON = "none"
 """The id of whoever is no launch."""
 
@@ -30,13 +32,13 @@ class Drivers:
         One that says nothing was being asked for when its launch died, or its connection: whoever asks takes
         turns (`home.Turn.TAKE`), and so must whoever decides here.
         """
-        return driver is None or driver == self.id or not _is_locked(_file(self.folder, driver))
+        return driver is None or driver == self.id or not is_locked(_file(self.folder, driver))
 
     @property
     def alone(self) -> bool:
         """Whether no other launch of the study is alive."""
         own = _file(self.folder, self.id)
-        return not any(_is_locked(path) for path in self.folder.glob(_file(self.folder, "*").name) if path != own)
+        return not any(is_locked(path) for path in self.folder.glob(_file(self.folder, "*").name) if path != own)
 
 
 @contextmanager
@@ -54,14 +56,3 @@ def joined(folder: Path, shared: bool = False) -> Iterator[Drivers]:
 
 def _file(folder: Path, driver: str) -> Path:
     return folder / f"driver-{driver}.lock"
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        with path.open("r") as handle:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False

@@ -80,7 +80,7 @@ class Home:
 
     def served_at(self) -> str | None:
         """Address of a UI that runs now on this machine, None if there is none."""
-        return self._ui.read_text(encoding="utf-8") if _is_locked(self._ui) else None
+        return self._ui.read_text(encoding="utf-8") if is_locked(self._ui) else None
 
     @property
     def _ui(self) -> Path:
@@ -179,7 +179,7 @@ class StudyFolder:
                 yield
             finally:
                 if not self.study_file.exists():  # Refused before it began: leave nothing behind.
-                    self._lock.unlink()
+                    self._lock.unlink(missing_ok=True)
                     for turn in Turn:
                         self._turn(turn).unlink(missing_ok=True)
                     with suppress(OSError):  # Not empty: what lies there is not this launch's.
@@ -188,7 +188,7 @@ class StudyFolder:
 
     def is_live(self) -> bool:
         """Whether a launch of this study runs now, on this machine."""
-        return _is_locked(self._lock)
+        return is_locked(self._lock)
 
     @property
     def _lock(self) -> Path:
@@ -213,11 +213,13 @@ def without_logins(text: str) -> str:
     return re.sub(r"(https?://)[^/@\s]*@", r"\1", text)
 
 
-def _is_locked(path: Path) -> bool:
-    """Whether some process holds this file's lock."""
-    if not path.exists():
+def is_locked(path: Path) -> bool:
+    """Whether some process holds this file's lock, alone or with others."""
+    try:
+        handle = path.open("r+")  # Network file systems lock no file that is open for reading only.
+    except FileNotFoundError:
         return False
-    with path.open("r") as handle:
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

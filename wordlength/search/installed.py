@@ -21,6 +21,11 @@ def installed() -> dict[str, str]:
     return {"wordlength": ours, "Python": platform.python_version()} | {name: version(name) for name in PACKAGES}
 
 
+def machine() -> tuple[str, dict[str, str]]:
+    """Name of this machine, and what it has installed."""
+    return platform.node(), installed()
+
+
 def source_digest(package: Path) -> str:
     """Of all Python files below the folder, by their paths in it and their text."""
     digest = hashlib.sha256()

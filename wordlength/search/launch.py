@@ -22,9 +22,9 @@ from wordlength.search.space_spec import build_space
 from wordlength.search.spec import StudySpec
 from wordlength.search.stopping import stop_signals
 from wordlength.search.storage import is_file
-from wordlength.search.study import check_baseline
 from wordlength.search.tracking import check_server
 from wordlength.search.trials import StudyView
+from wordlength.search.unchanged import check_baseline
 from wordlength.search.workers import WorkerPool
 from wordlength.space import Format, SearchSpace, Slot, SlotInfo
 from wordlength.space.search_space import Anchors

@@ -20,6 +20,7 @@ from wordlength.search.drivers import Drivers
 from wordlength.search.home import StudyFolder, Turn
 from wordlength.search.jobs import Finished, Retried, Told
 from wordlength.search.observer import Observer
+from wordlength.search.recovery import end_left, known_result
 from wordlength.search.scheduler import Scheduler
 from wordlength.search.spec import StudySpec
 from wordlength.search.stopping import Stopping
@@ -37,7 +38,7 @@ MOST_REPEATS_IN_A_ROW = 20
 RECOVER_SECONDS = 15.0
 """Between looks at running trials whose launch may have died."""
 STOP_SECONDS = 30.0
-"""How long a launch that is stopped waits for MLflow."""
+"""How long a launch that ends before its time waits for the storage, and for MLflow."""
 
 
 @dataclass
@@ -86,7 +87,7 @@ class Loop:
             something = True
             while something and self.pool.free and self._wants_more():
                 something = self._give_work()
-            if self._is_over(something):
+            if self._is_over(something) and not (self.store.has_others and self._recover()):
                 return
             finished = self.store.view().finished
             for told in self.pool.wait(timeout_seconds=1.0):
@@ -131,41 +132,50 @@ class Loop:
         """Whether there was something to do for a free worker."""
         if self.scheduler.submit():
             return True
-        if self.scheduler.samples and not self.store.queued:
-            self.scheduler.propose()
         if self.store.queued or self.scheduler.samples:
             self._propose()
             return True
         return False
 
     def _propose(self) -> None:
+        drawn = self.scheduler.draw() if self.scheduler.samples and not self.store.queued else None
         with self.folder.one_at_a_time(Turn.TAKE):
-            number, candidate, _ = self.store.ask(self.space, self.drivers.id)
-        report = self._known_result(candidate)
+            if self.scheduler.samples:
+                taken = self.store.ask(self.space, self.drivers.id, drawn)
+            elif (queued := self.store.take(self.drivers.id)) is not None:
+                taken = queued
+            else:
+                return  # Another launch was faster.
+        number, candidate, _ = taken
+        report = known_result(self.store, self.folder, candidate)
         self.repeats += 1
         if report is not None:
             self._finish(dataclasses.replace(report, number=number), None, reused_from=report.number)
         elif self.store.view().is_under_way(candidate, before=number):
             self.twins[number] = candidate
-        elif self.store.view().counted(before=number) >= self.store.view().wanted:
+        elif self._counted(before=number) >= self.store.view().wanted:
             self.store.interrupt(number)  # Another launch was faster.
         else:
             self.pool.submit(TrialJob(number, candidate, self.spec.seed))
             self.repeats = 0
 
+    def _counted(self, before: int) -> int:
+        """Trials with a smaller number that count, or will; those that another launch is about to begin, too."""
+        return self.store.view().counted(before) + self.store.queued_before(before)
+
     def _settle_twins(self) -> None:
         """End those whose candidate has a result now; run those whose candidate is nobody's any more."""
         for number, candidate in list(self.twins.items()):
-            if (report := self._known_result(candidate)) is not None:
+            view = self.store.view()
+            if (report := known_result(self.store, self.folder, candidate)) is not None:
                 del self.twins[number]
                 self._finish(dataclasses.replace(report, number=number), None, reused_from=report.number)
-            elif not self.store.view().is_under_way(candidate, before=number):
+            elif not view.is_under_way(candidate, before=number):
                 del self.twins[number]
-                self.pool.submit(TrialJob(number, candidate, self.spec.seed))
-
-    def _known_result(self, candidate: Candidate) -> TrialReport | None:
-        rows = (row for row in self.store.rows_of(candidate) if _has_result(row))
-        return next((report for row in rows if (report := self.folder.read_report(row.number)) is not None), None)
+                if view.finished + view.under_way > view.wanted:
+                    self.store.interrupt(number)  # The trial that it waited for counts, although it failed.
+                else:
+                    self.pool.submit(TrialJob(number, candidate, self.spec.seed))
 
     def _record(self, job: TrialJob, finished: Finished) -> None:
         report, weights = finished.result or (self._lost(job, finished.reason), None)
@@ -204,21 +214,11 @@ class Loop:
         # Of several launches one does it.
         with self.folder.one_at_a_time(Turn.TAKE):
             self.store.read_again()
-            return sum(self._recover_one(row) for row in self._left_running())
+            return end_left(self.store, self.folder, self._left_running())
 
     def _left_running(self) -> list[TrialRow]:
         mine = {job.number for job in self.pool.trials} | self.twins.keys()
         return [row for row in self.store.running(self.drivers.is_nobodys) if row.number not in mine]
-
-    def _recover_one(self, row: TrialRow) -> bool:
-        """Whether it is queued again."""
-        report = self.folder.read_report(row.number)
-        if report is None or row.candidate is None or report.candidate != row.candidate:
-            self.store.interrupt(row.number)
-            return True
-        known = self._known_result(row.candidate)
-        self.store.tell(report, known.number if known else None)
-        return False
 
     def _catch_up(self) -> None:
         """Deliver what a launch that died told Optuna but not MLflow."""
@@ -245,17 +245,16 @@ class Loop:
             )
 
     def _stop(self, error: BaseException) -> None:
+        patience = min(STOP_SECONDS, 60 * self.spec.storage.patience_minutes)
         try:
-            self.store.recover(lambda driver: driver == self.drivers.id)
-            view = self.store.view()
-            self.observer.trial(view)
-            files = self.scheduler.files() if hasattr(self, "scheduler") else {}
-            self.delivery.show(view, files, final=True)
+            self.store.wait_at_most(patience)
+            end_left(self.store, self.folder, self.store.running(lambda driver: driver == self.drivers.id))
+            self.observer.trial(self.store.view())
+            if hasattr(self, "scheduler"):
+                self._catch_up()
             state = "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
-            self._deliver_rest(state, min(STOP_SECONDS, 60 * self.spec.storage.patience_minutes))
+            self._deliver_rest(state, patience)
         except Exception as second:  # The first error is the one to tell.
             error.add_note(f"the study could not be told that it has stopped: {second}")
-
-
-def _has_result(row: TrialRow) -> bool:
-    return row.state in ("complete", "pruned", "failed") and row.repeatable
+        finally:
+            self.delivery.close()

@@ -22,9 +22,10 @@ from wordlength.search.loop import Loop
 from wordlength.search.observer import Observer
 from wordlength.search.spec import StudySpec
 from wordlength.search.stopping import Stopping
-from wordlength.search.study import StudyStore, check_baseline, check_unchanged, remembered
+from wordlength.search.study import StudyStore, remembered
 from wordlength.search.tracking import Description, TrackerProcess, TrackingError
 from wordlength.search.trials import StudyView
+from wordlength.search.unchanged import check_baseline, check_unchanged
 from wordlength.search.workers import WorkerPool
 from wordlength.space import SearchSpace
 from wordlength.version import VERSION

@@ -22,8 +22,9 @@ from wordlength.search.home import Home, StudyFolder
 from wordlength.search.progress import LaunchDisplay
 from wordlength.search.session import open_baseline
 from wordlength.search.spec import StudySpec
-from wordlength.search.study import check_baseline, check_unchanged, remembered
+from wordlength.search.study import remembered
 from wordlength.search.trials import StudyView
+from wordlength.search.unchanged import check_baseline, check_unchanged
 from wordlength.search.weights import load_weights, save_weights
 
 if TYPE_CHECKING:

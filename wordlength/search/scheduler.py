@@ -80,16 +80,14 @@ class Scheduler:
         """Whether trials are proposed by the study's sampler, once nothing is queued."""
         return self._ready and self._ladder is None
 
-    def propose(self) -> None:
-        """Before the study's sampler is asked: in its share of the trials, queue one of the allocation instead."""
+    def draw(self) -> Candidate | None:
+        """In its share of the trials, a candidate of the allocation in place of the study's sampler's."""
         # From the number of trials: a second launch does not draw the first one's again.
         chance = random.Random(f"{self._spec.seed} {len(self._store.rows())}")
         if self._allocation is None or chance.random() >= self._spec.search.allocated:
-            return
-        known = self._store.digests()
+            return None
         drawn = (self._allocation.draw(chance) for _ in range(MOST_DRAWS))
-        if (candidate := next((drawn for drawn in drawn if drawn.digest not in known), None)) is not None:
-            self._store.queue(candidate, "", self._space)
+        return next((candidate for candidate in drawn if not self._store.knows(candidate.digest)), None)
 
     def figures(self, candidate: Candidate) -> tuple[float | None, ...]:
         """The candidate's STOI improvement on the lower rungs, as far as it was judged there."""

@@ -125,7 +125,8 @@ class WorkersSpec(BaseModel):
     memory: Size | None = None
     """Memory that Ray sets aside per trial, as 2GB, so that no machine gets more trials than fit."""
     minutes: Annotated[float, Field(gt=0, le=100_000)] = 120
-    """Time limit of a trial: whatever takes longer is ended, and has failed."""
+    """Time limit of a trial: whatever takes longer is ended, and has failed. Also of what comes before trials (a part
+    of the bit allocation's figures, shared weights), without which a study cannot go on: there it ends the launch."""
     retries: Annotated[int, Field(ge=0, le=100)] = 2
     """How often a trial is tried again with the same candidate and seed after its worker died; then it has failed."""
 

@@ -7,12 +7,10 @@ always be recorded and exported; MLflow is written last and caught up on resume.
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
-from dataclasses import asdict
 from typing import Any
 
 import optuna
@@ -21,12 +19,10 @@ from optuna.trial import TrialState as OptunaState
 
 from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport, TrialState
-from wordlength.objectives.settings import TrainingSettings
 from wordlength.search.front import Baseline
 from wordlength.search.home import Home
 from wordlength.search.ledger import Ledger
 from wordlength.search.sampling import DIRECTIONS, Sampler, fresh_seed
-from wordlength.search.space_spec import SpaceSpec
 from wordlength.search.spec import SearchSpec, StudySpec
 from wordlength.search.storage import PatientStorage, is_file, open_storage
 from wordlength.search.trials import INTERRUPTED, StudyView, TrialRow
@@ -138,17 +134,14 @@ class StudyStore:
         running = self._ledger.trials(OptunaState.RUNNING)
         return [_row(trial) for trial in running if is_nobodys(trial.user_attrs.get("driver"))]
 
-    def recover(self, is_nobodys: Callable[[str | None], bool]) -> int:
-        """Tell running trials that no launch runs, and queue their candidates again; how many."""
-        left = self.running(is_nobodys)
-        for row in left:
-            self.interrupt(row.number)
-        return len(left)
-
     @property
     def has_others(self) -> bool:
         """Whether other launches may be writing to the study."""
         return not is_file(str(self._storage.url))
+
+    def wait_at_most(self, seconds: float) -> None:
+        """For the storage, from now on, if it is away."""
+        self._storage.patience_seconds = min(self._storage.patience_seconds, seconds)
 
     def read_again(self) -> None:
         """Take what is known for old, because others may just have written."""
@@ -159,12 +152,8 @@ class StudyStore:
 
         `reference`: it comes before the sampler's proposals, and is none of its random start.
         """
-        if candidate.digest not in self.digests():
-            # As the sampler would have proposed it, so that it learns from it.
-            parameters = space.parameters(candidate)
-            fixed = FixedTrial(dict(parameters or {}))
-            if parameters is not None:
-                space.suggest(fixed)
+        if not self.knows(candidate.digest):
+            fixed = _as_proposed(candidate, space)
             attributes = _named(candidate) | {"label": label, "reference": reference}
             self._queue(fixed.params, fixed.distributions, attributes)
 
@@ -173,11 +162,21 @@ class StudyStore:
         """Candidates that `ask` will propose before any other."""
         return len(self._ledger.trials(OptunaState.WAITING))
 
+    def queued_before(self, number: int) -> int:
+        """Those of them whose trial has a smaller number."""
+        return sum(trial.number < number for trial in self._ledger.trials(OptunaState.WAITING))
+
     def candidates(self, digests: Collection[str]) -> tuple[Candidate, ...]:
         """Those of the trials, begun or queued, that have one of these digests; each once."""
         known = (trial.user_attrs for trial in self._ledger.trials())
         found = {attrs["digest"]: attrs["candidate"] for attrs in known if attrs.get("digest") in digests}
         return tuple(Candidate.from_dict(plain) for plain in found.values())
+
+    def knows(self, digest: str) -> bool:
+        """Whether a candidate is among `digests`."""
+        self._known()
+        trials = self._ledger.trials()
+        return any(not _without_result(trials[number]) for number in self._numbers.get(digest, ()))
 
     def digests(self, failed: bool = False) -> set[str]:
         """Of every candidate that is a trial or queued to be one, unless it was cut off.
@@ -187,27 +186,30 @@ class StudyStore:
         left_out = _interrupted if failed else _without_result
         return {str(trial.user_attrs.get("digest")) for trial in self._ledger.trials() if not left_out(trial)}
 
-    def ask(self, space: SearchSpace, driver: str = "") -> tuple[int, Candidate, str]:
-        """Begin a trial: its number, candidate and label. `driver`: whose it is."""
+    def take(self, driver: str = "") -> tuple[int, Candidate, str] | None:
+        """Begin a trial that is queued: its number, candidate and label; None if none is. `driver`: whose it is."""
         for waiting in self._ledger.trials(OptunaState.WAITING):
             if self._ledger.begin(waiting.number):
                 self._ledger.note(waiting.number, {"driver": driver})
                 known = waiting.user_attrs
                 return waiting.number, Candidate.from_dict(known["candidate"]), known.get("label", "")
+        return None
+
+    def ask(self, space: SearchSpace, driver: str = "", drawn: Candidate | None = None) -> tuple[int, Candidate, str]:
+        """Begin a trial, a queued one first. `drawn`: a new one's candidate, in place of the sampler's proposal."""
+        if (taken := self.take(driver)) is not None:
+            return taken
+        if drawn is not None:
+            fixed = _as_proposed(drawn, space)
+            return self._begin(drawn, fixed.params, fixed.distributions, {}, driver), drawn, ""
         assert self._sampler is not None, "sample_with comes first"
         self._ledger.trials()
         self._sampler.learn(self._ledger.changed_since(self._learned))
         self._learned = self._ledger.version
         candidate, proposed = self._sampler.propose(space)
-        made = create_trial(
-            state=OptunaState.RUNNING,
-            params=proposed.params,
-            distributions=proposed.distributions,
-            # Not what TPE notes for those who cannot see a running trial's parameters.
-            system_attrs={key: value for key, value in proposed.system_attrs.items() if not key.startswith("tpe:")},
-            user_attrs=_named(candidate) | {"driver": driver},
-        )
-        number = self._ledger.create(made)
+        # Not what TPE notes for those who cannot see a running trial's parameters.
+        noted = {key: value for key, value in proposed.system_attrs.items() if not key.startswith("tpe:")}
+        number = self._begin(candidate, proposed.params, proposed.distributions, noted, driver)
         self._sampler.proposed(self._ledger.trials()[number])
         return number, candidate, ""
 
@@ -243,6 +245,23 @@ class StudyStore:
         self._ledger.note(number, {"reason": INTERRUPTED})
         self._ledger.end(number, OptunaState.FAIL)
 
+    def _begin(
+        self,
+        candidate: Candidate,
+        params: Mapping[str, Any],
+        distributions: Mapping[str, Any],
+        noted: Mapping[str, Any],
+        driver: str,
+    ) -> int:
+        running = create_trial(
+            state=OptunaState.RUNNING,
+            params=dict(params),
+            distributions=dict(distributions),
+            system_attrs=dict(noted),
+            user_attrs=_named(candidate) | {"driver": driver},
+        )
+        return self._ledger.create(running)
+
     def _queue(
         self, params: Mapping[str, Any], distributions: Mapping[str, Any], attributes: Mapping[str, Any]
     ) -> None:
@@ -266,41 +285,6 @@ class StudyStore:
         return self._rows
 
 
-def check_unchanged(known: Mapping[str, Any], spec: StudySpec, data_digest: str) -> None:
-    """Raise SpecError if the study was begun with other data or settings: its trials would not compare.
-
-    `known`: what it remembers.
-    """
-    began, now = known.get("fingerprint"), json.loads(json.dumps(spec.fingerprint()))
-    if began is None:
-        return
-    if "space" in began:
-        # Keys that have come since the study began have their defaults, with which it was run.
-        began = began | {"space": SpaceSpec.model_validate(began["space"]).model_dump(mode="json")}
-    if "training" in began:
-        began = began | {"training": asdict(TrainingSettings()) | began["training"]}
-    for place, old, new in _differences(began, now):
-        raise SpecError(
-            f"a study keeps its settings, but {place} was {old!r} and is now {new!r}; "
-            f"change it back or give the study another name (study {spec.name!r})"
-        )
-    if known["data_digest"] != data_digest:
-        raise SpecError(
-            f"a study keeps its data, but the audio of {spec.name!r} has changed since it began "
-            f"(was {known['data_digest'][:12]}, is {data_digest[:12]}); give the study another name"
-        )
-
-
-def check_baseline(known: Mapping[str, Any], name: str, content_digest: str) -> None:
-    """Raise SpecError if the study was begun from other float weights: its trials would not compare."""
-    began = known.get("baseline_content")
-    if began not in (None, content_digest):
-        raise SpecError(
-            f"a study keeps its float baseline, but that of {name!r} was trained again with another result "
-            f"(was {began}, is {content_digest}); bring its cache back or give the study another name"
-        )
-
-
 def remembered(spec: StudySpec, home: Home) -> Mapping[str, Any]:
     """What a launched study remembers of itself. Raises SpecError if its storage does not have it."""
     with closing(StudyStore.open(spec.name, home.optuna_address(spec))) as store:
@@ -315,11 +299,13 @@ def load_study(study: str, home: Home | None = None) -> StudyView:
         return store.view()
 
 
-def _differences(old: Any, new: Any, place: str = "") -> list[tuple[str, Any, Any]]:
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = dict.fromkeys((*old, *new))
-        return [d for key in keys for d in _differences(old.get(key), new.get(key), f"{place}.{key}".lstrip("."))]
-    return [] if old == new else [(place, old, new)]
+def _as_proposed(candidate: Candidate, space: SearchSpace) -> FixedTrial:
+    """With the parameters that the sampler would have proposed, so that it learns from it; without, if it could not."""
+    parameters = space.parameters(candidate)
+    fixed = FixedTrial(dict(parameters or {}))
+    if parameters is not None:
+        space.suggest(fixed)
+    return fixed
 
 
 def _named(candidate: Candidate) -> dict[str, Any]:
@@ -343,7 +329,8 @@ def _interrupted(trial: FrozenTrial) -> bool:
 def _row(trial: FrozenTrial) -> TrialRow:
     known = _known(trial)
     states = {OptunaState.COMPLETE: "complete", OptunaState.PRUNED: "pruned", OptunaState.RUNNING: "running"}
-    state = INTERRUPTED if _interrupted(trial) else states.get(trial.state, "failed")
+    cut_off = _interrupted(trial) and trial.state.is_finished()  # It may be about to be.
+    state = INTERRUPTED if cut_off else states.get(trial.state, "failed")
     complete = trial.state == OptunaState.COMPLETE
     return TrialRow(
         number=trial.number,

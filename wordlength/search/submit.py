@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,16 +42,17 @@ class Job:
 
 
 class Jobs:
-    """The launches of studies on one cluster. `address`: its dashboard's, as http://head:8265."""
+    """The launches of studies on one cluster. `address`: its dashboard's, as http://head:8265.
+
+    All of it raises WorkerError if the cluster does not answer, or refuses.
+    """
 
     def __init__(self, address: str) -> None:
-        from ray.job_submission import JobSubmissionClient
-
         self._address = address
-        try:
+        with self._answering():
+            from ray.job_submission import JobSubmissionClient
+
             self._client = JobSubmissionClient(address)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise WorkerError(f"a cluster must answer, but {address} does not: {_first_line(error)}") from None
 
     def submit(self, spec: StudySpec, options: tuple[str, ...] = (), places: Mapping[str, str] | None = None) -> Job:
         """Launch a study there. `options`: of `wordlength launch`; `places`: environment variables of the job.
@@ -73,9 +75,10 @@ class Jobs:
                 "py_modules": [str(package)],
                 "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS), **(places or {})},
             }
-            self._client.submit_job(
-                entrypoint=command, submission_id=name, runtime_env=environment, metadata={STUDY: spec.name}
-            )
+            with self._answering():
+                self._client.submit_job(
+                    entrypoint=command, submission_id=name, runtime_env=environment, metadata={STUDY: spec.name}
+                )
         return self.newest(spec.name)
 
     def newest(self, study: str) -> Job:
@@ -87,16 +90,30 @@ class Jobs:
 
     def logs(self, study: str) -> str:
         """What the study's last launch has printed."""
-        return str(self._client.get_job_logs(self.newest(study).id))
+        newest = self.newest(study)
+        with self._answering():
+            return str(self._client.get_job_logs(newest.id))
 
     def stop(self, study: str) -> Job:
         """Ask the study's last launch to stop; its running trials are queued again."""
-        self._client.stop_job(self.newest(study).id)
+        newest = self.newest(study)
+        with self._answering():
+            self._client.stop_job(newest.id)
         return self.newest(study)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        from ray.exceptions import RayError
+
+        try:
+            yield
+        except (RayError, RuntimeError, ValueError, OSError) as error:  # The last is what requests raises, too.
+            raise WorkerError(f"a cluster must answer, but {self._address} does not: {_first_line(error)}") from None
 
     def _of(self, study: str) -> list[Job]:
         """In the order in which they were submitted."""
-        return sorted(self._all(study), key=lambda job: int(job.id.rpartition("-")[2]))
+        with self._answering():
+            return sorted(self._all(study), key=lambda job: int(job.id.rpartition("-")[2]))
 
     def _all(self, study: str) -> Iterator[Job]:
         for details in self._client.list_jobs():

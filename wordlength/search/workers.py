@@ -30,6 +30,8 @@ from wordlength.search.jobs import Finished, Job, Progress, Retried, Told
 from wordlength.search.spec import WorkersSpec
 from wordlength.space import SlotInfo
 
+NODE_SECONDS = 120
+"""How long a node of a cluster has to tell what is installed there."""
 DEATHS_WHILE_STARTING = 3
 """Per worker: after so many deaths in a row before a worker was ready, with none that got ready, the study stops."""
 
@@ -89,7 +91,7 @@ class WorkerPool:
 
     def share(self, data: PreparedData) -> Any:
         """Put the data into Ray's object store, once per node and without copies for the workers."""
-        return ray.put(data)
+        return self.keep(data)
 
     def slots(self, settings: EvaluationSettings) -> tuple[SlotInfo, ...]:
         """The network's slots, before anything is trained."""
@@ -142,7 +144,10 @@ class WorkerPool:
 
     def keep(self, value: Any) -> Any:
         """Put a value where every worker can read it; `submit` takes what comes back."""
-        return ray.put(value)
+        try:
+            return ray.put(value)
+        except RayError as error:
+            raise WorkerError(f"Ray's object store must hold what workers share, but {reason_of(error)}") from None
 
     def submit(self, job: Job, *kept: Any) -> None:
         """Give a job to a free worker, or to the next that will be."""
@@ -207,7 +212,7 @@ class WorkerPool:
     def _started(self, reference: Any) -> None:
         worker = self._starting.pop(reference)
         try:
-            ray.get(reference)
+            place, found = ray.get(reference)
         except RayError as error:
             self._deaths_while_starting += 1
             raised = _raised_while_starting(error)
@@ -215,6 +220,7 @@ class WorkerPool:
                 raise WorkerError(f"workers must get ready, but they do not: {reason_of(error)}") from None
             self._begin()
         else:
+            check_same(place, found, installed())  # Its machine may have joined after the others were asked.
             self._deaths_while_starting = 0
             self._idle.append(worker)
 
@@ -295,7 +301,7 @@ def _check_nodes() -> None:
             asked[node["NodeManagerAddress"]] = ray.remote(installed).options(num_cpus=0, resources=there).remote()
     for place, reference in asked.items():
         try:
-            found = ray.get(reference)
+            found = ray.get(reference, timeout=NODE_SECONDS)
         except RayError as error:
             raise WorkerError(f"every node must have wordlength, but {place} has not: {reason_of(error)}") from None
         check_same(place, found, here)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -17,14 +19,22 @@ from wordlength.search.cli import retrain  # noqa: F401  isort: skip
 from wordlength.search.cli import cluster  # noqa: F401  isort: skip
 from wordlength.search.cli.common import app, print_error
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "refusing"]
 
 
 def main() -> NoReturn:
     """Run the command line; anything that wordlength refuses becomes one line and exit status 2."""
-    try:
+    with refusing():
         _send_token()
         app()
+    sys.exit(0)
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """End the process as the command line does: one line for what cannot be done."""
+    try:
+        yield
     except WordlengthError as error:
         print_error(str(error))
         sys.exit(2)
@@ -35,7 +45,6 @@ def main() -> NoReturn:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
-    sys.exit(0)
 
 
 def _send_token() -> None:

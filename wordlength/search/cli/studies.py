@@ -55,6 +55,9 @@ def launch(
     from wordlength.search.progress import LaunchDisplay
     from wordlength.search.tables import front_tables, verdict
 
+    if ray_address:
+        text = "while it is part of the cluster, Ray's processes of this machine listen on all of its interfaces"
+        errors.print(text, highlight=False, soft_wrap=True)
     try:
         with LivePage(spec, place, ui) as page, LaunchDisplay(console, page) as display:
             view = run(spec, place, ray_address=ray_address, observer=display, verbose=verbose)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -57,7 +56,7 @@ def export(
     same figures. With `verify` the written model is loaded and measured on the validation mixtures. Raises
     SpecError if the study, the trial or the folder cannot be used, or the figures do not agree.
     """
-    home, folder = home or Home.default(), Path(os.path.abspath(folder.expanduser()))
+    home, folder = home or Home.default(), folder.expanduser().resolve()
     _require_replaceable(folder, force)
     view = load_study(study, home)
     try:

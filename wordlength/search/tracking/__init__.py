@@ -3,7 +3,7 @@
 from wordlength.search.tracking.audit import Recorded, RecordedTrial, recorded, remove_runs
 from wordlength.search.tracking.description import DataSet, Description
 from wordlength.search.tracking.process import TrackerProcess, TrackingError
-from wordlength.search.tracking.store import check_server
+from wordlength.search.tracking.store import answering, check_server
 from wordlength.search.tracking.tracker import Tracker, publish_views
 from wordlength.search.tracking.trial_run import STATUS as RUN_STATUS
 from wordlength.search.tracking.trial_run import WEIGHTS
@@ -18,6 +18,7 @@ __all__ = [
     "Tracker",
     "TrackerProcess",
     "TrackingError",
+    "answering",
     "check_server",
     "publish_views",
     "recorded",

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from mlflow import MlflowException
 from mlflow.entities import Run
 
-from wordlength.errors import SpecError
-from wordlength.search.tracking.store import Store, first_line
+from wordlength.search.tracking.store import Store, answering
 from wordlength.search.tracking.study_run import FORMATS, PAGE, PICTURE, TABLE
 
 
@@ -41,7 +39,7 @@ class Recorded:
 
 def recorded(tracking_uri: str, study: str) -> Recorded:
     """What the store has of a study; nothing is created. Raises SpecError if it does not answer."""
-    try:
+    with answering(study):
         store = Store.existing(tracking_uri, study)
         if store is None:
             return Recorded()
@@ -49,8 +47,6 @@ def recorded(tracking_uri: str, study: str) -> Recorded:
         trials = tuple(_trial(store, run) for run in store.runs("tags.kind = 'trial'"))
         drawn = {file.path for file in store.client.list_artifacts(parents[0])} if parents else set()
         return Recorded(parents, trials, tuple(name for name in (PAGE, PICTURE, TABLE, FORMATS) if name not in drawn))
-    except MlflowException as error:
-        raise SpecError(f"MLflow must tell of {study!r}, but it does not: {first_line(error)}") from None
 
 
 def remove_runs(tracking_uri: str, study: str, run_ids: Iterable[str]) -> None:

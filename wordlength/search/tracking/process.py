@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport
 from wordlength.search.tracking.description import Description
 from wordlength.search.trials import StudyView, TrialRow
@@ -57,7 +58,10 @@ class TrackerProcess:
     def reopen(self) -> None:
         """Read again what the store has."""
         if self._process is None or self._process.poll() is not None:  # It has died.
-            self._start()
+            try:
+                self._start()
+            except SpecError as error:  # It began once, and may do so again.
+                raise TrackingError(str(error), away=True) from None
         else:
             self.trials = self._call("reopen")
 

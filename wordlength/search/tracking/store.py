@@ -50,6 +50,17 @@ _PAGE = 200
 _SERVER_SECONDS = 10
 
 
+@contextmanager
+def answering(study: str) -> Iterator[None]:
+    """Raise SpecError for whatever MLflow, its database or its artifact store raises in the block."""
+    try:
+        yield
+    except REFUSALS as error:
+        raise SpecError(
+            f"MLflow must keep {study!r}, but it does not: {first_line(error)} (storage.tracking)"
+        ) from None
+
+
 def check_server(tracking_uri: str) -> None:
     """Raise SpecError if a tracking server does not answer; MLflow's own client would try for minutes."""
     if not tracking_uri.startswith(("http://", "https://")):
