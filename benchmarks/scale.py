@@ -29,6 +29,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "reliability"))
 import rehearsal
 from servers import has_postgresql, mlflow_server, postgresql
 
+from wordlength.objectives.report import TrialJob
 from wordlength.search import launch, opening
 from wordlength.search.delivery import Delivery
 from wordlength.search.drivers import joined
@@ -49,8 +50,8 @@ class TimedWorker(rehearsal.SleepingWorker):
 
     def run(self, job):
         began = time.time()
-        for report, _ in super().run(job):
-            yield report, (np.array([began, time.time()]),)
+        for told in super().run(job):
+            yield (told[0], (np.array([began, time.time()]),)) if isinstance(job, TrialJob) else told
 
 
 class SimulatedPool(WorkerPool):
@@ -70,7 +71,8 @@ class SimulatedPool(WorkerPool):
 
     def _collect(self, reference):
         told = super()._collect(reference)
-        self.worked.append(told.result[1][0])
+        if isinstance(told.job, TrialJob):
+            self.worked.append(told.result[1][0])
         return told
 
     def busy(self, longest_seconds):

@@ -4,7 +4,7 @@
 
 Prints one JSON line with what came of it. `--kill WHERE:before|after:N` ends this process with SIGKILL around the N-th
 call of that step; WHERE is a name of STEPS. Workers misbehave as a file `misbehave.json` in HOME says: trial number →
-"die" (always), "die once", "hang", "raise".
+"die" (always), "die once", "hang", "raise", "die after" (its result is given).
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ from wordlength.objectives.baseline import Baseline
 from wordlength.objectives.memory import memory_bytes
 from wordlength.objectives.report import TrialJob, TrialReport, TrialState
 from wordlength.search import front, launch, loop, opening
+from wordlength.search.cli import refusing
 from wordlength.search.drivers import joined
 from wordlength.search.home import Home
 from wordlength.search.installed import machine
+from wordlength.search.jobs import DamagesJob
 from wordlength.search.ledger import Ledger
 from wordlength.search.observer import Observer
 from wordlength.search.spec import StudySpec, parse_spec
@@ -47,7 +49,7 @@ data: {{speech: [{{kind: builtin}}], noise: [{{kind: builtin}}]}}
 space:
   weights: {{fixed: {{bits: [2, 8], offset: [-1, 1]}}, po2: {{bits: [1, 4]}}}}
   activations: fixed<16,4>
-search: {{trials: {trials}, first_front: 0, allocated: 0, startup_trials: 5, sampler: {sampler}}}
+search: {{trials: {trials}, first_front: 3, startup_trials: 5, sampler: {sampler}}}
 workers: {{count: {workers}, cpus: 1, minutes: {minutes}, retries: 2}}
 storage: {{patience_minutes: {patience}{addresses}}}
 seed: {seed}
@@ -103,8 +105,11 @@ class SleepingWorker:
         """It is, once it exists."""
         return machine()
 
-    def run(self, job: TrialJob) -> Iterator[Any]:
-        """A report and weights."""
+    def run(self, job: TrialJob | DamagesJob) -> Iterator[Any]:
+        """A report and weights; of formats by themselves, what they damage."""
+        if isinstance(job, DamagesJob):
+            yield [sum(0.01 * 2.0**-fmt.width_bits for fmt in formats.values()) for formats in job.alternatives]
+            return
         self._misbehave(job.number)
         seconds = self._seconds * (1 + self._spread * random.Random(job.number).uniform(-1, 1))
         time.sleep(seconds)
@@ -113,10 +118,13 @@ class SleepingWorker:
             job.number, job.candidate, TrialState.COMPLETE, size, value, 0.001, seconds={"step1": seconds}
         )
         yield report, (np.full(100, job.number, np.float32),)
+        self._misbehave(job.number, "after")
 
-    def _misbehave(self, number: int) -> None:
+    def _misbehave(self, number: int, moment: str = "") -> None:
         orders = self._home / "misbehave.json"
         order = json.loads(orders.read_text()).get(str(number)) if orders.exists() else None
+        if moment:
+            order = order.removesuffix(f" {moment}") if order and order.endswith(moment) else None
         once = self._home / f"misbehaved-{number}"
         if order == "die" or (order == "die once" and not once.exists()):
             once.touch()
@@ -245,7 +253,8 @@ def main() -> None:
         kill_at(order)
     teller = Teller()
     began = time.monotonic()
-    view = rehearse(asked, teller)
+    with refusing():
+        view = rehearse(asked, teller)
     told = {"counts": view.counts, "finished": view.finished, "seconds": time.monotonic() - began}
     print(json.dumps(told | {"lines": teller.lines}))
 

@@ -2,7 +2,8 @@
 
     .venv/bin/python tests/reliability/soak.py [--rounds 30] [--seed 0]
 
-The same seed kills the same things at the same places. Prints a line a round, and ends with 1 on the first violation.
+The same seed kills the same things at the same places. Prints a line a round, and ends with 1 on the first violation. A
+round whose launch did not come to the place where it was to be killed does not count.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import contextlib
 import json
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import rehearsal
-from servers import JOINING, Server, has_postgresql, mlflow_server, postgresql, ray_head
+from servers import JOINING, Server, has_postgresql, mlflow_server, postgresql, ray_head, until_listens
 
 from wordlength.search.check import check_study
 from wordlength.search.home import Home
@@ -41,33 +43,40 @@ class Round:
         self.kind = chance.choice(["driver", "driver", "driver", "workers", "two drivers", *servers])
         steps = [step for step in rehearsal.STEPS if step not in ("create", "begin", "study file", "finish")]
         self.place = f"{chance.choice(steps)}:{chance.choice(['before', 'after'])}:{chance.randint(1, 6)}"
-        self.orders = {str(chance.randint(0, 9)): chance.choice(["die", "die once", "raise"]) for _ in range(3)}
+        orders = ["die", "die once", "die after", "raise"]
+        self.orders = {str(chance.randint(0, 9)): chance.choice(orders) for _ in range(3)}
         self.after_seconds = chance.uniform(0.5, 3.0)
+        self.away_seconds = chance.choice([1, 1, 60]) if self.kind == "mlflow" else 1
 
     def __str__(self) -> str:
         detail = {"driver": self.place, "two drivers": self.place, "workers": json.dumps(self.orders)}
-        return f"{self.kind} {detail.get(self.kind, f'after {self.after_seconds:.1f} s')}"
+        moment = f"after {self.after_seconds:.1f} s, away for {self.away_seconds} s"
+        return f"{self.kind} {detail.get(self.kind, moment)}"
 
 
-def run(asked: Round, home: Path, options: list[object], servers: dict[str, Server], first: int) -> None:
-    """Begin a launch, or two, and kill."""
+def run(asked: Round, home: Path, options: list[object], servers: dict[str, Server], first: int) -> tuple[bool, str]:
+    """Begin a launch, or two, and kill. Whether something was killed; what the launches wrote of errors."""
     orders = {str(first + int(number)): order for number, order in asked.orders.items()}
     (home / "misbehave.json").write_text(json.dumps(orders if asked.kind == "workers" else {}))
     kill = ("--kill", asked.place) if asked.kind in ("driver", "two drivers") else ()
     count = 2 if asked.kind == "two drivers" else 1
-    launches = [subprocess.Popen(command(home, *options, *kill), **_QUIET) for _ in range(count)]
+    with (home / "stderr.txt").open("w") as told:
+        launches = [subprocess.Popen(command(home, *options, *kill), **_QUIET, stderr=told) for _ in range(count)]
     if (server := servers.get(asked.kind)) is not None:
         time.sleep(asked.after_seconds)
         server.kill()
-        time.sleep(1)
+        time.sleep(asked.away_seconds)
         server.start()
-    for launch in launches:
-        launch.wait(timeout=300)
+        if asked.kind == "ray":
+            host, port = server.address.split(":")
+            until_listens(host, int(port))
+    ended = [launch.wait(timeout=300) for launch in launches]
     if asked.kind == "mlflow":  # A launch does not begin without it.
         server.until(f"{server.address}/health")
+    return not kill or -signal.SIGKILL in ended, (home / "stderr.txt").read_text()
 
 
-_QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": JOINING}
+_QUIET: dict[str, Any] = {"stdout": subprocess.DEVNULL, "env": JOINING}
 
 
 def main() -> int:
@@ -77,20 +86,21 @@ def main() -> int:
     parser.add_argument("--files", action="store_true", help="SQLite files in place of PostgreSQL and an MLflow server")
     asked = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="soak"))
-    chance, began, killed = random.Random(asked.seed), time.monotonic(), 0
+    chance, began, killed, number = random.Random(asked.seed), time.monotonic(), 0, 0
     with contextlib.ExitStack() as stack:
         head = stack.enter_context(ray_head())
-        servers: dict[str, Server] = {}
-        options: list[object] = ["--ray", head.address, "--seconds", 0.15]
+        servers: dict[str, Server] = {"ray": head}
+        options: list[object] = ["--ray", head.address, "--seconds", 0.15, "--patience", 2]
         if not asked.files and has_postgresql():
             servers["postgresql"] = stack.enter_context(postgresql())
             servers["mlflow"] = stack.enter_context(mlflow_server(home / "mlflow"))
             options += ["--optuna", servers["postgresql"].address, "--tracking", servers["mlflow"].address]
-        for number in range(1, asked.rounds + 1):
+        while killed < asked.rounds:
+            number += 1
             this = Round(number, chance, list(servers))
             trials = ["--trials", TRIALS * number]
-            run(this, home, [*options, *trials], servers, TRIALS * (number - 1))
-            killed += 1
+            was_killed, errors = run(this, home, [*options, *trials], servers, TRIALS * (number - 1))
+            killed += was_killed
             done = subprocess.run(
                 command(home, *options, *trials), capture_output=True, text=True, timeout=300, env=JOINING
             )
@@ -102,7 +112,10 @@ def main() -> int:
             found = [str(violation) for violation in check_study(spec, Home(home))]
             if told["finished"] != TRIALS * number:
                 found.append(f"{told['finished']} trials count, but {TRIALS * number} were asked for")
-            print(f"round {number:2} of {asked.rounds}: {this}: {told['counts']}, {len(found)} violations", flush=True)
+            if "Traceback" in errors and this.kind != "ray":
+                found.append(f"a launch did not end with one line, but with {errors}")
+            killing = f"{killed:2} of {asked.rounds}" if was_killed else "not reached"
+            print(f"{killing}: {this}: {told['counts']}, {len(found)} violations", flush=True)
             if found:
                 print(*found, sep="\n")
                 return 1

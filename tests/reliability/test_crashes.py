@@ -98,13 +98,14 @@ def around(count: int, *steps: str) -> list[str]:
 DRIVER = [
     *around(1, "create", "remember", "begin", "study file"),
     "remember:after:2",
-    *around(3, "ask", "submit", "wait"),
+    *around(3, "ask", "wait"),
+    *around(5, "submit"),
     *around(2, "report", "weights", "tell", "note", "end", "create trial", "create run", "log", "show"),
     *around(1, "artifacts"),
 ]
 """Each launch of a study is killed at the next of these."""
-RECOVERY = [("submit:after:2", place) for place in around(1, "running", "interrupt", "queue")]
-"""Then two at the next of these; the first leaves a trial running."""
+RECOVERY = [("submit:after:4", place) for place in around(1, "running", "interrupt", "queue")]
+"""Then two at the next of these; the first leaves a trial running. Two jobs come before the trials."""
 
 
 def test_a_driver_killed_anywhere_is_gone_on_with(cluster: str, tmp_path: Path) -> None:
@@ -131,7 +132,7 @@ def kill_along(home: Path, cluster: str, places: list[str]) -> None:
 
 
 def test_workers_that_die_hang_and_raise_cost_no_trial_and_do_not_stop_the_study(cluster: str, tmp_path: Path) -> None:
-    orders = {"1": "die once", "3": "die", "5": "raise", "7": "hang"}
+    orders = {"1": "die once", "3": "die", "5": "raise", "7": "hang", "9": "die after"}
     (tmp_path / "misbehave.json").write_text(json.dumps(orders))
     told = finished(tmp_path, cluster, "--trials", 12, "--minutes", 0.1)
     assert told["finished"] == 12
@@ -207,8 +208,9 @@ def test_a_full_disk_ends_the_launch_and_the_same_command_goes_on(cluster: str, 
     with small_disk(home, "1200k") as enlarge:
         options = ("--trials", 60, "--patience", 0.02)
         done = rehearse(home, cluster, *options)
-        assert done.returncode == 1
+        assert done.returncode == 2
         assert "No space left on device" in done.stderr or "disk is full" in done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
         enlarge("64m")
         assert finished(home, cluster, *options)["finished"] == 60
         assert violations(home, *options) == []
@@ -262,5 +264,5 @@ def test_launches_of_one_study_share_one_folder(cluster: str, tmp_path: Path) ->
         options = ("--trials", 4, "--optuna", database.address)
         assert finished(tmp_path / "here", cluster, *options)["finished"] == 4
         done = rehearse(tmp_path / "elsewhere", cluster, *options)
-        assert done.returncode == 1
+        assert done.returncode == 2
         assert "the launches of a study share one folder, but 'rehearsal' has trials in its storage" in done.stderr

@@ -7,6 +7,8 @@ import pytest
 
 from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport, TrialState
+from wordlength.search.home import StudyFolder
+from wordlength.search.recovery import end_left
 from wordlength.search.spec import StudySpec, parse_spec
 from wordlength.search.study import StudyStore
 from wordlength.search.trials import INTERRUPTED
@@ -109,14 +111,17 @@ def test_queued_candidates_come_first_even_from_outside_the_space(store: StudySt
     assert SPACE.contains(candidate)
 
 
-def test_interrupted_trials_are_queued_again_and_count_as_nothing(store: StudyStore, address: str) -> None:
+def test_interrupted_trials_are_queued_again_and_count_as_nothing(
+    store: StudyStore, address: str, tmp_path: Path
+) -> None:
     uniform = Candidate.of((slot, PowerOfTwo(4, -1)) for slot in SLOTS)
     store.queue(uniform, "uniform po2<4,-1>", SPACE)
     store.ask(SPACE)
     _, searched, _ = store.ask(SPACE)
     again = StudyStore.create(spec_of(), address)
-    assert again.recover(nobodys) == 2
-    assert again.recover(nobodys) == 0
+    folder = StudyFolder(tmp_path)
+    assert end_left(again, folder, again.running(nobodys)) == 2
+    assert again.running(nobodys) == []
     assert [row.state for row in again.rows()] == [INTERRUPTED, INTERRUPTED]
     assert again.view().finished == 0
     assert again.ask(SPACE) == (2, uniform, "uniform po2<4,-1>")
