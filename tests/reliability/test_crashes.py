@@ -189,6 +189,17 @@ def test_what_mlflow_missed_in_the_end_is_told_and_repaired(cluster: str, tmp_pa
         assert violations(tmp_path, *options) == []
 
 
+def test_what_a_dead_launch_had_reported_is_told_by_repair(cluster: str, tmp_path: Path) -> None:
+    assert rehearse(tmp_path, cluster, "--kill", "tell:before:3").returncode == KILLED
+    before = view(tmp_path)
+    reported = {row.number for row in before.rows if Home(tmp_path).study("rehearsal").report(row.number).exists()}
+    assert before.finished < len(reported) == 3
+    spec, known = study(tmp_path), rehearsal.baseline()
+    repair_study(spec, Home(tmp_path), lambda identity: rehearsal.description(known, identity))
+    assert {row.number for row in view(tmp_path).rows if row.state == "complete"} == reported
+    assert violations(tmp_path) == []
+
+
 def test_a_full_disk_of_mlflow_is_told_and_made_good(cluster: str, tmp_path: Path) -> None:
     server = mlflow_server(tmp_path / "mlflow")
     with small_disk(tmp_path / "mlflow" / "a", "4k") as enlarge, server as server:
