@@ -7,7 +7,7 @@ A study gets FINISHED trials in its storage (and no runs in MLflow), then WORKER
 fifth more or less, for MINUTES. A worker is a thread of a Ray actor that sleeps: 256 processes would need more memory
 than this machine has. Printed: the share of the workers' time in which they worked, once all had begun; trials told a
 second; the driver's milliseconds in ask and tell; the share of the time in which it did not wait for workers; the
-trials that MLflow had not yet got in the end.
+trials that MLflow had not yet got 30 s after the end.
 """
 
 import argparse
@@ -166,7 +166,7 @@ def measure(workers, finished, storage, tracking, seconds, minutes, kept):
             options += ["--optuna", stack.enter_context(postgresql()).address]
         if tracking == "server":
             options += ["--tracking", stack.enter_context(mlflow_server(home / "mlflow")).address]
-        asked = rehearsal.parser().parse_args([*options, "--patience", "0"])
+        asked = rehearsal.parser().parse_args([*options, "--patience", "0.5"])
         place, spec, known = Home(home), rehearsal.study_of(asked), rehearsal.baseline()
         space, filled = launch.search_space(spec, known), kept / f"{finished}.db"
         if storage == "sqlite" and filled.exists():
@@ -201,7 +201,7 @@ def main():
     asked = parser.parse_args()
     figures = ("busy", "trials/s", "ask, ms (95 %)", "tell, ms (95 %)", "driver at work", "left")
     print("| workers | finished | storage | MLflow |", " | ".join(figures), "|")
-    print("| ---: | ---: | --- | ---", "| ---:" * len(figures), "|")
+    print("| ---: | ---: | --- | ---", *["---:"] * len(figures), sep=" | ", end=" |\n")
     with tempfile.TemporaryDirectory(prefix="filled") as kept:
         for case in itertools.product(asked.workers, asked.finished, asked.storage, asked.tracking):
             busy, rate, ask, tell, own, left = measure(*case, asked.seconds, asked.minutes, Path(kept))

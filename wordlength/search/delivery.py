@@ -94,7 +94,7 @@ class Delivery:
     def catch_up(self, trials: Iterable[tuple[int, str, tuple[float | None, ...]]]) -> None:
         """Record what a launch that died has left, as far as MLflow does not have it: number, label, rungs of each."""
         left = [_Trial(*trial) for trial in trials]
-        for start in range(0, max(1, len(left)), _AT_A_TIME):
+        for start in range(0, len(left), _AT_A_TIME):
             self._put(_CatchUp(tuple(left[start : start + _AT_A_TIME])))
 
     def show(self, view: StudyView, files: Mapping[str, bytes], final: bool = False) -> None:
