@@ -41,6 +41,8 @@ class Server:
     address: str
     environment: dict[str, str] | None = None
     process: subprocess.Popen[bytes] | None = None
+    until_up: Callable[[], None] = lambda: None
+    """Returns once it answers."""
 
     def start(self) -> None:
         """Begin it, or begin it again."""
@@ -77,9 +79,10 @@ def ray_head(cores: int = 4) -> Iterator[Server]:
     command += [f"--port={port}", f"--num-cpus={cores}", "--include-dashboard=false"]
     address = f"{ray.util.get_node_ip_address()}:{port}"
     server = Server(command, folder / "output.log", address, JOINING)
+    server.until_up = lambda: until_listens(ray.util.get_node_ip_address(), port)
     server.start()
-    until_listens(ray.util.get_node_ip_address(), port)
     try:
+        server.until_up()
         yield server
     finally:
         server.kill()
@@ -112,9 +115,10 @@ def mlflow_server(folder: Path) -> Iterator[Server]:
         str(folder / "a"),
     ]
     server = Server(command, folder / "output.log", f"http://{LOOPBACK}:{port}")
+    server.until_up = lambda: server.until(f"{server.address}/health")
     server.start()
     try:
-        server.until(f"{server.address}/health")
+        server.until_up()
         yield server
     finally:
         server.kill()
@@ -143,9 +147,10 @@ def postgresql() -> Iterator[Server]:
     ]
     log = folder / "output.log"
     server = Server(command, log, f"postgresql+psycopg://wordlength@{LOOPBACK}:{port}/postgres")
+    server.until_up = lambda: _until_ready(port)
     server.start()
     try:
-        _until_ready(port)
+        server.until_up()
         yield server
     finally:
         server.kill()

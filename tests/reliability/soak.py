@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import rehearsal
-from servers import JOINING, Server, has_postgresql, mlflow_server, postgresql, ray_head, until_listens
+from servers import JOINING, Server, has_postgresql, mlflow_server, postgresql, ray_head
 
 from wordlength.search.check import check_study
 from wordlength.search.home import Home
@@ -67,12 +67,9 @@ def run(asked: Round, home: Path, options: list[object], servers: dict[str, Serv
         server.kill()
         time.sleep(asked.away_seconds)
         server.start()
-        if asked.kind == "ray":
-            host, port = server.address.split(":")
-            until_listens(host, int(port))
     ended = [launch.wait(timeout=300) for launch in launches]
-    if asked.kind == "mlflow":  # A launch does not begin without it.
-        server.until(f"{server.address}/health")
+    if server is not None:  # A launch does not begin without it.
+        server.until_up()
     return not kill or -signal.SIGKILL in ended, (home / "stderr.txt").read_text()
 
 

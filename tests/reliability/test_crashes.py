@@ -182,7 +182,7 @@ def test_what_mlflow_missed_in_the_end_is_told_and_repaired(cluster: str, tmp_pa
         assert told["finished"] == 12
         assert any(line.startswith("MLflow misses") for line in told["lines"])
         server.start()
-        server.until(f"{server.address}/health")
+        server.until_up()
         assert any("MLflow has no run of it" in line for line in violations(tmp_path, *options))
         spec, known = study(tmp_path, *options), rehearsal.baseline()
         repair_study(spec, Home(tmp_path), lambda identity: rehearsal.description(known, identity))

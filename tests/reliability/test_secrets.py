@@ -76,7 +76,7 @@ def test_a_password_in_a_study_file_is_in_no_log_no_run_and_no_export(tmp_path: 
         assert "MLflow's tracking server must answer" in done.stderr
         assert wordlength("check", "secret").returncode == 2
         server.start()
-        server.until(f"{server.address}/health")
+        server.until_up()
         database.kill()
         done = wordlength("launch", file, "--trials", 2)
         assert done.returncode == 2
