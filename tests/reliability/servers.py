@@ -147,7 +147,7 @@ def postgresql() -> Iterator[Server]:
     ]
     log = folder / "output.log"
     server = Server(command, log, f"postgresql+psycopg://wordlength@{LOOPBACK}:{port}/postgres")
-    server.until_up = lambda: _until_ready(port)
+    server.until_up = lambda: _until_ready(server, port)
     server.start()
     try:
         server.until_up()
@@ -157,13 +157,16 @@ def postgresql() -> Iterator[Server]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _until_ready(port: int) -> None:
+def _until_ready(server: Server, port: int) -> None:
+    """Begun again where it ended: it does not start while processes of the one that was killed are left."""
     asked = [str(_program("pg_isready")), "-h", LOOPBACK, "-p", str(port)]
     end = time.monotonic() + START_SECONDS
     while subprocess.run(asked, capture_output=True).returncode:
         if time.monotonic() > end:
-            raise TimeoutError("PostgreSQL does not answer")
-        time.sleep(0.1)
+            raise TimeoutError(f"PostgreSQL does not answer: {server.log.read_text()[-2000:]}")
+        if server.process is not None and server.process.poll() is not None:
+            server.start()
+        time.sleep(0.2)
 
 
 def _as_postgres() -> list[str]:

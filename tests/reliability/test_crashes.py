@@ -261,6 +261,7 @@ def test_several_launches_share_a_study_while_postgresql_restarts_and_one_of_the
             database.kill()
             time.sleep(2)
             database.start()
+            database.until_up()
             told = [ended(driver) for driver in drivers[1:]]
         assert [one["finished"] for one in told] == [60, 60]
         known = view(tmp_path, *options)
