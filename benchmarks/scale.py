@@ -1,6 +1,6 @@
 """How many workers one driver keeps busy: real driver, storage and tracking, workers that only sleep.
 
-    .venv/bin/python benchmarks/scale.py                                  # all of docs/benchmarks/scale.md
+    .venv/bin/python benchmarks/scale.py                                  # every combination: some hours
     .venv/bin/python benchmarks/scale.py --workers 256 --finished 10000 --storage sqlite --tracking direct --seconds 30
 
 A study gets FINISHED trials in its storage (and no runs in MLflow), then WORKERS workers run trials of SECONDS each, a
