@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from wordlength import Home, StudyView
+    from retrainings import StandIn
+
+    from wordlength import FrontPoint, Home, StudyView
     from wordlength.search.tracking import Tracker
 
 TINY_STUDY = """
@@ -89,6 +91,35 @@ def run_cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return int(stopped.value.code or 0), out, err
 
     return run
+
+
+@pytest.fixture
+def run_retrain(run_cli, copied_study: tuple[Path, "Home"]) -> Callable[..., tuple[int, str, str]]:
+    """Runs `retrain tiny` in a home of its own."""
+    _, home = copied_study
+    return lambda *options: run_cli("retrain", "tiny", "--home", home.root, "--epochs", 1, *options)
+
+
+@pytest.fixture
+def stand_in(tensorflow, monkeypatch: pytest.MonkeyPatch) -> "StandIn":
+    """In place of what trains in `retrain`."""
+    from retrainings import StandIn
+
+    from wordlength.objectives import retraining
+
+    monkeypatch.setattr(retraining, "Retrainer", stand_in := StandIn())
+    return stand_in
+
+
+@pytest.fixture
+def ends(copied_study: tuple[Path, "Home"]) -> tuple["FrontPoint", "FrontPoint"]:
+    """Two complete trials, the smaller one first."""
+    from wordlength import load_study
+
+    _, home = copied_study
+    first, *_, last = sorted(load_study("tiny", home).points, key=lambda point: point.memory_bytes)
+    assert first.memory_bytes < last.memory_bytes
+    return first, last
 
 
 @pytest.fixture(scope="session")

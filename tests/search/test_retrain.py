@@ -2,19 +2,18 @@
 
 import io
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from front_points import MIXED
+from retrainings import StandIn, both
 from rich.console import Console
 
-from wordlength import Candidate, SpecError, load_study
+from wordlength import SpecError, load_study
 from wordlength.errors import TrainingDiverged
 from wordlength.objectives.settings import RetrainingSettings
 from wordlength.search.front import Baseline, FrontPoint
-from wordlength.search.home import Home
 from wordlength.search.measure_tables import retrained_table
 from wordlength.search.retrain import HeldOut, RetrainedTrial, chosen
 from wordlength.search.trials import StudyView, TrialRow
@@ -83,69 +82,15 @@ def test_the_table_fits_80_columns() -> None:
     assert "1,875,811  0.0%" in file.getvalue()
 
 
-@pytest.fixture
-def run(run_cli, copied_study: tuple[Path, Home]) -> Callable[..., tuple[int, str, str]]:
-    """Runs `retrain tiny` in a home of its own."""
-    _, home = copied_study
-    return lambda *options: run_cli("retrain", "tiny", "--home", home.root, "--epochs", 1, *options)
-
-
-class StandIn:
-    """Retraining without training: `trained` tells of which candidates; `errors` are raised in step one."""
-
-    def __init__(self) -> None:
-        self.trained: list[Candidate] = []
-        self.errors: dict[Candidate, BaseException] = {}
-
-    def __call__(self, *_: object) -> "StandIn":
-        return self
-
-    def float_gains(self):
-        from wordlength.objectives.retraining import HeldOutGains
-
-        return HeldOutGains((0.04, 0.06), (0.03, 0.05, 0.01))
-
-    def retrain(self, candidate: Candidate):
-        from wordlength.objectives.retraining import HeldOutGains, Retrained, RetrainingProgress
-
-        yield RetrainingProgress(1, 1, 0.5)
-        if candidate in self.errors:
-            raise self.errors[candidate]
-        self.trained.append(candidate)
-        yield RetrainingProgress(2, 1, 0.25)
-        gains = HeldOutGains((0.03, 0.05), (0.02, 0.04, 0.04))
-        yield Retrained((np.ones(2, np.float32),), ((0.5,), (0.25,)), gains, 1.5)
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> StandIn:
-    from wordlength.objectives import retraining
-
-    monkeypatch.setattr(retraining, "Retrainer", stand_in := StandIn())
-    return stand_in
-
-
-@pytest.fixture
-def ends(copied_study: tuple[Path, Home]) -> tuple[FrontPoint, FrontPoint]:
-    """Two complete trials, the smaller one first."""
-    _, home = copied_study
-    first, *_, last = sorted(load_study("tiny", home).points, key=lambda point: point.memory_bytes)
-    assert first.memory_bytes < last.memory_bytes
-    return first, last
-
-
-def both(ends: tuple[FrontPoint, FrontPoint]) -> list[str]:
-    """Options that pick the two."""
-    return [option for point in ends for option in ("--pick", f"trial={point.number}")]
-
-
-def test_a_real_run_is_kept_and_reused(run, copied_study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_run_is_kept_and_reused(
+    run_retrain, copied_study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from wordlength.objectives import retraining
 
     _, home = copied_study
     view = load_study("tiny", home)
     file = tmp_path / "retrained.json"
-    status, out, err = run("--pick", "smallest", "--json", file)
+    status, out, err = run_retrain("--pick", "smallest", "--json", file)
     assert status == 0, err
     point = view.front[0]
     assert f"trial {point.number}: 2 of 2, step 2, epoch 1, loss 0." in out
@@ -161,14 +106,14 @@ def test_a_real_run_is_kept_and_reused(run, copied_study, tmp_path: Path, monkey
     assert weights is not None
     assert sum(weight.size for weight in weights) * 4 == view.baseline.memory_bytes
     monkeypatch.setattr(retraining, "Retrainer", None)  # Nothing is trained any more.
-    status, out, err = run("--pick", "smallest", "--json", file)
+    status, out, err = run_retrain("--pick", "smallest", "--json", file)
     assert status == 0, err
     assert "retrained before" in out
     assert json.loads(file.read_text()) == written
 
 
-def test_the_table_tells_what_is_kept(run, stand_in: StandIn, ends) -> None:
-    status, out, err = run(*both(ends))
+def test_the_table_tells_what_is_kept(run_retrain, stand_in: StandIn, ends) -> None:
+    status, out, err = run_retrain(*both(ends))
     assert status == 0, err
     assert stand_in.trained == [point.candidate for point in ends]
     for point in ends:
@@ -182,10 +127,10 @@ def test_the_table_tells_what_is_kept(run, stand_in: StandIn, ends) -> None:
     assert caption in " ".join(out.split())  # It may wrap.
 
 
-def test_other_settings_train_again(run, stand_in: StandIn, ends) -> None:
+def test_other_settings_train_again(run_retrain, stand_in: StandIn, ends) -> None:
     pick = both(ends)[:2]
     for options, count in (((), 1), ((), 1), (("--distillation", 0.25), 2), (("--distillation", 0.25), 2), ((), 3)):
-        status, _, err = run(*pick, *options)
+        status, _, err = run_retrain(*pick, *options)
         assert status == 0, err
         assert len(stand_in.trained) == count
 
@@ -214,22 +159,22 @@ def cut_the_weights(kept: Path) -> None:
 @pytest.mark.parametrize(
     "damage", [lose, cut, forget_a_part, lose_the_weights, cut_the_weights], ids=lambda damage: damage.__name__
 )
-def test_damaged_results_are_made_again(run, stand_in: StandIn, ends, copied_study, damage) -> None:
+def test_damaged_results_are_made_again(run_retrain, stand_in: StandIn, ends, copied_study, damage) -> None:
     _, home = copied_study
     pick, kept = both(ends)[:2], home.study("tiny").retrained(ends[0].number)
-    run(*pick)
+    run_retrain(*pick)
     before = kept.read_bytes()
     damage(kept)
-    status, _, err = run(*pick)
+    status, _, err = run_retrain(*pick)
     assert status == 0, err
     assert len(stand_in.trained) == 2
     assert kept.read_bytes() == before
 
 
-def test_one_that_diverges_does_not_stop_the_others(run, stand_in: StandIn, ends, tmp_path: Path) -> None:
+def test_one_that_diverges_does_not_stop_the_others(run_retrain, stand_in: StandIn, ends, tmp_path: Path) -> None:
     stand_in.errors[ends[0].candidate] = TrainingDiverged("training must stay finite, but loss is nan in epoch 1")
     file = tmp_path / "retrained.json"
-    status, out, err = run(*both(ends), "--json", file)
+    status, out, err = run_retrain(*both(ends), "--json", file)
     assert status == 0, err
     assert stand_in.trained == [ends[1].candidate]
     assert "diverged" in out
@@ -238,15 +183,15 @@ def test_one_that_diverges_does_not_stop_the_others(run, stand_in: StandIn, ends
     assert (first["test"], second["test"]["stoi_improvement"]) == (None, pytest.approx(0.1 / 3))
 
 
-def test_ctrl_c_loses_nothing_finished(run, stand_in: StandIn, ends, copied_study) -> None:
+def test_ctrl_c_loses_nothing_finished(run_retrain, stand_in: StandIn, ends, copied_study) -> None:
     _, home = copied_study
     stand_in.errors[ends[1].candidate] = KeyboardInterrupt()
-    status, _, err = run(*both(ends))
+    status, _, err = run_retrain(*both(ends))
     assert status == 130
     assert "stopped; go on with: wordlength retrain tiny" in err
     assert [home.study("tiny").retrained(point.number).exists() for point in ends] == [True, False]
     stand_in.errors.clear()
-    status, _, err = run(*both(ends))
+    status, _, err = run_retrain(*both(ends))
     assert status == 0, err
     assert stand_in.trained == [point.candidate for point in ends]
 
@@ -260,20 +205,22 @@ def test_ctrl_c_loses_nothing_finished(run, stand_in: StandIn, ends, copied_stud
         (("--json", "no/where.json"), "a file's folder must exist, but no does not (--json)"),
     ],
 )
-def test_what_cannot_be_done_is_refused_at_once(run, stand_in, copied_study, options, message: str) -> None:
+def test_what_cannot_be_done_is_refused_at_once(run_retrain, stand_in, copied_study, options, message: str) -> None:
     _, home = copied_study
-    status, _, err = run(*options)
+    status, _, err = run_retrain(*options)
     assert status == 2
     assert len(err.strip().splitlines()) == 1
     assert message in err
     assert not home.study("tiny").retrained(0).parent.exists()
 
 
-def test_another_float_baseline_is_refused(run, stand_in, copied_study, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_float_baseline_is_refused(
+    run_retrain, stand_in, copied_study, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from wordlength.objectives.baseline import Baseline as Trained
 
     monkeypatch.setattr(Trained, "content_digest", "0123456789abcdef")
-    status, _, err = run()
+    status, _, err = run_retrain()
     assert status == 2
     assert "a study keeps its float baseline, but that of 'tiny' was trained again with another result" in err
 

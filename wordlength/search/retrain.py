@@ -1,13 +1,15 @@
 """After the search: chosen trials retrained on the full data set, measured on mixtures that no trial has heard.
 
-What a trial reached is kept in its study's folder as soon as it is known, so that nothing finished is done twice.
+What a trial reached is kept in its study's folder as soon as it is known, so that nothing finished is done twice;
+MLflow is told of what is kept there.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +18,15 @@ import numpy as np
 from wordlength.atomic import write_atomically
 from wordlength.errors import SpecError, TrainingDiverged
 from wordlength.objectives.noise import paired_difference, standard_error
+from wordlength.objectives.report import Weights
 from wordlength.objectives.settings import RetrainingSettings
 from wordlength.search.front import FrontPoint, pick
-from wordlength.search.home import Home, StudyFolder
+from wordlength.search.home import Home, StudyFolder, Turn
 from wordlength.search.progress import LaunchDisplay
 from wordlength.search.session import open_baseline
 from wordlength.search.spec import StudySpec
 from wordlength.search.study import remembered
+from wordlength.search.tracking import log_retrained
 from wordlength.search.trials import StudyView
 from wordlength.search.unchanged import check_baseline, check_unchanged
 from wordlength.search.weights import load_weights, save_weights
@@ -102,6 +106,16 @@ class RetrainedTrial:
     reason: str = ""
     reused: bool = False
     """Whether an earlier run has trained it."""
+    decided_by: Mapping[str, Any] = field(default_factory=dict)
+    """All that the figures depend on besides the candidate, in JSON types."""
+
+    @property
+    def digest(self) -> str:
+        """Names the retraining by what decided it and what came of it, however long it took."""
+        parts = [part and [part.gains, part.float_gains] for part in (self.validation, self.test)]
+        formats = self.point.candidate.to_dict()
+        named = [self.point.number, formats, self.decided_by, self.losses, parts, self.reason]
+        return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:16]
 
     def to_dict(self) -> dict[str, Any]:
         """All figures, in JSON types."""
@@ -115,6 +129,11 @@ class RetrainedTrial:
             "seconds": self.seconds,
             "reason": self.reason,
         }
+
+    def to_json(self) -> bytes:
+        """As it is kept: all figures, and what decided them."""
+        plain = self.to_dict() | {"decided_by": self.decided_by}
+        return (json.dumps(plain, indent=1, allow_nan=False) + "\n").encode()
 
 
 def chosen(view: StudyView, rules: Sequence[str]) -> tuple[FrontPoint, ...]:
@@ -161,6 +180,32 @@ def retrain(
         else:
             display.count(f"trial {point.number}", 2 * settings.epochs, 2 * settings.epochs, "retrained before")
             yield known
+
+
+def retrained_result(folder: StudyFolder, point: FrontPoint) -> tuple[RetrainedTrial, Weights] | None:
+    """What the latest retraining of a study's trial gave, and its float weights in Keras' order.
+
+    None if there is none, if it cannot be read, or if it belongs to other formats than the trial has.
+    """
+    trial = _read(folder, point)
+    weights = load_weights(_weights(folder.retrained(point.number))) if trial else None
+    return None if trial is None or weights is None else (trial, weights)
+
+
+def record(view: StudyView, home: Home, rows: Sequence[RetrainedTrial] = ()) -> str:
+    """Have MLflow tell of everything kept of a study's retrainings, and of `rows`; empty, or in one line why not.
+
+    What it has already stays as it is. What it did not take, the next call gives it.
+    """
+    spec, folder = home.find(view.name), home.study(view.name)
+    kept = [_read(folder, point) for point in view.points if folder.retrained(point.number).exists()]
+    wanted = {row.digest: row for row in (*kept, *rows) if row is not None}
+    try:
+        with folder.one_at_a_time(Turn.RECORD):
+            log_retrained(home.tracking_address(spec), view.name, view.baseline, list(wanted.values()))
+    except SpecError as error:
+        return f"kept, but not recorded: {error}; the next retrain of {view.name!r} records what is missing"
+    return ""
 
 
 def figures_json(view: StudyView, settings: RetrainingSettings, rows: Sequence[RetrainedTrial]) -> bytes:
@@ -210,7 +255,7 @@ def _retrained(
             else:
                 return _keep(folder, point, decides, state, base)
     except TrainingDiverged as error:
-        return RetrainedTrial(point, reason=str(error))
+        return RetrainedTrial(point, reason=str(error), decided_by=decides)
     raise AssertionError("a retraining ends with its result")
 
 
@@ -218,29 +263,33 @@ def _keep(
     folder: StudyFolder, point: FrontPoint, decides: dict[str, Any], found: Retrained, base: HeldOutGains
 ) -> RetrainedTrial:
     """Weights first: where there is a result, its weights are its own."""
-    validation = HeldOut(found.gains.validation, base.validation)
-    trial = RetrainedTrial(point, validation, HeldOut(found.gains.test, base.test), found.losses, found.seconds)
+    parts = HeldOut(found.gains.validation, base.validation), HeldOut(found.gains.test, base.test)
+    trial = RetrainedTrial(point, *parts, found.losses, found.seconds, decided_by=decides)
     path = folder.retrained(point.number)
     path.unlink(missing_ok=True)
     save_weights(_weights(path), found.weights)
-    text = json.dumps(trial.to_dict() | {"decided_by": decides}, indent=1, allow_nan=False) + "\n"
-    write_atomically(path, text.encode())
+    write_atomically(path, trial.to_json())
     return trial
 
 
-def _kept(folder: StudyFolder, point: FrontPoint, decides: dict[str, Any]) -> RetrainedTrial | None:
+def _kept(folder: StudyFolder, point: FrontPoint, decides: Mapping[str, Any]) -> RetrainedTrial | None:
     """What an earlier run with the same settings found; None if there is none, or it cannot be read."""
-    path = folder.retrained(point.number)
+    found = retrained_result(folder, point)
+    return found[0] if found is not None and found[0].decided_by == decides else None
+
+
+def _read(folder: StudyFolder, point: FrontPoint) -> RetrainedTrial | None:
+    """The figures kept of this trial in its formats, whatever decided them."""
     try:
-        plain = json.loads(path.read_text(encoding="utf-8"))
-        if plain["decided_by"] != decides or plain["formats"] != point.candidate.to_dict():
+        plain = json.loads(folder.retrained(point.number).read_text(encoding="utf-8"))
+        if plain["formats"] != point.candidate.to_dict():
             return None
         validation, test = (
             HeldOut(tuple(plain[part]["gains"]), tuple(plain[part]["float_gains"])) for part in ("validation", "test")
         )
         losses = tuple(tuple(step) for step in plain["losses"])
-        found = RetrainedTrial(point, validation, test, losses, plain["seconds"], reused=True)
-        return found if load_weights(_weights(path)) is not None else None
+        decided_by = dict(plain["decided_by"])
+        return RetrainedTrial(point, validation, test, losses, plain["seconds"], reused=True, decided_by=decided_by)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -16,6 +16,7 @@ from wordlength.search.cli.measures import JsonFile
 
 if TYPE_CHECKING:
     from wordlength.objectives.settings import RetrainingSettings
+    from wordlength.search.retrain import RetrainedTrial
     from wordlength.search.spec import StudySpec
 
 
@@ -54,7 +55,8 @@ def retrain(
     weights are kept, so that neither set chooses anything here.
 
     Figures and weights are kept in the study's folder (retrained/): the same command again reads them, and goes on
-    after Ctrl-C with the trial that was cut off.
+    after Ctrl-C with the trial that was cut off. Each retraining is a run of its own in MLflow, below the study's; what
+    MLflow did not take, the next retrain of the study records.
 
     Examples:
 
@@ -69,15 +71,19 @@ def retrain(
     from wordlength.atomic import write_atomically
     from wordlength.search.measure_tables import retrained_table
     from wordlength.search.progress import LaunchDisplay
-    from wordlength.search.retrain import chosen, figures_json
+    from wordlength.search.retrain import chosen, figures_json, record
     from wordlength.search.retrain import retrain as run
     from wordlength.search.study import load_study
 
     view = load_study(study, place)
     points = chosen(view, pick or ())
+    rows: list[RetrainedTrial] = []
     try:
         with LaunchDisplay(console) as display:
-            rows = list(run(view, points, settings, place, display, verbose))
+            for row in run(view, points, settings, place, display, verbose):
+                rows.append(row)
+                if not row.reused:
+                    record(view, place, rows)  # At once: the next one takes minutes, and may be cut off.
     except KeyboardInterrupt:
         again = shlex.join(sys.argv[1:])
         errors.print(f"stopped; go on with: wordlength {again}", highlight=False, markup=False, soft_wrap=True)
@@ -88,6 +94,10 @@ def retrain(
             console.print(f"trial {row.point.number}: {row.reason}", highlight=False, soft_wrap=True, markup=False)
     if json_file is not None:
         write_atomically(json_file, figures_json(view, settings, rows))
+    if missing := record(view, place, rows):
+        errors.print(missing, highlight=False, markup=False, soft_wrap=True)
+    else:
+        console.print(f"in MLflow: wordlength ui {view.name}, runs with tags.kind = 'retrained'", highlight=False)
 
 
 def _settings(spec: StudySpec, epochs: int | None, distillation: float | None) -> RetrainingSettings:

@@ -3,6 +3,7 @@
 from wordlength.search.tracking.audit import Recorded, RecordedTrial, recorded, remove_runs
 from wordlength.search.tracking.description import DataSet, Description
 from wordlength.search.tracking.process import TrackerProcess, TrackingError
+from wordlength.search.tracking.retrained_run import log_retrained
 from wordlength.search.tracking.store import answering, check_server
 from wordlength.search.tracking.tracker import Tracker, publish_views
 from wordlength.search.tracking.trial_run import STATUS as RUN_STATUS
@@ -20,6 +21,7 @@ __all__ = [
     "TrackingError",
     "answering",
     "check_server",
+    "log_retrained",
     "publish_views",
     "recorded",
     "remove_runs",
