@@ -7,6 +7,8 @@
     ├── SpecError          a study file, a study's name, a command's option (ValueError)
     ├── WorkerError        Ray cannot give what the study asks for
     ├── ServerError        MLflow's server does not start
+    ├── IntegerError       a network that integers of at most 64 bits cannot compute exactly  (ValueError)
+    ├── BundleError        an exported bundle that is incomplete, damaged or not what it says   (ValueError)
     └── TrainingDiverged   a loss or weight is no longer finite
 
 Every message is one line that names the rule, the value and the place.
@@ -39,6 +41,14 @@ class WorkerError(WordlengthError):
 
 class ServerError(WordlengthError):
     """MLflow's server ended or did not answer in time; the message ends with its last words."""
+
+
+class IntegerError(WordlengthError, ValueError):
+    """Integers of at most 64 bits cannot compute a network exactly; the message names the layer."""
+
+
+class BundleError(WordlengthError, ValueError):
+    """An exported bundle is incomplete, damaged or not what it says; the message names the file and the difference."""
 
 
 class TrainingDiverged(WordlengthError):

@@ -3,6 +3,7 @@
 from wordlength.space.candidate import Candidate
 from wordlength.space.formats import (
     Binary,
+    Encoded,
     Fixed,
     Float32,
     Format,
@@ -28,6 +29,7 @@ __all__ = [
     "Binary",
     "BinaryRange",
     "Candidate",
+    "Encoded",
     "Fixed",
     "FixedRange",
     "Float32",

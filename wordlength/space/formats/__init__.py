@@ -8,7 +8,14 @@ includes it). The "3.13" of Klein, Kantic & Blume 2021 (1 sign, 2 integer, 13 fr
 
 from wordlength.space.formats.base import MAX_POSITION, Encoded, Float32, FloatArray, Format
 from wordlength.space.formats.binary import Binary
-from wordlength.space.formats.fixed import MAX_FIXED_BITS, MAX_WRAP_BITS, Fixed, Overflow, Rounding
+from wordlength.space.formats.fixed import (
+    CHANNEL_POSITION_BITS,
+    MAX_FIXED_BITS,
+    MAX_WRAP_BITS,
+    Fixed,
+    Overflow,
+    Rounding,
+)
 from wordlength.space.formats.power_of_two import MAX_PO2_BITS, SQRT2_FRACTION, PowerOfTwo
 from wordlength.space.formats.text import parse_format
 from wordlength.space.formats.virtual_bit_shift import (
@@ -20,6 +27,7 @@ from wordlength.space.formats.virtual_bit_shift import (
 )
 
 __all__ = [
+    "CHANNEL_POSITION_BITS",
     "HIGHEST_VBS_POSITION",
     "LOWEST_VBS_POSITION",
     "MAX_FIXED_BITS",

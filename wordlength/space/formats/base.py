@@ -15,6 +15,7 @@ from wordlength.errors import FormatError
 
 FloatArray = npt.NDArray[np.float32]
 CodeArray = npt.NDArray[np.uint32]
+CodeNumbers = npt.NDArray[np.int64]
 
 MAX_POSITION = 32
 """Largest magnitude of `integer_bits` and `max_exponent`: far from float32's own range limits."""
@@ -78,8 +79,16 @@ class Format(ABC):
         """The stored codes of the rounded values."""
 
     @abstractmethod
+    def numbers(self, encoded: Encoded) -> tuple[CodeNumbers, CodeNumbers]:
+        """Stored codes as whole numbers k and exponents e, which broadcast: each stands for k · 2^e.
+
+        Raises FormatError for float32, which is no such number.
+        """
+
     def decode(self, encoded: Encoded) -> FloatArray:
         """The values of stored codes: `decode(encode(x))` is `round(x)`."""
+        codes, exponents = self.numbers(encoded)
+        return from_numbers(codes, exponents)
 
     def limits(self, values: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Lowest and highest value that each element could become; shapes broadcast to the values'."""
@@ -135,11 +144,19 @@ class Float32(Format):
     def encode(self, values: npt.ArrayLike, place: object = "") -> Encoded:
         return Encoded(self.round(values, place).view(np.uint32), NO_SHIFTS)
 
+    def numbers(self, encoded: Encoded) -> tuple[CodeNumbers, CodeNumbers]:
+        raise FormatError("a format must have whole numbers for codes, but float32 has none")
+
     def decode(self, encoded: Encoded) -> FloatArray:
         return encoded.codes.view(np.float32)
 
     def __str__(self) -> str:
         return "float32"
+
+
+def from_numbers(codes: npt.NDArray[np.int64], exponents: npt.ArrayLike) -> FloatArray:
+    """code · 2^exponent as float32."""
+    return np.asarray(np.ldexp(codes.astype(np.float64), exponents), np.float32)
 
 
 def checked(values: npt.ArrayLike, place: object = "") -> FloatArray:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wordlength.errors import FormatError
-from wordlength.space.formats.base import NO_SHIFTS, Encoded, FloatArray, Format, checked
+from wordlength.space.formats.base import NO_SHIFTS, CodeNumbers, Encoded, FloatArray, Format, checked
 
 MAX_STEEPNESS = 1000.0
 
@@ -69,8 +69,8 @@ class Binary(Format):
     def encode(self, values: npt.ArrayLike, place: object = "") -> Encoded:
         return Encoded(self.round(values, place).astype(np.uint32), NO_SHIFTS)
 
-    def decode(self, encoded: Encoded) -> FloatArray:
-        return encoded.codes.astype(np.float32)
+    def numbers(self, encoded: Encoded) -> tuple[CodeNumbers, CodeNumbers]:
+        return encoded.codes.astype(np.int64), np.zeros((), np.int64)
 
     def __str__(self) -> str:
         options = [] if self.steepness == Binary.steepness else [f"steepness={self.steepness!r}".removesuffix(".0")]

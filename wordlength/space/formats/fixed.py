@@ -16,10 +16,12 @@ from wordlength.space.formats.base import (
     MAX_POSITION,
     NO_SHIFTS,
     CodeArray,
+    CodeNumbers,
     Encoded,
     FloatArray,
     Format,
     checked,
+    from_numbers,
     require_int,
 )
 
@@ -150,15 +152,15 @@ class Fixed(Format):
 
     def round(self, values: npt.ArrayLike, place: object = "") -> FloatArray:
         exponents = self._exponents(np.shape(values))
-        return from_codes(self._codes(checked(values, place), exponents), exponents)
+        return from_numbers(self._codes(checked(values, place), exponents), exponents)
 
     def encode(self, values: npt.ArrayLike, place: object = "") -> Encoded:
         codes = self._codes(checked(values, place), self._exponents(np.shape(values)))
         return Encoded(packed(codes, self.bits), NO_SHIFTS)
 
-    def decode(self, encoded: Encoded) -> FloatArray:
+    def numbers(self, encoded: Encoded) -> tuple[CodeNumbers, CodeNumbers]:
         codes = unpacked(encoded.codes, self.bits, self.signed)
-        return from_codes(codes, self._exponents(codes.shape))
+        return codes, self._exponents(codes.shape).astype(np.int64)
 
     def side_bits(self, shape: Sequence[int]) -> int:
         return CHANNEL_POSITION_BITS * len(self.positions) if self.per_channel else 0
@@ -230,11 +232,6 @@ def largest_float32_code(code: int) -> float:
     """The largest float32 that is at most `code`."""
     near = np.float32(code)
     return float(near if int(near) <= code else np.nextafter(near, np.float32(0)))
-
-
-def from_codes(codes: npt.NDArray[np.int64], step_exponents: npt.NDArray[np.int32]) -> FloatArray:
-    """code · 2^exponent as float32."""
-    return np.asarray(np.ldexp(codes.astype(np.float64), step_exponents), np.float32)
 
 
 def packed(codes: npt.NDArray[np.int64], bits: int) -> CodeArray:

@@ -12,6 +12,7 @@ from wordlength.errors import FormatError
 from wordlength.space.formats.base import (
     MAX_POSITION,
     NO_SHIFTS,
+    CodeNumbers,
     Encoded,
     FloatArray,
     Format,
@@ -58,14 +59,14 @@ class PowerOfTwo(Format):
         return self.bits
 
     @property
-    def _first_exponent(self) -> int:
+    def first_exponent(self) -> int:
         """The exponent of code 0, were it a power."""
         return self.max_exponent - int(2 ** (self.bits - 1)) + 1
 
     @property
     def min_exponent(self) -> int:
         """Smallest exponent the bits reach."""
-        return max(self._first_exponent + int(self.zero), MIN_NORMAL_EXPONENT)
+        return max(self.first_exponent + int(self.zero), MIN_NORMAL_EXPONENT)
 
     @property
     def lowest(self) -> float:
@@ -85,13 +86,13 @@ class PowerOfTwo(Format):
 
     def encode(self, values: npt.ArrayLike, place: object = "") -> Encoded:
         negative, exponents, zeros = self._parts(checked(values, place))
-        codes = (negative.astype(np.uint32) << (self.bits - 1)) | (exponents - self._first_exponent).astype(np.uint32)
+        codes = (negative.astype(np.uint32) << (self.bits - 1)) | (exponents - self.first_exponent).astype(np.uint32)
         return Encoded(np.asarray(np.where(zeros, 0, codes), np.uint32), NO_SHIFTS)
 
-    def decode(self, encoded: Encoded) -> FloatArray:
-        fields = encoded.codes & np.uint32(2 ** (self.bits - 1) - 1)
-        zeros = (fields == 0) if self.zero else np.zeros(fields.shape, bool)
-        return _values((encoded.codes >> (self.bits - 1)) == 1, fields.astype(np.int64) + self._first_exponent, zeros)
+    def numbers(self, encoded: Encoded) -> tuple[CodeNumbers, CodeNumbers]:
+        fields = (encoded.codes & np.uint32(2 ** (self.bits - 1) - 1)).astype(np.int64)
+        signs = np.where((encoded.codes >> (self.bits - 1)) == 1, -1, 1)
+        return np.where((fields == 0) & self.zero, 0, signs), fields + self.first_exponent
 
     def _parts(self, x: FloatArray) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
         # Adding (2^23 − fraction of √2) carries into the exponent exactly when |x| lies above √2 · 2^n.

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wordlength.errors import FormatError
-from wordlength.space.formats.base import Encoded, FloatArray, Format, checked, require_int
-from wordlength.space.formats.fixed import from_codes, largest_float32_code, packed, unpacked
+from wordlength.space.formats.base import CodeNumbers, Encoded, FloatArray, Format, checked, from_numbers, require_int
+from wordlength.space.formats.fixed import largest_float32_code, packed, unpacked
 
 VBS_BITS = (2, 32)
 VBS_SHIFT_BITS = 4
@@ -106,22 +106,23 @@ class VirtualBitShift(Format):
     def limits(self, values: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
         exponents = self._step_exponents(self.positions(values), np.shape(values))
         lowest, highest = -(2 ** (self.bits - 1)), int(self.highest_code_float32)
-        return from_codes(np.full(exponents.shape, lowest), exponents), from_codes(
+        return from_numbers(np.full(exponents.shape, lowest), exponents), from_numbers(
             np.full(exponents.shape, highest), exponents
         )
 
     def round(self, values: npt.ArrayLike, place: object = "") -> FloatArray:
         exponents = self._step_exponents(self.positions(values, place), np.shape(values))
-        return from_codes(self._codes(checked(values), exponents), exponents)
+        return from_numbers(self._codes(checked(values), exponents), exponents)
 
     def encode(self, values: npt.ArrayLike, place: object = "") -> Encoded:
         positions = self.positions(values, place)
         codes = self._codes(checked(values), self._step_exponents(positions, np.shape(values)))
         return Encoded(packed(codes, self.bits), (HIGHEST_VBS_POSITION - positions).astype(np.uint8))
 
-    def decode(self, encoded: Encoded) -> FloatArray:
+    def numbers(self, encoded: Encoded) -> tuple[CodeNumbers, CodeNumbers]:
         positions = HIGHEST_VBS_POSITION - encoded.shifts.astype(np.int32)
-        return from_codes(unpacked(encoded.codes, self.bits), self._step_exponents(positions, encoded.codes.shape))
+        exponents = self._step_exponents(positions, encoded.codes.shape)
+        return unpacked(encoded.codes, self.bits), exponents.astype(np.int64)
 
     def side_bits(self, shape: Sequence[int]) -> int:
         return VBS_SHIFT_BITS * self.groups(shape)

@@ -1,0 +1,25 @@
+"""The trained network in whole numbers: what an export computes, defined once (docs/integer-semantics.md)."""
+
+from wordlength.objectives.integer.build import integer_program, parameters_of
+from wordlength.objectives.integer.grid import Grid, Integers
+from wordlength.objectives.integer.parameters import Parameter
+from wordlength.objectives.integer.pooling import Pool
+from wordlength.objectives.integer.program import INPUT, IntegerProgram, Step
+from wordlength.objectives.integer.rounding import Round
+from wordlength.objectives.integer.sums import Geometry, Shape, Sum
+
+__all__ = [
+    "INPUT",
+    "Geometry",
+    "Grid",
+    "IntegerProgram",
+    "Integers",
+    "Parameter",
+    "Pool",
+    "Round",
+    "Shape",
+    "Step",
+    "Sum",
+    "integer_program",
+    "parameters_of",
+]

@@ -1,0 +1,64 @@
+"""What a frame costs: multiplications, shifts and additions of every step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from wordlength.objectives.integer.functions import Fire, Table
+from wordlength.objectives.integer.pooling import Pool
+from wordlength.objectives.integer.program import Step
+from wordlength.objectives.integer.rounding import Round
+from wordlength.objectives.integer.sums import Sum
+from wordlength.space import Binary, Fixed, PowerOfTwo
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """Counts for one frame. Comparisons, memory accesses and the unpacking of weights are not among them."""
+
+    multiplications: int = 0
+    shifts: int = 0
+    additions: int = 0
+
+    def __add__(self, other: Operations) -> Operations:
+        return Operations(
+            self.multiplications + other.multiplications,
+            self.shifts + other.shifts,
+            self.additions + other.additions,
+        )
+
+
+def operations(step: Step) -> Operations:
+    """Of one step.
+
+    A product with a power of two is a shift, any other a multiplication; each is added to its sum. Formats whose
+    position differs by channel shift every sum once. A rounding is a shift and an addition, if it drops places at all.
+    A table takes two multiplications. An average that is no power of two divides: one multiplication.
+    """
+    outputs = prod(step.shape)
+    match step:
+        case Sum():
+            return _of_sum(step, outputs)
+        case Pool(average=True):
+            rounded = Operations() if step.exact else Operations(outputs, outputs, outputs)
+            return rounded + Operations(additions=int(step.counts.sum()) * step.shape[2])
+        case Pool() | Round(function=Fire()) | Round(format=Binary()):
+            return Operations()
+        case Round():
+            table = (
+                Operations(2 * outputs, 2 * outputs, 2 * outputs) if isinstance(step.function, Table) else Operations()
+            )
+            drops = isinstance(step.format, Fixed) and step.places != 0
+            return table + (Operations(0, outputs, outputs if step.places > 0 else 0) if drops else Operations())
+
+
+def _of_sum(step: Sum, outputs: int) -> Operations:
+    products = step.products()
+    by_shift = isinstance(step.kernel.format, PowerOfTwo)
+    shifted = int(step.kernel.by_channel) + int(step.product_shift > 0)
+    return Operations(
+        0 if by_shift else products,
+        (products if by_shift else 0) + shifted * outputs,
+        products + (outputs if step.bias is not None else 0),
+    )

@@ -1,0 +1,159 @@
+"""Sums of products: what dense and convolutional layers are before their activation function, exact."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from wordlength.errors import IntegerError
+from wordlength.objectives.integer.grid import MOST_BITS, Grid, Integers
+from wordlength.objectives.integer.parameters import Parameter
+
+Shape = tuple[int, int, int]
+"""Height, width, channels: a tensor of lower rank has heights (and widths) of 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Where a kernel meets its input: two numbers each, for height and width.
+
+    A dense layer is a 1 × 1 convolution. `before`: zeros that padding adds above and to the left.
+    """
+
+    kernel: tuple[int, int] = (1, 1)
+    strides: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    before: tuple[int, int] = (0, 0)
+
+    def taps(self) -> Iterator[tuple[int, int]]:
+        """Every place of the kernel."""
+        return ((row, column) for row in range(self.kernel[0]) for column in range(self.kernel[1]))
+
+    def meets(self, tap: int, axis: int, size: int, out: int) -> tuple[slice, slice]:
+        """Where a tap of the kernel lies within the input, along one axis: outputs, and the inputs that they meet."""
+        stride, first = self.strides[axis], tap * self.dilation[axis] - self.before[axis]
+        start = max(0, -(first // stride))
+        stop = min(out, (size - 1 - first) // stride + 1)
+        begin = start * stride + first
+        return slice(start, stop), slice(begin, begin + (stop - start - 1) * stride + 1, stride)
+
+
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """One kernel's sums of products, and the bias: whole numbers, nothing rounded.
+
+    A product is the input's code times the kernel's code, shifted left as far as the code's exponent lies above the
+    kernel's last bit. `depthwise`: every input channel has sums of its own.
+    """
+
+    layer: str
+    kernel: Parameter
+    bias: Parameter | None
+    geometry: Geometry
+    depthwise: bool
+    source: int
+    source_grid: Grid
+    source_shape: Shape
+    shape: Shape
+
+    @property
+    def name(self) -> str:
+        """`dense_1.sum`, or `conv_2.depthwise_sum`."""
+        return f"{self.layer}.{'depthwise_' if self.kernel.info.name == 'depthwise_kernel' else ''}sum"
+
+    @property
+    def product_exponent(self) -> int:
+        """Exponent of a product's last bit."""
+        return self.source_grid.exponent + self.kernel.exponent
+
+    @property
+    def exponent(self) -> int:
+        """Exponent of the sum's last bit."""
+        bias = self._used_bias
+        return min(self.product_exponent, bias.exponent) if bias else self.product_exponent
+
+    @property
+    def product_shift(self) -> int:
+        """How far the sum of products is shifted left before the bias is added."""
+        return self.product_exponent - self.exponent
+
+    @property
+    def bias_shift(self) -> int:
+        """How far the bias is shifted left."""
+        return self._used_bias.exponent - self.exponent if self._used_bias else 0
+
+    @cached_property
+    def _used_bias(self) -> Parameter | None:
+        return self.bias if self.bias is not None and self.bias.integers.any() else None
+
+    @cached_property
+    def weights(self) -> Integers:
+        """The kernel, (height, width, inputs, outputs): outputs per input if depthwise."""
+        integers = self.kernel.integers
+        return integers.reshape(*self.geometry.kernel, *integers.shape[-2:])
+
+    @cached_property
+    def biases(self) -> Integers:
+        """(outputs,) shifted to the sum's last bit; zeros without a bias."""
+        return np.zeros(self.shape[2], np.int64) if self.bias is None else self.bias.integers << self.bias_shift
+
+    @cached_property
+    def grid(self) -> Grid:
+        """Where the sums lie, by interval arithmetic over these weights: no input within its grid leaves it."""
+        lows, highs = self._product_ends
+        ends = [(low + bias, high + bias) for low, high, bias in zip(lows, highs, self.biases.tolist(), strict=True)]
+        return Grid(self.exponent, min(low for low, _ in ends), max(high for _, high in ends))
+
+    @cached_property
+    def accumulator(self) -> Grid:
+        """Where the sums and everything on the way to them lie: the word that computes them must hold it."""
+        lows, highs = self._product_ends
+        return Grid(self.exponent, min(*lows, self.grid.lowest), max(*highs, self.grid.highest))
+
+    @cached_property
+    def _product_ends(self) -> tuple[list[int], list[int]]:
+        """Lowest and highest sum of products per output channel, zero included: padding meets zeros.
+
+        Any partial sum lies between the two.
+        """
+        # In Python's whole numbers, which cannot overflow.
+        axes = (0, 1) if self.depthwise else (0, 1, 2)
+        weights = self.weights
+        if float(np.abs(weights).astype(np.float64).sum(axes).max(initial=0)) > 2.0 ** (MOST_BITS - 1):
+            raise IntegerError(f"sums of {self.layer} must fit {MOST_BITS} bits, but its weights alone need more")
+        rising = np.maximum(weights, 0).sum(axes).reshape(-1).tolist()
+        falling = np.minimum(weights, 0).sum(axes).reshape(-1).tolist()
+        low, high = min(self.source_grid.lowest, 0), max(self.source_grid.highest, 0)
+        shift = self.product_shift
+        lows = [(up * low + down * high) << shift for up, down in zip(rising, falling, strict=True)]
+        highs = [(up * high + down * low) << shift for up, down in zip(rising, falling, strict=True)]
+        return lows, highs
+
+    def check(self) -> None:
+        """Raise IntegerError if a 64-bit word cannot hold what is computed."""
+        self.accumulator.require_word(f"sums of {self.layer}")
+
+    def __call__(self, codes: Integers) -> Integers:
+        """(n, *source_shape) codes → (n, *shape) sums."""
+        codes = codes.reshape(-1, *self.source_shape)
+        total = np.zeros((len(codes), *self.shape), np.int64)
+        for row, column in self.geometry.taps():
+            to_rows, rows = self.geometry.meets(row, 0, self.source_shape[0], self.shape[0])
+            to_columns, columns = self.geometry.meets(column, 1, self.source_shape[1], self.shape[1])
+            met, weights = codes[:, rows, columns], self.weights[row, column]
+            products = (met[..., None] * weights).reshape(*met.shape[:3], -1) if self.depthwise else met @ weights
+            total[:, to_rows, to_columns] += products
+        return (total << self.product_shift) + self.biases
+
+    def products(self) -> int:
+        """How many products a frame takes, those with the padding's zeros left out."""
+        met = [0, 0]
+        for axis in range(2):
+            for tap in range(self.geometry.kernel[axis]):
+                outputs, _ = self.geometry.meets(tap, axis, self.source_shape[axis], self.shape[axis])
+                met[axis] += max(0, outputs.stop - outputs.start)
+        per_place = self.shape[2] if self.depthwise else self.source_shape[2] * self.shape[2]
+        return met[0] * met[1] * per_place

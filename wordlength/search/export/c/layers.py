@@ -1,0 +1,399 @@
+"""One C function per stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from wordlength.objectives.integer import Grid, Parameter, Pool, Round, Sum
+from wordlength.objectives.integer.functions import Clip, Fire, Table
+from wordlength.search.export.c.plan import Scratch, Stage, accumulator_bits, bits_of, c_type
+from wordlength.search.export.packing import Packed
+from wordlength.space import Fixed, Overflow, PowerOfTwo, Rounding, VirtualBitShift
+from wordlength.space.formats import CHANNEL_POSITION_BITS, HIGHEST_VBS_POSITION, VBS_SHIFT_BITS
+
+_ROUNDINGS = {Rounding.HALF_EVEN: "half_even", Rounding.HALF_UP: "half_up", Rounding.FLOOR: "down"}
+_LARGEST_SHIFT = 62
+_DEPTH = "    "
+
+
+class LayerWriter:
+    """Writes stages as C functions; `scratch` collects the memory that they share."""
+
+    def __init__(self, places: Mapping[str, Packed]) -> None:
+        self._places = places
+        self.scratch = Scratch()
+        self.table_bytes = 0
+
+    def write(self, stage: Stage, source: Grid) -> list[str]:
+        """Static functions of one stage: its constants, its rounding, and the layer itself."""
+        head = f"static void layer_{stage.name}(const {c_type(source)} *in, {c_type(stage.last.grid)} *out)"
+        if isinstance(stage.last, Pool):
+            return [_comment(stage), head, *_block(_pool(stage.last))]
+        value = f"int{accumulator_bits(stage.sums[-1])}_t" if stage.sums else c_type(source)
+        finish = [f"static inline {c_type(stage.last.grid)} finish_{stage.name}({value} value)"]
+        constants = self._constants(stage.name, stage.last)
+        finish += _block(_rounding(stage.name, stage.last))
+        body = self._sums(stage) if stage.sums else _each(stage)
+        return [_comment(stage), *constants, *finish, "", head, *_block(body)]
+
+    def _constants(self, name: str, step: Round) -> list[str]:
+        lines: list[str] = []
+        if isinstance(step.function, Table):
+            table = step.function
+            entries = table.entries.tolist()
+            self.table_bytes += 4 * len(entries)
+            lines += [
+                f"/* {table.name} by table: at most {table.error:.3g} from the function. */",
+                f"static const int32_t {name}_entries[{len(entries)}] = {{",
+                *_numbers(entries),
+                "};",
+                f"static const curve {name}_curve = {{{name}_entries, {table.largest_argument}, {table.weight_bits}, "
+                f"INT64_C({table.mirror})}};",
+            ]
+        if isinstance(step.format, PowerOfTwo) and len(step.turns):
+            self.table_bytes += 8 * len(step.turns)
+            lines += [
+                "/* Magnitudes above which the next power of two is nearer. */",
+                f"static const int64_t {name}_turns[{len(step.turns)}] = {{",
+                *_numbers([f"INT64_C({turn})" for turn in step.turns.tolist()]),
+                "};",
+            ]
+        return lines
+
+    def _sums(self, stage: Stage) -> Iterator[str]:
+        first, last = stage.sums[0], stage.sums[-1]
+        places = last.shape[0] * last.shape[1]
+        biases = self._array("biases", f"int{accumulator_bits(last)}_t", last.shape[2]) if last.bias else ""
+        dense = places == 1 and first is last and not first.depthwise and first.source_shape[:2] == (1, 1)
+        yield "packed_codes codes;"
+        indices = ["i", "o"] if dense else ["row", "column", "r", "c", "i", "o"]
+        if not dense:
+            indices = [index for index in indices if index != "i" or not first.depthwise or first is not last]
+        yield f"int32_t {', '.join(indices)};"
+        for number, step in enumerate(stage.sums):
+            sums = self._array(f"sums_{number}", _accumulator(step), step.shape[2])
+            yield f"{_accumulator(step)} *const sums{number} = {sums};"
+            kind, count = _kernel_type(step), last.shape[2] if dense else step.kernel.info.count
+            yield f"{kind} *const kernel{number} = {self._array(f'kernel_{number}', kind, count)};"
+            if step.kernel.by_channel:
+                yield f"uint8_t *const shifts{number} = {self._array(f'shifts_{number}', 'uint8_t', step.shape[2])};"
+        if biases:
+            yield f"int{accumulator_bits(last)}_t *const biases = {biases};"
+        for number, step in enumerate(stage.sums):
+            yield from self._channel_shifts(number, step)
+        if last.bias:
+            yield from self._unpack_biases(last)
+        if dense:
+            yield from self._dense(stage, last)
+        else:
+            yield from self._convolution(stage)
+
+    def _array(self, union: str, kind: str, count: int) -> str:
+        return self.scratch.need(f"scratch_{union}", kind, count)
+
+    def _bytes(self, parameter: Parameter) -> str:
+        return f"network_weights + {self._places[parameter.name].offset}"
+
+    def _channel_shifts(self, number: int, step: Sum) -> Iterator[str]:
+        if step.kernel.by_channel:
+            yield f"for (o = 0; o < {step.shape[2]}; o++)"
+            yield f"{_DEPTH}shifts{number}[o] = (uint8_t){self._side_shift(step.kernel, 'o')};"
+
+    def _side_shift(self, parameter: Parameter, group: str) -> str:
+        """C expression: how far a group's codes are shifted left of the tensor's last bit."""
+        bit = f"{self._places[parameter.name].side_offset_bits} + {{width}} * ({group})"
+        match parameter.format:
+            case VirtualBitShift(bits=bits):
+                top = HIGHEST_VBS_POSITION - (bits - 1) - parameter.exponent
+                place = bit.format(width=VBS_SHIFT_BITS)
+                return (
+                    f"clip({top} - field_at({self._bytes(parameter)}, {place}, {VBS_SHIFT_BITS}), 0, {_LARGEST_SHIFT})"
+                )
+            case Fixed() as fmt:
+                bottom = fmt.bits - int(fmt.signed) + parameter.exponent
+                place = bit.format(width=CHANNEL_POSITION_BITS)
+                field = f"field_at({self._bytes(parameter)}, {place}, {CHANNEL_POSITION_BITS})"
+                return f"clip(wrap_signed({field}, {CHANNEL_POSITION_BITS}) - ({bottom}), 0, {_LARGEST_SHIFT})"
+        raise AssertionError(f"{parameter.format} has no shifts")
+
+    def _unpack_biases(self, step: Sum) -> Iterator[str]:
+        assert step.bias is not None
+        bits = accumulator_bits(step)
+        number = self._whole_number(step.bias, "o", bits)
+        value = f"left{bits}({number}, {step.bias_shift})" if step.bias_shift else number
+        yield f"codes = codes_from({self._bytes(step.bias)});"
+        yield f"for (o = 0; o < {step.shape[2]}; o++)"
+        yield f"{_DEPTH}biases[o] = {value};"
+
+    def _whole_number(self, parameter: Parameter, index: str, bits: int) -> str:
+        """C expression: the next element in the tensor's last bits, `index` its number in the tensor."""
+        fmt = parameter.format
+        if isinstance(fmt, PowerOfTwo):
+            return f"times{bits}(1, {_next_power(parameter)})"
+        code = _next_fixed(parameter)
+        if parameter.by_channel:
+            return f"left{bits}({code}, (int){self._side_shift(parameter, index)})"
+        if isinstance(fmt, VirtualBitShift) and isinstance(fmt.group, int):
+            return f"left{bits}({code}, (int){self._side_shift(parameter, f'({index}) / {fmt.group}')})"
+        return code
+
+    def _unpack_kernel(self, number: int, step: Sum, count: int, first: str = "") -> Iterator[str]:
+        """Fill `kernel` with `count` codes from where `codes` is; `first`: number of the first within the tensor."""
+        kind, index = _kernel_type(step), f"{first} + o" if first else "o"
+        yield f"for (o = 0; o < {count}; o++)"
+        if isinstance(step.kernel.format, PowerOfTwo):
+            yield f"{_DEPTH}kernel{number}[o] = {_next_power(step.kernel)};"
+        elif _in_blocks(step.kernel):
+            bits = max(bits_of(kind), 32)
+            yield f"{_DEPTH}kernel{number}[o] = ({kind}){self._whole_number(step.kernel, index, bits)};"
+        else:
+            yield f"{_DEPTH}kernel{number}[o] = ({kind}){_next_fixed(step.kernel)};"
+
+    def _dense(self, stage: Stage, step: Sum) -> Iterator[str]:
+        inputs, outputs = step.source_shape[2], step.shape[2]
+        yield f"for (o = 0; o < {outputs}; o++)"
+        yield f"{_DEPTH}sums0[o] = 0;"
+        yield f"codes = codes_from({self._bytes(step.kernel)});"
+        yield f"for (i = 0; i < {inputs}; i++) {{"
+        yield f"{_DEPTH}const {_accumulator(step)} value = ({_accumulator(step)})in[i];"
+        yield from _indented(self._unpack_kernel(0, step, outputs, f"i * {outputs}"))
+        yield f"{_DEPTH}for (o = 0; o < {outputs}; o++)"
+        yield f"{_DEPTH * 2}sums0[o] += {_product(step, 'value', 'kernel0[o]')};"
+        yield "}"
+        yield from _finish(stage, "")
+
+    def _convolution(self, stage: Stage) -> Iterator[str]:
+        for number, step in enumerate(stage.sums):
+            yield f"codes = codes_from({self._bytes(step.kernel)});"
+            yield from self._unpack_kernel(number, step, step.kernel.info.count)
+        last = stage.sums[-1]
+        yield f"for (row = 0; row < {last.shape[0]}; row++) {{"
+        yield f"{_DEPTH}for (column = 0; column < {last.shape[1]}; column++) {{"
+        yield from _indented(_place(stage), 2)
+        yield from _indented(_finish(stage, f"(row * {last.shape[1]} + column) * {last.shape[2]} + "), 2)
+        yield f"{_DEPTH}}}"
+        yield "}"
+
+
+def _place(stage: Stage) -> Iterator[str]:
+    """All sums of one output place; a pointwise kernel takes them from the depthwise one."""
+    step = stage.sums[0]
+    height, width, channels = step.source_shape
+    geometry = step.geometry
+    for number, one in enumerate(stage.sums):
+        yield f"for (o = 0; o < {one.shape[2]}; o++)"
+        yield f"{_DEPTH}sums{number}[o] = 0;"
+    yield f"for (r = 0; r < {geometry.kernel[0]}; r++) {{"
+    yield f"{_DEPTH}const int32_t y = {_position('row', 'r', step, 0)};"
+    yield f"{_DEPTH}if (y < 0 || y >= {height})"
+    yield f"{_DEPTH * 2}continue;"
+    yield f"{_DEPTH}for (c = 0; c < {geometry.kernel[1]}; c++) {{"
+    yield f"{_DEPTH * 2}const int32_t x = {_position('column', 'c', step, 1)};"
+    yield f"{_DEPTH * 2}if (x < 0 || x >= {width})"
+    yield f"{_DEPTH * 3}continue;"
+    tap, at = f"(r * {geometry.kernel[1]} + c)", f"(y * {width} + x) * {channels}"
+    if step.depthwise:
+        each = step.shape[2] // channels
+        value = f"({_accumulator(step)})in[{at} + o{f' / {each}' if each > 1 else ''}]"
+        yield f"{_DEPTH * 2}for (o = 0; o < {step.shape[2]}; o++)"
+        yield f"{_DEPTH * 3}sums0[o] += {_product(step, value, f'kernel0[{tap} * {step.shape[2]} + o]')};"
+    else:
+        outputs = step.shape[2]
+        yield f"{_DEPTH * 2}for (i = 0; i < {channels}; i++) {{"
+        yield f"{_DEPTH * 3}const {_accumulator(step)} value = ({_accumulator(step)})in[{at} + i];"
+        yield f"{_DEPTH * 3}for (o = 0; o < {outputs}; o++)"
+        weight = f"kernel0[({tap} * {channels} + i) * {outputs} + o]"
+        yield f"{_DEPTH * 4}sums0[o] += {_product(step, 'value', weight)};"
+        yield f"{_DEPTH * 2}}}"
+    yield f"{_DEPTH}}}"
+    yield "}"
+    if len(stage.sums) == 2:
+        point = stage.sums[1]
+        yield f"for (i = 0; i < {point.source_shape[2]}; i++) {{"
+        shifted = f"left{accumulator_bits(step)}(sums0[i], shifts0[i])" if step.kernel.by_channel else "sums0[i]"
+        yield f"{_DEPTH}const {_accumulator(point)} value = {_cast(step, point)}{shifted};"
+        yield f"{_DEPTH}for (o = 0; o < {point.shape[2]}; o++)"
+        yield f"{_DEPTH * 2}sums1[o] += {_product(point, 'value', f'kernel1[i * {point.shape[2]} + o]')};"
+        yield "}"
+
+
+def _cast(step: Sum, to: Sum) -> str:
+    return "(int32_t)" if accumulator_bits(step) > accumulator_bits(to) else ""
+
+
+def _position(place: str, tap: str, step: Sum | Pool, axis: int) -> str:
+    """C expression: where in the input a tap meets the output place."""
+    geometry = step.geometry
+    stride, dilation, before = geometry.strides[axis], geometry.dilation[axis], geometry.before[axis]
+    text = f"{place} * {stride}" if stride > 1 else place
+    text += f" + {tap} * {dilation}" if dilation > 1 else f" + {tap}"
+    return f"{text} - {before}" if before else text
+
+
+def _finish(stage: Stage, index: str) -> Iterator[str]:
+    """Shift the sums, add the biases, round."""
+    step, number = stage.sums[-1], len(stage.sums) - 1
+    bits, value = accumulator_bits(step), f"sums{number}[o]"
+    shift = " + ".join(
+        part for part in (f"shifts{number}[o]" if step.kernel.by_channel else "", str(step.product_shift or "")) if part
+    )
+    value = f"left{bits}({value}, {shift})" if shift else value
+    value += " + biases[o]" if step.bias is not None else ""
+    yield f"for (o = 0; o < {step.shape[2]}; o++)"
+    yield f"{_DEPTH}out[{index}o] = finish_{stage.name}({value});"
+
+
+def _each(stage: Stage) -> Iterator[str]:
+    yield "int32_t i;"
+    yield f"for (i = 0; i < {stage.count}; i++)"
+    yield f"{_DEPTH}out[i] = finish_{stage.name}(in[i]);"
+
+
+def _rounding(name: str, step: Round) -> Iterator[str]:
+    """Function and rounding of one value."""
+    kind = c_type(step.grid)
+    if isinstance(step.function, Fire):
+        yield f"return ({kind})(value > 0);"
+        return
+    source = "value"
+    if isinstance(step.function, Table):
+        source = f"interpolate(&{name}_curve, {_argument(step, step.function)})"
+    if isinstance(step.format, PowerOfTwo):
+        yield from _power(name, step, source)
+        return
+    assert isinstance(step.format, Fixed)
+    wraps = step.format.overflow is Overflow.WRAP
+    if wraps and isinstance(step.function, Clip) and step.function.lowest == 0:
+        source = "(value < 0 ? 0 : value)"
+    code = _rescaled(source, step.places, step.format.rounding)
+    if wraps:
+        width = step.format.bits
+        cut = f"wrap_signed({code}, {width})" if step.format.signed else f"({code} & {2**width - 1})"
+        yield f"return ({kind}){cut};"
+    else:
+        yield f"return ({kind})clip({code}, {step.grid.lowest}, {step.grid.highest});"
+
+
+def _rescaled(value: str, places: int, rounding: Rounding = Rounding.HALF_EVEN) -> str:
+    if places <= 0:
+        return f"left64({value}, {-places})" if places else value
+    if places > _LARGEST_SHIFT:
+        return f"({value} < 0 ? -1 : 0)" if rounding is Rounding.FLOOR else f"(0 * {value})"
+    return f"{_ROUNDINGS[rounding]}({value}, {places})"
+
+
+def _argument(step: Round, table: Table) -> str:
+    places = -table.argument_bits - step.source_grid.exponent
+    if places >= 0:
+        return _rescaled("value", places)
+    end = (table.largest_argument >> -places) + 1
+    return f"left64(clip(value, {-end}, {end}), {-places})"
+
+
+def _power(name: str, step: Round, source: str) -> Iterator[str]:
+    kind = c_type(step.grid)
+    yield f"const int64_t number = {source};"
+    yield "const int64_t magnitude = number < 0 ? -number : number;"
+    yield "int64_t power = 1;"
+    if len(step.turns):
+        yield "int32_t turn;"
+        yield f"for (turn = 0; turn < {len(step.turns)}; turn++)"
+        yield f"{_DEPTH}if (magnitude > {name}_turns[turn])"
+        yield f"{_DEPTH * 2}power <<= 1;"
+    if step.zero_up_to >= 0:
+        yield f"if (magnitude <= INT64_C({step.zero_up_to}))"
+        yield f"{_DEPTH}power = 0;"
+    yield f"return ({kind})clip(number < 0 ? -power : power, {step.grid.lowest}, {step.grid.highest});"
+
+
+def _pool(step: Pool) -> Iterator[str]:
+    height, width, channels = step.source_shape
+    kind = f"int{accumulator_bits(step)}_t"
+    inexact = step.average and not step.exact
+    yield "int32_t row, column, r, c, o;"
+    yield f"for (row = 0; row < {step.shape[0]}; row++) {{"
+    yield f"{_DEPTH}for (column = 0; column < {step.shape[1]}; column++) {{"
+    yield f"{_DEPTH * 2}for (o = 0; o < {channels}; o++) {{"
+    lines = [f"{kind} value = {'0' if step.average else _lowest(step)};"]
+    lines += ["int32_t count = 0;"] if inexact else []
+    lines += [
+        f"for (r = 0; r < {step.geometry.kernel[0]}; r++) {{",
+        f"{_DEPTH}const int32_t y = {_position('row', 'r', step, 0)};",
+        f"{_DEPTH}if (y < 0 || y >= {height})",
+        f"{_DEPTH * 2}continue;",
+        f"{_DEPTH}for (c = 0; c < {step.geometry.kernel[1]}; c++) {{",
+        f"{_DEPTH * 2}const int32_t x = {_position('column', 'c', step, 1)};",
+        f"{_DEPTH * 2}if (x < 0 || x >= {width})",
+        f"{_DEPTH * 3}continue;",
+    ]
+    code = f"({kind})in[(y * {width} + x) * {channels} + o]"
+    if step.average:
+        lines += [f"{_DEPTH * 2}value += {code};"]
+    else:
+        lines += [f"{_DEPTH * 2}if ({code} > value)", f"{_DEPTH * 3}value = {code};"]
+    lines += [f"{_DEPTH * 2}count += 1;"] if inexact else []
+    result = f"divide(left64(value, {-(step.exponent - step.source_grid.exponent)}), count)" if inexact else "value"
+    lines += [f"{_DEPTH}}}", "}"]
+    lines += [f"out[(row * {step.shape[1]} + column) * {channels} + o] = ({c_type(step.grid)}){result};"]
+    yield from _indented(lines, 3)
+    yield f"{_DEPTH * 2}}}"
+    yield f"{_DEPTH}}}"
+    yield "}"
+
+
+def _lowest(step: Pool) -> str:
+    return str(step.source_grid.lowest)
+
+
+def _product(step: Sum, value: str, weight: str) -> str:
+    if isinstance(step.kernel.format, PowerOfTwo):
+        return f"times{accumulator_bits(step)}({value}, {weight})"
+    return f"{value} * {weight}"
+
+
+def _accumulator(step: Sum) -> str:
+    return f"int{accumulator_bits(step)}_t"
+
+
+def _in_blocks(parameter: Parameter) -> bool:
+    return isinstance(parameter.format, VirtualBitShift) and isinstance(parameter.format.group, int)
+
+
+def _kernel_type(step: Sum) -> str:
+    """What holds an unpacked code."""
+    kernel = step.kernel
+    if isinstance(kernel.format, PowerOfTwo):
+        return "uint8_t"
+    codes = kernel.integers if _in_blocks(kernel) else kernel.codes
+    return c_type(Grid(0, min(int(codes.min()), -1), max(int(codes.max()), 0)))
+
+
+def _next_fixed(parameter: Parameter) -> str:
+    fmt = parameter.format
+    signed = not isinstance(fmt, Fixed) or fmt.signed
+    return f"next_fixed(&codes, {fmt.width_bits}, {int(signed)})"
+
+
+def _next_power(parameter: Parameter) -> str:
+    fmt = parameter.format
+    assert isinstance(fmt, PowerOfTwo)
+    return f"next_power(&codes, {fmt.bits}, {parameter.exponent - fmt.first_exponent}, {int(fmt.zero)})"
+
+
+def _comment(stage: Stage) -> str:
+    last = stage.last
+    sums = "".join(f", {step.kernel.format.brief} weights" for step in stage.sums[:1])
+    return f"/* {last.layer}: {' x '.join(map(str, last.shape))} outputs {last.grid.q_format}{sums}. */"
+
+
+def _block(lines: Iterator[str] | list[str]) -> list[str]:
+    return ["{", *_indented(lines), "}"]
+
+
+def _indented(lines: Iterator[str] | list[str], depth: int = 1) -> Iterator[str]:
+    return (f"{_DEPTH * depth}{line}" for line in lines)
+
+
+def _numbers(values: list[int] | list[str], per_line: int = 12) -> list[str]:
+    texts = [str(value) for value in values]
+    return [f"{_DEPTH}{', '.join(texts[start : start + per_line])}," for start in range(0, len(texts), per_line)]
