@@ -60,6 +60,7 @@ class Evaluator:
         formats: Iterable[tuple[Slot, Format]] = (),
     ) -> None:
         self._settings = settings
+        self.data = data
         self.baseline = baseline
         self.float_model = build_model(settings.model, seed=0)
         self.float_model.set_weights(list(baseline.weights))

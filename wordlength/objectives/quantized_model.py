@@ -68,9 +68,13 @@ class QuantizedModel:
         if not info.tensors:
             return []
         layer = self.model.get_layer(slot.layer)
-        kind = type(layer).__name__.removeprefix("Q")
-        stems = {tensor.name: _STEMS.get((kind, tensor.name)) for tensor in info.tensors}
-        return [getattr(layer, f"{stem}_kernel" if stem else name) for name, stem in stems.items()]
+        return [layer_parameter(layer, tensor.name) for tensor in info.tensors]
+
+
+def layer_parameter(layer: Any, tensor: str) -> Any:
+    """The weight variable of a QKeras layer that is `tensor` of the Keras layer it was made from."""
+    stem = _STEMS.get((type(layer).__name__.removeprefix("Q"), tensor))
+    return getattr(layer, f"{stem}_kernel" if stem else tensor)
 
 
 def admit(quantizers: Mapping[Slot, Iterable[FormatQuantizer]], formats: Iterable[tuple[Slot, Format]]) -> None:
@@ -122,7 +126,7 @@ def quantize(float_model: Any) -> QuantizedModel:
         return qkeras.QActivation(quantizer, name=f"{layer.name}_quantized")(output)
 
     model = keras.models.clone_model(
-        _functional(float_model), clone_function=lambda layer: _quantized_layer(layer, quantizers), call_function=call
+        functional(float_model), clone_function=lambda layer: quantized_layer(layer, quantizers), call_function=call
     )
     model.set_weights(float_model.get_weights())
     order = [info.slot for info in slots if info.slot.role is Role.ACTIVATIONS]
@@ -158,7 +162,8 @@ def frozen(weights: Weights, float_model: Any, candidate: Candidate) -> Quantize
     return copy
 
 
-def _functional(model: Any) -> Any:
+def functional(model: Any) -> Any:
+    """A functional or sequential model as a functional one. Raises ModelError for any other."""
     if isinstance(model, keras.Sequential):
         return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     if not isinstance(model, keras.Model) or not hasattr(model, "_operations_by_depth"):
@@ -166,7 +171,8 @@ def _functional(model: Any) -> Any:
     return model
 
 
-def _quantized_layer(layer: Any, quantizers: Mapping[Slot, tuple[FormatQuantizer, ...]]) -> Any:
+def quantized_layer(layer: Any, quantizers: Mapping[Slot, tuple[FormatQuantizer, ...]]) -> Any:
+    """The QKeras copy of a layer with a kernel, its tensors with these quantizers; a copy of any other layer."""
     kind = type(layer).__name__
     if kind not in KERNELS:
         return layer.__class__.from_config(layer.get_config())

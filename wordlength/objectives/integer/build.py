@@ -42,18 +42,21 @@ def parameters_of(float_model: Any, candidate: Mapping[Slot, Format]) -> tuple[P
     )
 
 
-def integer_program(float_model: Any, candidate: Candidate, input_format: Fixed) -> IntegerProgram:
-    """The integer operations of a float model with its weights, in the candidate's formats.
+def integer_program(
+    float_model: Any, candidate: Candidate, input_format: Fixed, parameters: tuple[Parameter, ...] | None = None
+) -> IntegerProgram:
+    """The integer operations of a float model in the candidate's formats.
 
-    `input_format`: of the float input, one step for all. Raises IntegerError naming the layer if a format, a function
-    or a layer type cannot be computed with integers of at most 64 bits.
+    `input_format`: of the float input, one step for all. `parameters`: by default the model's weights. Raises
+    IntegerError naming the layer if a format, a function or a layer type cannot be computed with integers of at most
+    64 bits.
     """
     if len(float_model.inputs) != 1 or len(float_model.outputs) != 1:
         raise IntegerError(
             f"a network must have one input and one output to be computed with integers, but {float_model.name!r} has "
             f"{len(float_model.inputs)} and {len(float_model.outputs)}"
         )
-    parameters = parameters_of(float_model, candidate)
+    parameters = parameters_of(float_model, candidate) if parameters is None else parameters
     builder = _Builder(candidate, {parameter.name: parameter for parameter in parameters}, input_format)
     for layer in float_model.layers:
         builder.add(layer)

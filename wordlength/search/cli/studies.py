@@ -222,41 +222,9 @@ def ui(
 
 
 @app.command()
-def export(
-    study: Study,
-    to: Annotated[Path, typer.Option("--to", help="New or empty folder for the files.")],
-    pick: Annotated[
-        str, typer.Option("--pick", help="knee, best, smallest, trial=N or max-bytes=SIZE (as 120kB).")
-    ] = "knee",
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing folder.")] = False,
-    verify: Annotated[bool, typer.Option(help="Load the written model and measure it again.")] = True,
-    home: HomeOption = None,
+def schema(
+    bundle: Annotated[bool, typer.Option("--bundle", help="That of an exported config.json instead.")] = False,
 ) -> None:
-    """Export one trial: config.json, qkeras_model.keras, report.md.
-
-    Examples:
-
-        wordlength export klein --pick knee --to best
-
-        wordlength export klein --pick max-bytes=120kB --to small
-    """
-    from wordlength.search.export.bundle import export as run
-    from wordlength.search.progress import LaunchDisplay
-
-    with LaunchDisplay(console) as display:
-        done = run(study, pick, to, home_of(home), force=force, verify=verify, observer=display, tell=console.print)
-    if done.measured_again is not None:
-        console.print(
-            f"measured again from the written model: STOI improvement {done.measured_again:+.7f}, "
-            f"logged {done.point.stoi_improvement:+.7f}",
-            highlight=False,
-            soft_wrap=True,
-        )
-    console.print(f"written: {done.folder}/ config.json, qkeras_model.keras, report.md", highlight=False)
-
-
-@app.command()
-def schema() -> None:
     """Print the study file's JSON schema: every key, its range and what it means.
 
     Example:
@@ -265,6 +233,7 @@ def schema() -> None:
     """
     import json
 
+    from wordlength.search.export.config import json_schema as bundle_schema
     from wordlength.search.spec import json_schema
 
-    print(json.dumps(json_schema(), indent=2))
+    print(json.dumps(bundle_schema() if bundle else json_schema(), indent=2))

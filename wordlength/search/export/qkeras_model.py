@@ -23,7 +23,7 @@ import keras
 import numpy as np
 import qkeras
 
-from wordlength.objectives.quantized_model import _functional, _quantized_layer
+from wordlength.objectives.quantized_model import functional, quantized_layer
 from wordlength.objectives.report import Weights
 from wordlength.space import (
     Binary,
@@ -128,8 +128,8 @@ def _built(float_model: Any, candidate: Candidate, chosen: Mapping[Slot, tuple[_
         return qkeras.QActivation(choice.quantizer, name=f"{layer.name}_quantized")(output)
 
     return keras.models.clone_model(
-        _functional(float_model),
-        clone_function=lambda layer: _quantized_layer(_constructible(layer, quantizers), quantizers),
+        functional(float_model),
+        clone_function=lambda layer: quantized_layer(_constructible(layer, quantizers), quantizers),
         call_function=call,
     )
 

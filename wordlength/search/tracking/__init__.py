@@ -1,6 +1,7 @@
 """The study's recorder: the only package that imports mlflow."""
 
 from wordlength.search.tracking.audit import Recorded, RecordedTrial, recorded, remove_runs
+from wordlength.search.tracking.bundle import log_bundle
 from wordlength.search.tracking.description import DataSet, Description
 from wordlength.search.tracking.process import TrackerProcess, TrackingError
 from wordlength.search.tracking.retrained_run import log_retrained
@@ -21,6 +22,7 @@ __all__ = [
     "TrackingError",
     "answering",
     "check_server",
+    "log_bundle",
     "log_retrained",
     "publish_views",
     "recorded",

@@ -150,6 +150,10 @@ class Store:
                 (Path(folder) / name).write_bytes(content)
             self._artifacts(run_id).log_artifacts(folder)
 
+    def upload_folder(self, run_id: str, folder: Path, place: str) -> None:
+        """Log all files of a folder as artifacts below `place`."""
+        self._artifacts(run_id).log_artifacts(str(folder), place)
+
     def remove(self, run_id: str, name: str) -> None:
         """Delete one artifact; where the artifact store cannot delete, or has none, nothing happens."""
         with suppress(MlflowException, NotImplementedError, OSError):

@@ -1,0 +1,149 @@
+"""config.json: what a bundle is, in one file that others can read; its JSON schema is `wordlength schema --bundle`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from wordlength.errors import BundleError
+from wordlength.space import Candidate
+
+BUNDLE_VERSION = 1
+CONFIG = "config.json"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Objectives(_Part):
+    """What was measured on the validation mixtures."""
+
+    stoi_improvement: float = Field(description="Mean over the mixtures, in STOI units.")
+    stoi_standard_error: float | None = Field(description="Of that mean.")
+    baseline_difference: float | None = Field(description="To the float baseline, mean over the mixtures.")
+    baseline_difference_error: float | None = Field(description="Paired standard error of the difference.")
+    memory_bytes: int = Field(description="All parameters packed at their widths: the size of weights.bin.")
+
+
+class FloatBaseline(_Part):
+    """The float32 network that the candidate is compared with."""
+
+    stoi_improvement: float
+    memory_bytes: int
+    digest: str = Field(description="Of data, network and training settings.")
+
+
+class HeldOutFigures(_Part):
+    """Mixtures that guided nothing: test speakers and noises that no trial has heard."""
+
+    stoi_improvement: float
+    stoi_standard_error: float
+    float_improvement: float
+    difference: float
+    difference_error: float
+
+
+class Retraining(_Part):
+    """How the weights were trained after the search, and what they reach on the test mixtures."""
+
+    settings: dict[str, Any]
+    test: HeldOutFigures
+
+
+class Features(_Part):
+    """How the network's input is made from sound."""
+
+    sample_rate_hz: int
+    frame_samples: int
+    hop_samples: int
+    mel_bins: int
+    frames: int = Field(description="The current frame and those before it.")
+    power_floor: float = Field(description="Added to the Mel power before the natural logarithm.")
+    mean: tuple[float, ...] = Field(description="Per Mel bin, subtracted from the log-Mel power.")
+    std: tuple[float, ...] = Field(description="Per Mel bin, divided by after that.")
+
+
+class LayerProof(_Part):
+    """Integers against the QKeras model in float32, in steps of the layer's output format."""
+
+    layer: str
+    largest_alone: int = Field(description="Largest difference from equal inputs of this layer.")
+    unequal_alone: float = Field(description="Share of its outputs that differ, from equal inputs.")
+    largest: int = Field(description="Largest difference through the whole network.")
+    unequal: float = Field(description="Share of its outputs that differ, through the whole network.")
+
+
+class Arithmetic(_Part):
+    """The integer arithmetic, and how far it lies from the float model."""
+
+    input_format: str
+    output_exponent: int = Field(description="A code k of the output means k · 2^output_exponent.")
+    vectors: int = Field(description="Frames in vectors/.")
+    layers: tuple[LayerProof, ...]
+    stoi_improvement: float | None = Field(description="Through the C code; None if it was not measured.")
+
+
+class BundleConfig(_Part):
+    """One exported candidate: where it comes from, what it is, what was measured."""
+
+    bundle_version: Literal[1] = 1
+    study: str
+    trial: int
+    label: str
+    candidate: dict[str, str] = Field(description="Slot → format.")
+    candidate_digest: str
+    objectives: Objectives
+    stoi_improvement_of_the_exported_model: float | None = Field(description="None if it was not measured again.")
+    float_baseline: FloatBaseline
+    retraining: Retraining | None = Field(description="None if the weights are the trial's own.")
+    data_digest: str = Field(description="SHA-256 of all audio and the settings that prepare it.")
+    features: Features
+    arithmetic: Arithmetic | None = Field(description="None if the network cannot be computed with integers.")
+    no_arithmetic: str = Field(description="Why it cannot; empty if it can.")
+    needs_wordlength: dict[str, str] = Field(description="Slots whose quantizer QKeras does not have, and why.")
+    wider_in_qkeras: dict[str, str] = Field(description="Slots whose QKeras quantizer needs more bits than are stored.")
+    study_settings: dict[str, Any] = Field(description="The study file, without places and logins.")
+    versions: dict[str, str]
+
+    @property
+    def formats(self) -> Candidate:
+        """The candidate. Raises FormatError or ValueError."""
+        return Candidate.from_dict(self.candidate)
+
+    def to_json(self) -> str:
+        """As config.json holds it."""
+        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+
+
+def read_config(path: Path) -> BundleConfig:
+    """Read config.json. Raises BundleError with file, key and value."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        plain = json.loads(text)
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path.name} must be readable JSON, but is not: {error}") from None
+    version = plain.get("bundle_version") if isinstance(plain, dict) else None
+    if version != BUNDLE_VERSION:
+        raise BundleError(f"{path.name} must have bundle_version {BUNDLE_VERSION}, but has {version!r}")
+    try:
+        config = BundleConfig.model_validate(plain)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        place = ".".join(map(str, problem["loc"]))
+        raise BundleError(f"{path.name} breaks a rule at {place}: {problem['msg']}") from None
+    try:
+        digest = config.formats.digest
+    except ValueError as error:
+        raise BundleError(f"{path.name} must hold formats for slots: {error}") from None
+    if digest != config.candidate_digest:
+        raise BundleError(f"{path.name} must hold the candidate {config.candidate_digest}, but holds {digest}")
+    return config
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of config.json."""
+    return BundleConfig.model_json_schema()

@@ -1,0 +1,268 @@
+"""The files of a bundle."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import yaml
+
+from wordlength.errors import IntegerError, SpecError
+from wordlength.objectives.audio import SAMPLE_RATE_HZ
+from wordlength.objectives.audio.features import (
+    FRAME_SAMPLES,
+    HISTORY_FRAMES,
+    HOP_SAMPLES,
+    MEL_BINS,
+    POWER_FLOOR,
+)
+from wordlength.objectives.report import TrialReport, Weights
+from wordlength.search.export.config import (
+    CONFIG,
+    Arithmetic,
+    BundleConfig,
+    Features,
+    FloatBaseline,
+    HeldOutFigures,
+    Objectives,
+    Retraining,
+)
+from wordlength.search.export.manifest import seal
+from wordlength.search.export.packing import laid_out, pack
+from wordlength.search.export.report import report_markdown
+from wordlength.search.front import FrontPoint
+from wordlength.search.installed import installed
+from wordlength.search.retrain import RetrainedTrial
+from wordlength.search.spec import StudySpec
+from wordlength.search.trials import StudyView
+from wordlength.space import Fixed
+
+if TYPE_CHECKING:
+    from wordlength.objectives.audio import PreparedData
+    from wordlength.objectives.evaluate import Evaluator
+    from wordlength.objectives.integer import IntegerProgram
+    from wordlength.search.export.qkeras_model import PlainModel
+
+MODEL, NETWORK, REPORT = "qkeras_model.keras", "network.json", "report.md"
+WEIGHTS, WEIGHT_TABLE, SOURCES, VECTORS = "weights.bin", "weights.json", "c", "vectors"
+MODEL_TOLERANCE = 1e-6
+"""How far the exported model's STOI improvement may lie from the logged one."""
+C_TOLERANCE = 1e-3
+"""How far that of the C code may lie from it."""
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is exported: a trial, with its own weights or those of its retraining."""
+
+    spec: StudySpec
+    view: StudyView
+    point: FrontPoint
+    weights: Weights
+    report: TrialReport | None
+    retrained: RetrainedTrial | None
+    evaluator: Evaluator
+
+    @property
+    def logged(self) -> float:
+        """STOI improvement on the validation mixtures that was logged for these weights."""
+        if self.retrained is None or self.retrained.validation is None:
+            return self.point.stoi_improvement
+        return self.retrained.validation.stoi_improvement
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a bundle shall hold: test frames, bits of the input, and whether everything is measured again."""
+
+    vectors: int = 1000
+    input_bits: int = 16
+    verify: bool = True
+    compile_c: bool = True
+
+
+def input_format(data: PreparedData, bits: int) -> Fixed:
+    """Fixed point of so many bits with the fewest integer bits that hold every training and validation feature."""
+    parts = (data.train.features, data.validation.frames.features)
+    lowest, highest = min(float(part.min()) for part in parts), max(float(part.max()) for part in parts)
+    integer_bits = next(
+        i for i in range(-8, 33) if Fixed(bits, i).lowest <= lowest and highest <= Fixed(bits, i).highest
+    )
+    return Fixed(bits, integer_bits)
+
+
+def write_bundle(place: Path, subject: Subject, asked: Asked, progress: Progress) -> BundleConfig:
+    """Write every file to a new folder, and measure what is to be measured. Raises SpecError if a figure disagrees."""
+    from wordlength.objectives.integer import integer_program, parameters_of
+    from wordlength.search.export.qkeras_model import plain_model
+
+    place.mkdir()
+    evaluator, candidate = subject.evaluator, subject.point.candidate
+    float_model = evaluator.float_model
+    float_model.set_weights(list(subject.weights))
+    plain = plain_model(subject.weights, float_model, candidate)
+    plain.model.save(place / MODEL)
+    (place / NETWORK).write_text(json.dumps(json.loads(float_model.to_json()), indent=1) + "\n", encoding="utf-8")
+    parts = laid_out(parameters_of(float_model, candidate))
+    payload = pack(parts)
+    (place / WEIGHTS).write_bytes(payload)
+    table = {"bytes": len(payload), "order": _ORDER, "tensors": [part.to_dict() for part in parts]}
+    (place / WEIGHT_TABLE).write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    again = _measure_model(place / MODEL, subject, progress) if asked.verify else None
+    arithmetic, reason = None, ""
+    try:
+        program = integer_program(float_model, candidate, input_format(evaluator.data, asked.input_bits))
+        arithmetic = _write_integers(place, subject, program, payload, asked, progress)
+    except IntegerError as error:
+        reason = str(error)
+    config = _config(subject, plain, arithmetic, reason, again)
+    (place / CONFIG).write_text(config.to_json(), encoding="utf-8")
+    limit = subject.spec.analysis.precision_limit
+    text = report_markdown(subject.view, subject.point, evaluator.baseline.slots, subject.report, config, limit)
+    (place / REPORT).write_text(text, encoding="utf-8")
+    seal(place)
+    return config
+
+
+_ORDER = (
+    "tensor after tensor, each from a byte boundary on; of each the codes in Keras' order, the last axis fastest, then "
+    "its side information; without gaps, the first code in the lowest bits of the first byte"
+)
+
+
+def _write_integers(
+    place: Path, subject: Subject, program: IntegerProgram, payload: bytes, asked: Asked, progress: Progress
+) -> Arithmetic:
+    """c/ and vectors/, and how they agree with the float model."""
+    import keras
+
+    from wordlength.search.export.c import c_files
+    from wordlength.search.export.proof import compare_layers, compiled, stoi_through_c, windows_of
+    from wordlength.search.export.vectors import write_vectors
+
+    title = f"{subject.view.name}, trial {subject.point.number}, candidate {subject.point.candidate.digest}"
+    files = c_files(program, laid_out(program.parameters), payload, title)
+    (place / SOURCES).mkdir()
+    for name, text in files.items():
+        (place / SOURCES / name).write_text(text, encoding="utf-8")
+    frames = subject.evaluator.validation.frames
+    codes = program.encode(windows_of(frames, spread_windows(len(frames.windows), asked.vectors, frames.windows)))
+    progress("test vectors", 0, 1)
+    write_vectors(program, codes, place / VECTORS)
+    progress("test vectors", 1, 1)
+    model = keras.models.load_model(place / MODEL)
+    layers = compare_layers(model, program, codes, lambda done, total: progress("integers against float", done, total))
+    improvement = None
+    if asked.verify and asked.compile_c:
+        with compiled(place / SOURCES, program) as network:
+            network.check_vectors(place / VECTORS)
+            improvement = stoi_through_c(
+                network, frames, subject.evaluator.meter, lambda done, total: progress("STOI through C", done, total)
+            ).mean
+        if abs(improvement - subject.logged) > C_TOLERANCE:
+            raise SpecError(
+                f"the C code must reach the logged STOI improvement {subject.logged:+.4f} to {C_TOLERANCE:g}, "
+                f"but reaches {improvement:+.4f} (trial {subject.point.number})"
+            )
+    return Arithmetic(
+        input_format=str(program.input_format),
+        output_exponent=program.output_grid.exponent,
+        vectors=len(codes),
+        layers=layers,
+        stoi_improvement=improvement,
+    )
+
+
+def spread_windows(total: int, count: int, windows: Any) -> Any:
+    """So many of the windows, evenly over all of them."""
+    return windows[np.linspace(0, total - 1, min(count, total)).astype(int)]
+
+
+def _measure_model(path: Path, subject: Subject, progress: Progress) -> float:
+    """STOI improvement of the written model, loaded anew. Raises SpecError if it is not the logged one."""
+    import keras
+
+    progress("the written model", 0, 1)
+    again = float(subject.evaluator.measure_model(keras.models.load_model(path)))
+    progress("the written model", 1, 1)
+    if not math.isclose(again, subject.logged, rel_tol=0, abs_tol=MODEL_TOLERANCE):
+        raise SpecError(
+            f"the exported model must reach the logged STOI improvement {subject.logged:.7f} to {MODEL_TOLERANCE:g}, "
+            f"but reaches {again:.7f} (trial {subject.point.number})"
+        )
+    return again
+
+
+def _config(
+    subject: Subject, plain: PlainModel, arithmetic: Arithmetic | None, reason: str, again: float | None
+) -> BundleConfig:
+    view, point, data = subject.view, subject.point, subject.evaluator.data
+    return BundleConfig(
+        study=view.name,
+        trial=point.number,
+        label=point.label,
+        candidate=point.candidate.to_dict(),
+        candidate_digest=point.candidate.digest,
+        objectives=_objectives(subject),
+        stoi_improvement_of_the_exported_model=again,
+        float_baseline=FloatBaseline(
+            stoi_improvement=view.baseline.stoi_improvement,
+            memory_bytes=view.baseline.memory_bytes,
+            digest=subject.evaluator.baseline.digest,
+        ),
+        retraining=_retraining(subject.retrained),
+        data_digest=data.digest,
+        features=Features(
+            sample_rate_hz=SAMPLE_RATE_HZ,
+            frame_samples=FRAME_SAMPLES,
+            hop_samples=HOP_SAMPLES,
+            mel_bins=MEL_BINS,
+            frames=HISTORY_FRAMES + 1,
+            power_floor=POWER_FLOOR,
+            mean=tuple(data.mean.tolist()),
+            std=tuple(data.std.tolist()),
+        ),
+        arithmetic=arithmetic,
+        no_arithmetic=reason,
+        needs_wordlength={str(slot): why for slot, why in plain.custom.items()},
+        wider_in_qkeras={str(slot): why for slot, why in plain.wider.items()},
+        study_settings=yaml.safe_load(subject.spec.published()),
+        versions=installed(),
+    )
+
+
+def _objectives(subject: Subject) -> Objectives:
+    point, held = subject.point, subject.retrained and subject.retrained.validation
+    if held:
+        difference, error = held.difference
+        reached: float = held.stoi_improvement
+        errors: tuple[float | None, ...] = (held.stoi_standard_error, difference, error)
+    else:
+        reached, errors = point.stoi_improvement, (point.stoi_standard_error, point.difference, point.difference_error)
+    return Objectives(
+        stoi_improvement=reached,
+        stoi_standard_error=errors[0],
+        baseline_difference=errors[1],
+        baseline_difference_error=errors[2],
+        memory_bytes=point.memory_bytes,
+    )
+
+
+def _retraining(trial: RetrainedTrial | None) -> Retraining | None:
+    if trial is None or trial.test is None:
+        return None
+    difference, error = trial.test.difference
+    figures = HeldOutFigures(
+        stoi_improvement=trial.test.stoi_improvement,
+        stoi_standard_error=trial.test.stoi_standard_error,
+        float_improvement=trial.test.float_improvement,
+        difference=difference,
+        difference_error=error,
+    )
+    return Retraining(settings=dict(trial.decided_by["settings"]), test=figures)

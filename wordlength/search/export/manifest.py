@@ -1,0 +1,61 @@
+"""SHA256SUMS: every file of a bundle with its hash, as `sha256sum --check` reads it, and a hash of these lines."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from wordlength.errors import BundleError
+
+MANIFEST = "SHA256SUMS"
+_SELF = "# sha256 of the lines above: "
+
+
+def seal(folder: Path) -> None:
+    """Write SHA256SUMS of all files below the folder."""
+    lines = [f"{_hash(folder / name)}  {name}\n" for name in sorted(_files(folder))]
+    text = "".join(lines)
+    (folder / MANIFEST).write_text(f"{text}{_SELF}{_digest(text.encode())}\n", encoding="ascii")
+
+
+def check_seal(folder: Path) -> tuple[str, ...]:
+    """Files that do not belong to the bundle. Raises BundleError if one of its own is missing or another."""
+    if not folder.is_dir():
+        raise BundleError(f"a bundle must be a folder, but {folder} is none")
+    named = _named(folder)
+    for name, digest in named.items():
+        path = folder / name
+        if not path.is_file():
+            raise BundleError(f"the bundle must hold {name}, but it is missing ({folder})")
+        if (found := _hash(path)) != digest:
+            raise BundleError(f"{name} must have the SHA-256 {digest[:12]}…, but has {found[:12]}… ({folder})")
+    return tuple(sorted(set(_files(folder)) - set(named)))
+
+
+def _named(folder: Path) -> dict[str, str]:
+    """File → hash, as SHA256SUMS has them."""
+    try:
+        text = (folder / MANIFEST).read_bytes().decode("ascii")
+    except (OSError, ValueError):
+        raise BundleError(f"a bundle must hold a readable {MANIFEST}, but {folder} does not") from None
+    body, mark, own = text.rpartition(_SELF)
+    if not mark or own != f"{_digest(body.encode())}\n":
+        raise BundleError(f"{MANIFEST} must end with the hash of its lines, but does not ({folder})")
+    rows = [re.fullmatch(r"([0-9a-f]{64})  (\S.*)", line) for line in body.splitlines()]
+    return {row[2]: row[1] for row in rows if row}
+
+
+def _files(folder: Path) -> Iterator[str]:
+    paths = (path for path in folder.rglob("*") if path.is_file())
+    return (name for path in paths if (name := path.relative_to(folder).as_posix()) != MANIFEST)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()

@@ -1,0 +1,187 @@
+"""What shows that a bundle is right: integers against the float model, the C code against the integers, its STOI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wordlength.errors import BundleError
+from wordlength.objectives.integer import INPUT, Grid, IntegerProgram, Integers, Round
+from wordlength.search.export.c import FLAGS, Stage, plan
+from wordlength.search.export.config import LayerProof
+from wordlength.search.export.vectors import number_type
+from wordlength.space import PowerOfTwo
+
+if TYPE_CHECKING:
+    from wordlength.objectives.audio.prepared import FrameSet
+    from wordlength.objectives.stoi import StoiImprovement, StoiMeter
+
+COMPILERS = ("cc", "gcc", "clang")
+_AT_ONCE = 50
+_FRAMES_AT_ONCE = 2000
+_HISTORY = 15
+
+
+@dataclass
+class _Count:
+    """Differences of one layer so far."""
+
+    largest: int = 0
+    unequal: int = 0
+    of: int = 0
+
+    def add(self, steps: Integers) -> None:
+        self.largest = max(self.largest, int(steps.max(initial=0)))
+        self.unequal += int(np.count_nonzero(steps))
+        self.of += steps.size
+
+    @property
+    def share(self) -> float:
+        return self.unequal / max(self.of, 1)
+
+
+def compare_layers(
+    model: Any, program: IntegerProgram, codes: Integers, tell: Callable[[int, int], None] = lambda done, total: None
+) -> tuple[LayerProof, ...]:
+    """The QKeras model in float32 against the integers, layer by layer, on input codes (n, *input_shape).
+
+    Alone: every layer from the integers' own inputs, so that what differs is this layer's arithmetic: the order of
+    float32 sums, divisions, the table. Through the network: from the same input frames. A difference counts the
+    representable values between the two.
+    """
+    import keras
+
+    stages = plan(program)
+    tensors = {number: _tensor(model, stage) for number, stage in enumerate(stages)} | {INPUT: model.inputs[0]}
+    whole = keras.Model(model.inputs[0], [tensors[number] for number in range(len(stages))])
+    alone = [keras.Model(tensors[stage.source], tensors[number]) for number, stage in enumerate(stages)]
+    counts = [(_Count(), _Count()) for _ in stages]
+    for start in range(0, len(codes), _AT_ONCE):
+        part = codes[start : start + _AT_ONCE]
+        held: dict[int, Integers] = {INPUT: part}
+        grids: dict[int, Grid] = {INPUT: program.input_grid}
+        last = {id(stage.last): number for number, stage in enumerate(stages)}
+        for step, made in program.outputs(part):
+            if id(step) in last:
+                held[last[id(step)]], grids[last[id(step)]] = made, step.grid
+        chained = whole(_floats(part, program.input_grid, tensors[INPUT]))
+        chained = chained if isinstance(chained, (list, tuple)) else [chained]
+        for number, stage in enumerate(stages):
+            source = _floats(held[stage.source], grids[stage.source], tensors[stage.source])
+            for count, found in zip(counts[number], (alone[number](source), chained[number]), strict=True):
+                count.add(_apart(stage, held[number], np.asarray(found)))
+        tell(min(start + _AT_ONCE, len(codes)), len(codes))
+    return tuple(
+        LayerProof(
+            layer=stage.name,
+            largest_alone=single.largest,
+            unequal_alone=single.share,
+            largest=through.largest,
+            unequal=through.share,
+        )
+        for stage, (single, through) in zip(stages, counts, strict=True)
+    )
+
+
+def allowed_steps(stage: Stage) -> int:
+    """How far a layer may lie from float32, from equal inputs: one step, more where float32 itself holds no more.
+
+    A float32 sum errs by about 2^−24 of its largest part; an output finer than that cannot be expected of it.
+    """
+    grid = stage.last.grid
+    if not stage.sums or isinstance(getattr(stage.last, "format", None), PowerOfTwo):
+        return 1
+    sums = stage.sums[-1].accumulator
+    largest = max(-sums.lowest, sums.highest) * 2.0 ** (sums.exponent - grid.exponent)
+    return 1 + int(largest * 2.0**-24)
+
+
+def _tensor(model: Any, stage: Stage) -> Any:
+    rounded = isinstance(stage.last, Round)
+    return model.get_layer(f"{stage.last.layer}_quantized" if rounded else stage.last.layer).output
+
+
+def _floats(codes: Integers, grid: Grid, tensor: Any) -> Any:
+    return grid.to_float(codes).astype(np.float32).reshape(-1, *tensor.shape[1:])
+
+
+def _apart(stage: Stage, codes: Integers, found: Any) -> Integers:
+    """How many representable values lie between the two, any shape."""
+    step = stage.last
+    there = np.rint(np.ldexp(found.astype(np.float64).reshape(codes.shape), -step.grid.exponent)).astype(np.int64)
+    if isinstance(step, Round) and isinstance(step.format, PowerOfTwo):
+        # Codes are powers themselves: their place among the powers counts.
+        codes, there = (np.sign(side) * (np.frexp(np.abs(side).astype(np.float64))[1]) for side in (codes, there))
+    return np.asarray(np.abs(codes - there), np.int64)
+
+
+@dataclass(frozen=True)
+class CNetwork:
+    """The compiled C code of a bundle."""
+
+    binary: Path
+    program: IntegerProgram
+
+    def check_vectors(self, vectors: Path) -> None:
+        """Raise BundleError, naming frame and layer, if the C code does not give the vectors."""
+        done = subprocess.run([self.binary, vectors], capture_output=True, text=True)
+        if done.returncode:
+            said = (done.stderr or done.stdout).strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
+            raise BundleError(f"the C code must give the test vectors, but does not: {said[0]}")
+
+    def run(self, codes: Integers) -> Integers:
+        """Input codes (n, *input_shape) → output codes (n, *output_shape)."""
+        fed = codes.astype(number_type(self.program.input_grid)).tobytes()
+        done = subprocess.run([self.binary, "-"], input=fed, capture_output=True)
+        made = np.frombuffer(done.stdout, number_type(self.program.output_grid)).astype(np.int64)
+        if done.returncode or len(made) != len(codes) * int(np.prod(self.program.output_shape)):
+            raise BundleError(f"the C code must run on {len(codes)} frames, but ended with {done.returncode}")
+        return made.reshape(-1, *self.program.output_shape)
+
+
+@contextmanager
+def compiled(sources: Path, program: IntegerProgram) -> Iterator[CNetwork]:
+    """Compile a bundle's c/ into a temporary folder. Raises BundleError without a compiler, or if it refuses."""
+    compiler = os.environ.get("CC") or next((name for name in COMPILERS if shutil.which(name)), "")
+    if not shutil.which(compiler):
+        wanted = compiler or ", ".join(COMPILERS)
+        raise BundleError(f"a C compiler must be installed to run c/, but {wanted} is not here (--no-c leaves it out)")
+    with tempfile.TemporaryDirectory() as place:
+        binary = Path(place) / "network"
+        files = [sources / name for name in ("main.c", "network.c", "weights.c")]
+        done = subprocess.run([compiler, *FLAGS, "-o", binary, *files], capture_output=True, text=True)
+        if done.returncode:
+            said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
+            raise BundleError(f"c/ must compile, but {compiler} says: {said}")
+        yield CNetwork(binary, program)
+
+
+def stoi_through_c(
+    network: CNetwork, frames: FrameSet, meter: StoiMeter, tell: Callable[[int, int], None] = lambda done, total: None
+) -> StoiImprovement:
+    """STOI improvement of the C code's masks on all windows of a set of mixtures; on every core."""
+    total, done = len(frames.windows), 0
+    parts = [frames.windows[start : start + _FRAMES_AT_ONCE] for start in range(0, total, _FRAMES_AT_ONCE)]
+    masks: list[Any] = []
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for made in pool.map(lambda windows: network.run(network.program.encode(windows_of(frames, windows))), parts):
+            masks.append(network.program.output_grid.to_float(made).astype(np.float32))
+            done += len(made)
+            tell(done, total)
+    return meter.improvement(np.concatenate(masks))
+
+
+def windows_of(frames: FrameSet, windows: Sequence[int] | Any) -> Any:
+    """Float32 inputs (n, 16, 64) of some windows."""
+    history = np.arange(-_HISTORY, 1)
+    return frames.features[np.asarray(windows)[:, None] + history]
