@@ -5,11 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
 from wordlength import Candidate, SpecError, WordlengthError, export, load_study, prepare
+from wordlength.search.export.config import json_schema
 from wordlength.search.weights import load_weights
+
+FILES = {
+    *("config.json", "weights.bin", "weights.json", "network.json", "qkeras_model.keras", "c", "vectors"),
+    *("report.md", "report.html", "SHA256SUMS"),
+}
 
 pytestmark = [
     pytest.mark.usefixtures("ray_session", "tensorflow"),
@@ -19,12 +26,15 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def exported(tiny_study, tmp_path_factory):
     _, home, _ = tiny_study
-    return export("tiny", "knee", tmp_path_factory.mktemp("exported") / "knee", home)
+    return export("tiny", "knee", tmp_path_factory.mktemp("exported") / "knee", home, vectors=60)
 
 
 def test_the_written_model_reaches_the_logged_improvement(exported) -> None:
-    assert exported.measured_again == pytest.approx(exported.point.stoi_improvement, abs=1e-6)
-    assert {path.name for path in exported.folder.iterdir()} == {"config.json", "qkeras_model.keras", "report.md"}
+    config = exported.config
+    logged = exported.point.stoi_improvement
+    assert config.stoi_improvement_of_the_exported_model == pytest.approx(logged, abs=1e-6)
+    assert config.arithmetic.stoi_improvement == pytest.approx(logged, abs=1e-3)
+    assert {path.name for path in exported.folder.iterdir()} == FILES
     assert list(exported.folder.parent.iterdir()) == [exported.folder]
 
 
@@ -35,8 +45,8 @@ def test_the_model_loads_elsewhere_with_the_outputs_of_the_evaluated_one(
     windows = np.random.default_rng(0).standard_normal((5, 16, 64)).astype(np.float32)
     np.save(tmp_path / "windows.npy", windows)
     code = (
-        "import sys, numpy, keras\n"
-        "from wordlength import FormatQuantizer\n"
+        "import sys, numpy, keras, qkeras\n"
+        "assert 'wordlength' not in sys.modules\n"
         "model = keras.models.load_model(sys.argv[1])\n"
         "numpy.save(sys.argv[3], model(numpy.load(sys.argv[2])))"
     )
@@ -60,6 +70,11 @@ def test_config_says_what_was_exported(exported, tiny_study) -> None:
     assert config["float_baseline"]["memory_bytes"] == view.baseline.memory_bytes
     assert config["data_digest"] == prepare(home.find("tiny").data, home.cache).digest
     assert set(config["versions"]) >= {"wordlength", "tensorflow", "keras", "qkeras-v3"}
+    assert (exported.folder / "weights.bin").stat().st_size == exported.point.memory_bytes
+    schema = json_schema()
+    jsonschema.validate(config, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(config | {"trial": "3"}, schema)
 
 
 def test_report_has_a_row_per_layer_that_adds_up(exported) -> None:
@@ -77,8 +92,8 @@ def test_a_trial_off_the_front_is_trained_again_to_the_same_figures(tiny_study, 
     members = {point.number for point in view.front}
     off = next(point for point in view.points if point.number not in members)
     said: list[str] = []
-    done = export("tiny", f"trial={off.number}", tmp_path / "off", home, tell=said.append)
-    assert done.measured_again == pytest.approx(off.stoi_improvement, abs=1e-6)
+    done = export("tiny", f"trial={off.number}", tmp_path / "off", home, tell=said.append, vectors=5)
+    assert done.config.stoi_improvement_of_the_exported_model == pytest.approx(off.stoi_improvement, abs=1e-6)
     assert any("training it again" in line for line in said)
 
 
@@ -92,12 +107,12 @@ def test_only_an_earlier_export_is_ever_replaced(tiny_study, tmp_path: Path) -> 
     with pytest.raises(SpecError, match=r"goes into a folder, but .*notes\.txt is a file \(--to\)"):
         export("tiny", "best", tmp_path / "mine" / "notes.txt", home, force=True)
     assert (tmp_path / "mine" / "notes.txt").read_text(encoding="utf-8") == "keep me"
-    export("tiny", "best", tmp_path / "best", home, verify=False)
+    export("tiny", "best", tmp_path / "best", home, verify=False, vectors=3)
     with pytest.raises(SpecError, match=r"best holds an export \(--force replaces it\)"):
         export("tiny", "best", tmp_path / "best", home)
     (tmp_path / "best" / "report.md").write_text("old", encoding="utf-8")
     (tmp_path / "link").symlink_to("best")
-    export("tiny", "best", tmp_path / "link", home, force=True, verify=False)
+    export("tiny", "best", tmp_path / "link", home, force=True, verify=False, vectors=3)
     assert (tmp_path / "best" / "report.md").read_text(encoding="utf-8") != "old"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["best", "link", "mine"]
 

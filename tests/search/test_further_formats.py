@@ -73,5 +73,8 @@ def test_the_report_analyses_them(study) -> None:
 
 def test_the_exported_model_reaches_the_logged_improvement(study, tmp_path) -> None:
     _, home, view = study
-    done = export("further", "best", tmp_path / "best", home)
-    assert done.measured_again == pytest.approx(view.rows[0].stoi_improvement, abs=1e-6)
+    done = export("further", "best", tmp_path / "best", home, vectors=20)
+    config = done.config
+    assert config.stoi_improvement_of_the_exported_model == pytest.approx(view.rows[0].stoi_improvement, abs=1e-6)
+    assert config.arithmetic is not None
+    assert config.arithmetic.stoi_improvement == pytest.approx(view.rows[0].stoi_improvement, abs=1e-3)

@@ -52,14 +52,24 @@ def export(
     """
     from wordlength.objectives.quiet import start_tensorflow
     from wordlength.search.export.bundle import export as run
-    from wordlength.search.export.contents import Asked
     from wordlength.search.progress import LaunchDisplay
 
     place = home_of(home)
     start_tensorflow(place.find(study).workers.cpus, verbose)
-    asked = Asked(vectors, input_bits, verify)
     with LaunchDisplay(console) as display:
-        done = run(study, pick, to, place, force=force, retrained=retrained, asked=asked, observer=display, tell=_say)
+        done = run(
+            study,
+            pick,
+            to,
+            place,
+            force=force,
+            retrained=retrained,
+            verify=verify,
+            vectors=vectors,
+            input_bits=input_bits,
+            observer=display,
+            tell=_say,
+        )
     _tell_figures(done.config)
     _say(f"written: {done.folder}")
     if to_mlflow:
@@ -112,14 +122,17 @@ def verify(
 
         wordlength verify best --study examples/klein.yaml
     """
+    from wordlength.search.export.config import CONFIG, read_config
     from wordlength.search.export.manifest import check_seal
 
-    check_seal(bundle)  # Before TensorFlow takes its time.
+    # What takes no time comes before TensorFlow.
+    check_seal(bundle)
+    threads = read_config(bundle / CONFIG).threads
     from wordlength.objectives.quiet import start_tensorflow
     from wordlength.search.export.verify import verify as run
     from wordlength.search.progress import LaunchDisplay
 
-    start_tensorflow(0, verbose)
+    start_tensorflow(threads, verbose)
     with LaunchDisplay(console) as display:
         done = run(bundle, home_of(home), study=study, compile_c=c, stoi=stoi, progress=display.data)
     for line in done.checked:

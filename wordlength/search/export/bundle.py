@@ -45,15 +45,18 @@ def export(
     *,
     force: bool = False,
     retrained: bool = False,
-    asked: Asked | None = None,
+    verify: bool = True,
+    vectors: int = 1000,
+    input_bits: int = 16,
     observer: Observer | None = None,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Exported:
     """Export the trial that `rule` picks (see `front.pick`) to `folder`.
 
     The weights are the trial's own if it is on the front; another trial is trained again, which gives the same
-    figures. With `retrained` they are those of `wordlength retrain`. Raises SpecError if the study, the trial or the
-    folder cannot be used, or a figure measured again is not the logged one.
+    figures. With `retrained` they are those of `wordlength retrain`. `verify`: measure the written model and the C code
+    on the validation mixtures; `vectors`: test frames; `input_bits`: width of the integer input. Raises SpecError if
+    the study, the trial or the folder cannot be used, or a figure measured again is not the logged one.
     """
     home, folder = home or Home.default(), folder.expanduser().resolve()
     _require_replaceable(folder, force)
@@ -68,7 +71,7 @@ def export(
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as place:
         subject = _subject(view, point, home, found, observer, tell)
         draft = Path(place) / "bundle"
-        config = write_bundle(draft, subject, asked or Asked(), (observer or Observer()).data)
+        config = write_bundle(draft, subject, Asked(vectors, input_bits, verify), (observer or Observer()).data)
         if folder.exists():
             folder.rename(Path(place) / "replaced")
         draft.rename(folder)

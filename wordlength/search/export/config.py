@@ -114,6 +114,11 @@ class BundleConfig(_Part):
         """The candidate. Raises FormatError or ValueError."""
         return Candidate.from_dict(self.candidate)
 
+    @property
+    def threads(self) -> int:
+        """Those that the study's trials had: with others, float32 sums may differ in the last digits."""
+        return int(self.study_settings.get("workers", {}).get("cpus", 1))
+
     def to_json(self) -> str:
         """As config.json holds it."""
         return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"

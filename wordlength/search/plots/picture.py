@@ -1,9 +1,11 @@
-"""The front as a PNG by matplotlib."""
+"""The front as a PNG and as an SVG for pages of our own, by matplotlib."""
 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 from wordlength.search.front import Baseline, FrontPoint
@@ -24,6 +26,16 @@ from wordlength.search.plots.scale import (
 
 _DPI = 96
 _POINTS_PER_PIXEL = 72 / _DPI
+_HALO_COLOUR, _FRAME_COLOUR = "#ffd54a", "#888888"
+_PAGE_COLOURS = {
+    TEXT_COLOUR: "--text",
+    BASELINE_COLOUR: "--text",
+    SOFT_COLOUR: "--soft",
+    _FRAME_COLOUR: "--soft",
+    GRID_COLOUR: "--line",
+    "#ffffff": "--page",
+}
+"""Colour → the variable of `analysis_style` that takes its place in a page, for the reader's light or dark."""
 
 
 def pareto_png(
@@ -50,6 +62,58 @@ def pareto_png(
     target = io.BytesIO()
     figure.savefig(target, format="png")
     return target.getvalue()
+
+
+def front_svg(view: View, chosen: FrontPoint, text: str, *, narrow: bool = False) -> str:
+    """The figure without its title as an `svg` element for a page with `analysis_style`; `chosen` has a halo.
+
+    `text`: the drawing in words; `narrow`: as wide as a telephone, the legend below. A page may hold one of each.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4, 5.2) if narrow else (8.2, 4.4), layout="constrained", facecolor="none")
+    FigureCanvasSVG(figure)
+    axes = figure.add_subplot(facecolor="none")
+    _draw(axes, view)
+    _draw_chosen(axes, view, chosen)
+    axes.set_title("", loc="left")
+    place = {"loc": "outside lower center", "ncols": 2} if narrow else {"loc": "outside right upper"}
+    figure.legend(frameon=False, fontsize=9, labelcolor=TEXT_COLOUR, **place)
+    target = io.StringIO()
+    # Text remains text; names are the same each time, and others in the narrow drawing.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "narrow" if narrow else "wide"}):
+        figure.savefig(target, format="svg")
+    return _for_page(target.getvalue(), text)
+
+
+def _for_page(svg: str, text: str) -> str:
+    """matplotlib's file as an element: with the page's colours and font, without what only a file needs."""
+    drawn = svg[svg.index("</metadata>") + len("</metadata>") :]
+    drawn = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", drawn, flags=re.DOTALL)
+    drawn = re.sub(r'<g id="[^"]*"', "<g", drawn)
+    drawn = re.sub(r"font-family: [^;\"]*; ", "", drawn)
+    drawn = re.sub(r"#[0-9a-f]{6}\b", lambda found: _page_colour(found[0]), drawn)
+    size = re.search(r'viewBox="[^"]*"', svg)
+    assert size is not None
+    return f'<svg {size[0]} role="img" aria-label="{escape(text)}">{re.sub(r"\s+", " ", drawn)}'
+
+
+def _page_colour(colour: str) -> str:
+    name = _PAGE_COLOURS.get(colour)
+    return f"var({name})" if name else colour
+
+
+def _draw_chosen(axes: Any, view: View, chosen: FrontPoint) -> None:
+    """Halo and dotted lines to both axes; at the lower edge if it lies below the range."""
+    x, low = chosen.memory_bytes / 1000, view.improvement[0]
+    y = max(chosen.stoi_improvement, low)
+    below = "" if chosen.stoi_improvement >= low else "\n(below this range)"
+    for line in (([x, x], [low, y]), ([view.memory_kb[0], x], [y, y])):
+        axes.plot(*line, color=TEXT_COLOUR, linewidth=1.1, linestyle=(0, (1, 2)), zorder=1.5)
+    halo = {"s": 330, "facecolors": _HALO_COLOUR, "edgecolors": TEXT_COLOUR, "linewidths": 1.6, "zorder": 1.8}
+    axes.scatter([x], [y], label=f"this trial, {chosen.number}{below}", clip_on=False, **halo)
 
 
 def plain(text: str) -> str:
@@ -125,7 +189,7 @@ def _draw_axes(axes: Any, view: View) -> None:
     axes.grid(color=GRID_COLOUR, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color("#888888")
+    axes.spines[["left", "bottom"]].set_color(_FRAME_COLOUR)
     axes.tick_params(colors=TEXT_COLOUR)
     if view.hidden:
         # Within the axes, where the front never comes: beside a long title it would lie over it.
