@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialReport, TrialState
-from wordlength.search.export.report import LayerRow, accumulator_cells
+from wordlength.search.export.facts import LayerRow, accumulator_cells
 from wordlength.search.front import Baseline
 from wordlength.search.tables import accumulator_table, analysis_table, findings_text, trial_verdict
 from wordlength.space import Candidate, Fixed, Role, Slot
@@ -240,7 +240,7 @@ def test_report_md_has_sentences_and_accumulators() -> None:
 
 
 def test_layer_rows_keep_the_whole_format_and_a_brief_one() -> None:
-    from wordlength.search.export.report import layer_rows
+    from wordlength.search.export.facts import layer_rows
     from wordlength.space import SlotInfo, TensorInfo
 
     info = SlotInfo(Slot("conv_1", Role.WEIGHTS), (TensorInfo("kernel", (3, 2)),))

@@ -231,8 +231,7 @@ def test_without_its_data_a_bundle_asks_for_the_study_file(copied: Path, tiny_st
     assert "the study's data must have the digest" in refused
 
 
-def test_frames_are_spread_over_all_windows(bundle: Path, tiny_study) -> None:
-    _, home, _ = tiny_study
+def test_frames_are_spread_over_all_windows(bundle: Path) -> None:
     config = json.loads((bundle / "config.json").read_text())
     held = np.fromfile(bundle / "vectors" / "input.bin", "<i2").reshape(40, 16, 64)
     assert len(np.unique(held, axis=0)) == 40

@@ -11,7 +11,7 @@ from wordlength.objectives.findings import Finding, findings, percent
 from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialReport
 from wordlength.search.analysis_charts import Axis, line_svg, magnitudes_svg, share_svg
 from wordlength.search.analysis_style import STYLE
-from wordlength.search.export.report import accumulator_cells, with_error
+from wordlength.search.export.facts import ACCUMULATOR_NOTE, accumulator_cells, with_error
 from wordlength.space import Binary, Candidate, Role, Slot
 
 SHOWN_FINDINGS = 12
@@ -39,27 +39,38 @@ def analysis_html(
     `precision_limit`: the analysis' own, a share; `facts`: further name → text for the header, such as the study;
     `told`: the report's findings, if they are known already.
     """
-    rows = report.last_analyses()
+    parts = analysis_sections(report, precision_limit, told)
+    body = [_header(title, report, facts), *(section(name, inside) for name, inside in parts.items())]
+    return page_html(title, STYLE, "\n".join(body))
+
+
+def analysis_sections(
+    report: TrialReport, precision_limit: float, told: Sequence[Finding] | None = None
+) -> dict[str, str]:
+    """Heading → HTML of each section of the analysis, for pages with STYLE; arguments as above."""
     if told is None:
-        told = findings(rows, report.last_accumulators(), precision_limit)
-    anchors = {str(row.slot): f"t{number}" for number, row in enumerate(rows)}
-    sections = [_header(title, report, facts)]
-    if rows:
-        sections += [
-            _findings([finding for finding in told if finding.figure != "accumulator"], anchors),
-            _magnitudes(rows, anchors, precision_limit),
-            _evolution(report.analyses, rows),
-            _zero_gradients(rows),
-            _figures(rows, report.analyses),
-        ]
+        told = findings(report.last_analyses(), report.last_accumulators(), precision_limit)
+    parts: dict[str, str] = {}
+    if rows := report.last_analyses():
+        anchors = {str(row.slot): f"t{number}" for number, row in enumerate(rows)}
+        parts = {
+            "Findings, worst first": _findings([f for f in told if f.figure != "accumulator"], anchors),
+            "Magnitudes and the formats' ranges": _magnitudes(rows, anchors, precision_limit),
+            "Evolution over epochs": _evolution(report.analyses, rows),
+            "Zero gradients": _zero_gradients(rows),
+            "All figures": _figures(rows, report.analyses),
+        }
     if report.accumulators:
-        sections.append(_accumulators(report.last_accumulators(), told))
+        parts["Accumulators"] = _accumulators(report.last_accumulators(), told)
+    return parts
+
+
+def page_html(title: str, style: str, body: str) -> str:
+    """A page that needs nothing else."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body><main>\n"
-        + "\n".join(sections)
-        + "\n</main></body></html>\n"
+        f"<title>{escape(title)}</title><style>{style}</style></head>\n<body><main>\n{body}\n</main></body></html>\n"
     )
 
 
@@ -101,7 +112,7 @@ def _formats(candidate: Candidate) -> dict[Role, str]:
 def _findings(told: Sequence[Finding], anchors: Mapping[str, str]) -> str:
     items = [f"<li>{_sentence(finding, anchors)}</li>" for finding in told]
     shown, hidden = "".join(items[:SHOWN_FINDINGS]), items[SHOWN_FINDINGS:]
-    text = _section("Findings, worst first", f"<ol>{shown}</ol>")
+    text = f"<ol>{shown}</ol>"
     if hidden:
         rest = f'<ol start="{SHOWN_FINDINGS + 1}">{"".join(hidden)}</ol>'
         text += f"\n<details><summary>{len(hidden)} more findings</summary>{rest}</details>"
@@ -123,7 +134,7 @@ def _magnitudes(rows: Rows, anchors: Mapping[str, str], precision_limit: float) 
         parts.append(f"<h3>{role}</h3>")
         parts += [_magnitude_row(row, axis, anchors[str(row.slot)]) for row in members]
         parts.append(_ticks(axis))
-    return _section("Magnitudes and the formats' ranges", "\n".join(parts))
+    return "\n".join(parts)
 
 
 def _key(precision_limit: float) -> str:
@@ -186,9 +197,7 @@ def _evolution(analyses: Rows, rows: Rows) -> str:
         "<p>Every epoch of step one (hollow dots: weights and biases quantized) and step two (filled: activations "
         "too). All drawings of a column have the same scale; the number is the last epoch's.</p>"
     )
-    return _section(
-        "Evolution over epochs", note + _table("lines", "evolution of the figures over epochs", heads, body)
-    )
+    return note + table_html("lines", "evolution of the figures over epochs", heads, body)
 
 
 def _span(rows: Rows) -> tuple[float, float]:
@@ -210,9 +219,9 @@ def _zero_gradients(rows: Rows) -> str:
     tables = []
     for role, members in _by_role(rows):
         body = [(escape(row.slot.layer), [_zero_gradient_bar(row), percent(row.zero_gradient)]) for row in members]
-        tables.append(_table("bars", f"{role}", ["elements without", "share"], body, first="layer"))
+        tables.append(table_html("bars", f"{role}", ["elements without", "share"], body, first="layer"))
     note = "<p>Elements whose gradient was exactly zero on all analysed windows of the last epoch.</p>"
-    return _section("Zero gradients", f'{note}<div class="columns">{"".join(tables)}</div>')
+    return f'{note}<div class="columns">{"".join(tables)}</div>'
 
 
 def _zero_gradient_bar(row: LayerAnalysis) -> str:
@@ -227,12 +236,12 @@ def _figures(rows: Rows, analyses: Rows) -> str:
     if earlier:
         table = _figure_table("every figure of the earlier epochs", earlier)
         text += f"<details><summary>{len(earlier)} rows of earlier epochs</summary>{table}</details>"
-    return _section("All figures", text)
+    return text
 
 
 def _figure_table(caption: str, rows: Iterable[LayerAnalysis]) -> str:
     body = [(_name(row), [show(row) for show in _COLUMNS.values()]) for row in rows]
-    return _table("numbers", caption, _COLUMNS, body)
+    return table_html("numbers", caption, _COLUMNS, body)
 
 
 _COLUMNS: dict[str, Callable[[LayerAnalysis], str]] = {
@@ -257,12 +266,10 @@ _COLUMNS: dict[str, Callable[[LayerAnalysis], str]] = {
 def _accumulators(rows: Sequence[Accumulator], told: Iterable[Finding]) -> str:
     heads = ["kernel", "integer bits<br>worst", "used", "fraction<br>bits", "total bits<br>worst", "used"]
     body = [(escape(layer), [escape(cell) for cell in cells]) for layer, *cells in map(accumulator_cells, rows)]
-    note = "<p>Bits of every exact sum: those that no input can overflow (worst), and those that the data used.</p>"
     sentences = "".join(f"<li>{escape(f.sentence)}</li>" for f in told if f.figure == "accumulator")
     words = f"<details><summary>In words</summary><ul>{sentences}</ul></details>"
-    return _section(
-        "Accumulators", note + _table("numbers", "bits of every layer's sums", heads, body, first="layer") + words
-    )
+    listed = table_html("numbers", "bits of every layer's sums", heads, body, first="layer")
+    return f"<p>{escape(ACCUMULATOR_NOTE)}</p>{listed}{words}"
 
 
 def _by_role(rows: Rows) -> Iterable[tuple[Role, Rows]]:
@@ -280,11 +287,13 @@ def _decibel(value: float) -> str:
     return f"{value:.1f}" if math.isfinite(value) else ("∞" if value > 0 else "−∞")
 
 
-def _section(title: str, inside: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>\n{inside}</section>"
+def section(title: str, inside: str, anchor: str = "") -> str:
+    """HTML below a heading; `anchor`: a name to link to."""
+    named = f' id="{anchor}"' if anchor else ""
+    return f"<section{named}><h2>{escape(title)}</h2>\n{inside}</section>"
 
 
-def _table(
+def table_html(
     kind: str, caption: str, heads: Iterable[str], body: Iterable[tuple[str, Iterable[str]]], first: str = "tensor"
 ) -> str:
     """HTML cells → a table of a style's kind that scrolls on narrow screens; the first column heads its row."""

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from wordlength.objectives.findings import findings, ranked
 from wordlength.objectives.report import TrialReport
-from wordlength.search.export.report import accumulator_cells, layer_rows, with_error
+from wordlength.search.export.facts import accumulator_cells, layer_rows, with_error
 from wordlength.search.front import FrontPoint, indistinct, saved_percent
 from wordlength.search.plots.paper import point_name
 from wordlength.search.plots.scale import marked

@@ -73,14 +73,16 @@ def front_svg(view: View, chosen: FrontPoint, text: str, *, narrow: bool = False
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4, 5.2) if narrow else (8.2, 4.4), layout="constrained", facecolor="none")
+    figure = Figure(figsize=(4, 5.2) if narrow else (8.6, 4.5), layout="constrained", facecolor="none")
     FigureCanvasSVG(figure)
     axes = figure.add_subplot(facecolor="none")
     _draw(axes, view)
     _draw_chosen(axes, view, chosen)
     axes.set_title("", loc="left")
+    if narrow:
+        _thin_ticks(axes, view)
     place = {"loc": "outside lower center", "ncols": 2} if narrow else {"loc": "outside right upper"}
-    figure.legend(frameon=False, fontsize=9, labelcolor=TEXT_COLOUR, **place)
+    figure.legend(frameon=False, fontsize=9, labelcolor=TEXT_COLOUR, labelspacing=0.7, **place)
     target = io.StringIO()
     # Text remains text; names are the same each time, and others in the narrow drawing.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "narrow" if narrow else "wide"}):
@@ -95,14 +97,24 @@ def _for_page(svg: str, text: str) -> str:
     drawn = re.sub(r'<g id="[^"]*"', "<g", drawn)
     drawn = re.sub(r"font-family: [^;\"]*; ", "", drawn)
     drawn = re.sub(r"#[0-9a-f]{6}\b", lambda found: _page_colour(found[0]), drawn)
+    drawn = re.sub(r"\s+", " ", drawn).replace("> <", "><").strip()
     size = re.search(r'viewBox="[^"]*"', svg)
     assert size is not None
-    return f'<svg {size[0]} role="img" aria-label="{escape(text)}">{re.sub(r"\s+", " ", drawn)}'
+    return f'<svg {size[0]} role="img" aria-label="{escape(text)}">{drawn}'
 
 
 def _page_colour(colour: str) -> str:
     name = _PAGE_COLOURS.get(colour)
     return f"var({name})" if name else colour
+
+
+def _thin_ticks(axes: Any, view: View) -> None:
+    """Along memory only as many as have room beside each other on a telephone."""
+    if view.logarithmic:
+        ticks = [tick for tick in view.ticks_kb if f"{tick:e}"[0] in "125" and f"{tick:e}"[2] == "0"]
+        axes.set_xticks(ticks, labels=[f"{tick:,.12g}" for tick in ticks])
+    else:
+        axes.locator_params(axis="x", nbins=5)
 
 
 def _draw_chosen(axes: Any, view: View, chosen: FrontPoint) -> None:
@@ -112,7 +124,7 @@ def _draw_chosen(axes: Any, view: View, chosen: FrontPoint) -> None:
     below = "" if chosen.stoi_improvement >= low else "\n(below this range)"
     for line in (([x, x], [low, y]), ([view.memory_kb[0], x], [y, y])):
         axes.plot(*line, color=TEXT_COLOUR, linewidth=1.1, linestyle=(0, (1, 2)), zorder=1.5)
-    halo = {"s": 330, "facecolors": _HALO_COLOUR, "edgecolors": TEXT_COLOUR, "linewidths": 1.6, "zorder": 1.8}
+    halo = {"s": 270, "facecolors": _HALO_COLOUR, "edgecolors": TEXT_COLOUR, "linewidths": 1.6, "zorder": 1.8}
     axes.scatter([x], [y], label=f"this trial, {chosen.number}{below}", clip_on=False, **halo)
 
 
