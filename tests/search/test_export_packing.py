@@ -58,5 +58,5 @@ def test_other_bytes_than_described_are_refused() -> None:
         unpack(payload[:-1], rows)
     with pytest.raises(BundleError, match="and nothing else"):
         unpack(payload + b"\0", rows)
-    with pytest.raises(BundleError, match=r"weights\.json must describe a\.weights as its format has it"):
+    with pytest.raises(BundleError, match=r"weights\.json must describe a\.weights as it is in weights"):
         unpack(payload, [rows[0] | {"size_bytes": 3}, *rows[1:]])

@@ -186,7 +186,7 @@ LIES = {
     ),
     "another table": (
         replace("weights.json", r'"bits_per_code": \d+', '"bits_per_code": 9'),
-        r"weights\.json must describe conv_1\.weights as its format has it",
+        r"weights\.json must describe conv_1\.weights as it is in weights",
     ),
     "another layer": (flip("vectors/dense_1.bin"), r"vectors/dense_1\.bin must be what the integer reference gives"),
     "more frames": (longer("vectors/conv_2.bin"), r"vectors/conv_2\.bin must hold 40 frames, but holds more"),

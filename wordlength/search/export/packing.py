@@ -7,7 +7,7 @@ order (the last axis fastest), then its side information: 4 bits per vbs group (
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from wordlength.errors import BundleError
 from wordlength.objectives.integer import Parameter
-from wordlength.space import Encoded, Fixed, Float32, Format, parse_format, Slot, TensorInfo
+from wordlength.space import Encoded, Fixed, Float32, Format, Slot, TensorInfo, parse_format
 from wordlength.space.formats import CHANNEL_POSITION_BITS, VBS_SHIFT_BITS
 
 Bits = npt.NDArray[np.uint8]
@@ -79,7 +79,7 @@ def pack(parts: Iterable[Packed]) -> bytes:
     return b"".join(part.to_bytes() for part in parts)
 
 
-def unpack(payload: bytes, rows: Sequence[Mapping[str, Any]]) -> tuple[Parameter, ...]:
+def unpack(payload: bytes, rows: Iterable[Mapping[str, Any]]) -> tuple[Parameter, ...]:
     """Inverse of `pack`, with the rows of weights.json. Raises BundleError if the two do not fit together."""
     found: list[Packed] = []
     for row in rows:
@@ -87,9 +87,6 @@ def unpack(payload: bytes, rows: Sequence[Mapping[str, Any]]) -> tuple[Parameter
         info = TensorInfo(row["tensor"], tuple(row["shape"]), row["channel_axes"])
         empty = Encoded(np.zeros(info.packed_shape, np.uint32), np.zeros(0, np.uint8))
         place = Packed(Parameter(slot, info, fmt, empty), found[-1].offset + found[-1].size if found else 0)
-        of_codes = {name: row[name] for name in ("side_information", "last_bit_exponent")}
-        if row != place.to_dict() | of_codes:
-            raise BundleError(f"weights.json must describe {slot} as its format has it, but says {dict(row)}")
         held = np.frombuffer(payload[place.offset : place.offset + place.size], np.uint8)
         if len(held) != place.size:
             raise BundleError(f"weights.bin must hold {place.size} bytes of {slot}, but ends after {len(held)}")
@@ -97,7 +94,9 @@ def unpack(payload: bytes, rows: Sequence[Mapping[str, Any]]) -> tuple[Parameter
         codes = _codes(bits[: place.side_offset_bits], fmt.width_bits).reshape(info.packed_shape)
         shifts = _shifts(bits[place.side_offset_bits :], fmt, info)
         found.append(Packed(Parameter(slot, info, fmt, Encoded(codes, shifts)), place.offset))
-    if pack(found) != payload or [part.to_dict() for part in found] != list(rows):
+        if found[-1].to_dict() != row:
+            raise BundleError(f"weights.json must describe {slot} as it is in weights.bin, but says {dict(row)}")
+    if pack(found) != payload:
         raise BundleError("weights.bin must hold what weights.json describes and nothing else, but holds other bytes")
     return tuple(part.parameter for part in found)
 
