@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -14,12 +16,20 @@ def write_atomically(path: Path, content: bytes, private: bool = False) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        if private:
-            beside.touch(mode=0o600)
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    except OSError as error:
-        error.filename = error.filename or str(path)  # A full disk names no file.
-        raise
+        with naming(path):
+            if private:
+                beside.touch(mode=0o600)
+            beside.write_bytes(content)
+            os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Give errors of the system that name no file, such as a full disk's, this one."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise

@@ -220,25 +220,6 @@ def test_the_verdict_tells_the_paired_difference() -> None:
     assert trial_verdict(pruned, base) == "pruned: too much (50 bytes, 50.0 % saved; float32 +0.0332)"
 
 
-def test_report_md_has_sentences_and_accumulators() -> None:
-    from wordlength.search.export.report import report_markdown
-    from wordlength.search.front import FrontPoint
-    from wordlength.search.trials import StudyView
-
-    finished = trial(accumulators=SUMS)
-    point = FrontPoint(0, 0.03, 50, finished.candidate)
-    view = StudyView("tiny", (), Baseline(0.0332, 100), 1)
-    text = report_markdown(view, point, (), finished, 0.1)
-    section = text.split("## Fixed-point analysis after the last epoch")[1].split("## Loading the model")[0]
-    for finding in findings_text(finished, 0.1).splitlines():
-        assert finding in section.splitlines()
-    assert "(moved by more than 10 %)" in section
-    assert "| `conv_2` | kernel | 9 | 4 | 17 | 27 | 22 |" in section
-    assert "| `conv_1` | kernel | 9 | 4 | – | – | – |" in section
-    assert section.index("| conv_2.weights |") < section.index("| conv_1.weights |")
-    assert "Accumulators" not in report_markdown(view, point, (), trial())
-
-
 def test_layer_rows_keep_the_whole_format_and_a_brief_one() -> None:
     from wordlength.search.export.facts import layer_rows
     from wordlength.space import SlotInfo, TensorInfo
