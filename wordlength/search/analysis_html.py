@@ -11,7 +11,7 @@ from wordlength.objectives.findings import Finding, findings, percent
 from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialReport
 from wordlength.search.analysis_charts import Axis, line_svg, magnitudes_svg, share_svg
 from wordlength.search.analysis_style import STYLE
-from wordlength.search.export.facts import ACCUMULATOR_NOTE, accumulator_cells, with_error
+from wordlength.search.export.facts import ACCUMULATOR_HEADS, ACCUMULATOR_NOTE, accumulator_cells, with_error
 from wordlength.space import Binary, Candidate, Role, Slot
 
 SHOWN_FINDINGS = 12
@@ -264,11 +264,11 @@ _COLUMNS: dict[str, Callable[[LayerAnalysis], str]] = {
 
 
 def _accumulators(rows: Sequence[Accumulator], told: Iterable[Finding]) -> str:
-    heads = ["kernel", "integer bits<br>worst", "used", "fraction<br>bits", "total bits<br>worst", "used"]
+    first, *heads = (head.replace(", ", ",<br>") for head in ACCUMULATOR_HEADS)
     body = [(escape(layer), [escape(cell) for cell in cells]) for layer, *cells in map(accumulator_cells, rows)]
     sentences = "".join(f"<li>{escape(f.sentence)}</li>" for f in told if f.figure == "accumulator")
     words = f"<details><summary>In words</summary><ul>{sentences}</ul></details>"
-    listed = table_html("numbers", "bits of every layer's sums", heads, body, first="layer")
+    listed = table_html("numbers", "bits of every layer's sums", heads, body, first)
     return f"<p>{escape(ACCUMULATOR_NOTE)}</p>{listed}{words}"
 
 

@@ -94,6 +94,8 @@ def _tell_figures(config: BundleConfig) -> None:
     )
     if arithmetic.stoi_improvement is not None:
         _say(f"the C code: every test frame to the last bit, STOI improvement {arithmetic.stoi_improvement:+.7f}")
+    else:
+        _say("the C code was not run; wordlength verify does that where a C compiler is")
 
 
 @app.command()

@@ -171,7 +171,7 @@ def _print_analysis(trial: TrialReport, baseline: Baseline, precision_limit: flo
 def _write_report(path: Path, trial: TrialReport, baseline: Baseline, spec: StudySpec) -> None:
     from wordlength.atomic import write_atomically
     from wordlength.search.analysis_html import analysis_html
-    from wordlength.search.export.report import with_error
+    from wordlength.search.export.facts import with_error
 
     improvement = with_error(baseline.stoi_improvement, baseline.stoi_standard_error)
     facts = {

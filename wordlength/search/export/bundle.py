@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from wordlength.atomic import naming
 from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialJob, TrialReport, TrialState, Weights
 from wordlength.search.export.config import CONFIG, BundleConfig
@@ -68,13 +69,11 @@ def export(
     tell(f"trial {point.number}: {point.memory_bytes:,} bytes, STOI improvement {point.stoi_improvement:+.4f}")
     found = _retrained(view, point, home) if retrained else None
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as place:
+    with naming(folder), tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as place:
         subject = _subject(view, point, home, found, observer, tell)
         draft = Path(place) / "bundle"
         config = write_bundle(draft, subject, Asked(vectors, input_bits, verify), (observer or Observer()).data)
-        if folder.exists():
-            folder.rename(Path(place) / "replaced")
-        draft.rename(folder)
+        _put(draft, folder, Path(place) / "replaced")
     return Exported(folder, point, config, found[0].digest if found else "")
 
 
@@ -83,6 +82,19 @@ def log_to_mlflow(done: Exported, home: Home) -> str:
     study = done.config.study
     address = home.tracking_address(home.find(study))
     return log_bundle(address, study, done.point.number, done.retraining, done.folder)
+
+
+def _put(draft: Path, folder: Path, replaced: Path) -> None:
+    """The draft in the folder's place; where that cannot be, the folder stays as it was."""
+    there = folder.exists()
+    if there:
+        folder.rename(replaced)
+    try:
+        draft.rename(folder)
+    except OSError:
+        if there:
+            replaced.rename(folder)
+        raise
 
 
 def _require_replaceable(folder: Path, force: bool) -> None:

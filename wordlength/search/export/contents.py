@@ -35,6 +35,7 @@ from wordlength.search.export.config import (
 from wordlength.search.export.manifest import seal
 from wordlength.search.export.packing import laid_out, pack
 from wordlength.search.export.report import report_markdown
+from wordlength.search.export.report_html import report_html
 from wordlength.search.front import FrontPoint
 from wordlength.search.installed import installed
 from wordlength.search.retrain import RetrainedTrial
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from wordlength.objectives.integer import IntegerProgram
     from wordlength.search.export.qkeras_model import PlainModel
 
-MODEL, NETWORK, REPORT = "qkeras_model.keras", "network.json", "report.md"
+MODEL, NETWORK, REPORT, PAGE = "qkeras_model.keras", "network.json", "report.md", "report.html"
 WEIGHTS, WEIGHT_TABLE, SOURCES, VECTORS = "weights.bin", "weights.json", "c", "vectors"
 MODEL_TOLERANCE = 1e-6
 """How far the exported model's STOI improvement may lie from the logged one."""
@@ -84,7 +85,6 @@ class Asked:
     vectors: int = 1000
     input_bits: int = 16
     verify: bool = True
-    compile_c: bool = True
 
 
 def input_format(data: PreparedData, bits: int) -> Fixed:
@@ -124,8 +124,9 @@ def write_bundle(place: Path, subject: Subject, asked: Asked, progress: Progress
     config = _config(subject, plain, arithmetic, reason, again)
     (place / CONFIG).write_text(config.to_json(), encoding="utf-8")
     limit = subject.spec.analysis.precision_limit
-    text = report_markdown(subject.view, subject.point, evaluator.baseline.slots, subject.report, config, limit)
-    (place / REPORT).write_text(text, encoding="utf-8")
+    told = subject.view, subject.point, evaluator.baseline.slots, subject.report, config, limit
+    (place / REPORT).write_text(report_markdown(*told), encoding="utf-8")
+    (place / PAGE).write_text(report_html(*told), encoding="utf-8")
     seal(place)
     return config
 
@@ -143,7 +144,7 @@ def _write_integers(
     import keras
 
     from wordlength.search.export.c import c_files
-    from wordlength.search.export.proof import compare_layers, compiled, stoi_through_c, windows_of
+    from wordlength.search.export.proof import compare_layers, compiled, find_compiler, stoi_through_c, windows_of
     from wordlength.search.export.vectors import write_vectors
 
     title = f"{subject.view.name}, trial {subject.point.number}, candidate {subject.point.candidate.digest}"
@@ -159,7 +160,7 @@ def _write_integers(
     model = keras.models.load_model(place / MODEL)
     layers = compare_layers(model, program, codes, lambda done, total: progress("integers against float", done, total))
     improvement = None
-    if asked.verify and asked.compile_c:
+    if asked.verify and find_compiler():
         with compiled(place / SOURCES, program) as network:
             network.check_vectors(place / VECTORS)
             improvement = stoi_through_c(

@@ -17,7 +17,8 @@ from wordlength.space import Candidate, Format, Role, Slot, SlotInfo
 
 LAYER_HEADS = ("layer", "parameters", "weights", "biases", "activations", "bytes", "float32 bytes")
 HELD_OUT_HEADS = ("test mixtures", "STOI improvement")
-PROOF_HEADS = ("layer", "largest, equal inputs", "share", "largest, whole network", "share")
+PROOF_HEADS = ("layer", "equal inputs: largest", "share", "whole network: largest", "share")
+ACCUMULATOR_HEADS = ("layer", "kernel", "integer bits, worst", "used", "fraction bits", "total bits, worst", "used")
 FRONT_HEADS = ("trial", "STOI improvement", "bytes", "saved")
 PROOF_NOTE = (
     "Differences in steps of each layer's format, from equal inputs of the layer and through the whole network; the "
@@ -86,7 +87,9 @@ def head_facts(view: StudyView, point: FrontPoint, config: BundleConfig) -> list
     """What the network reaches, and what it costs."""
     reached, base, count = config.objectives, view.baseline, len(view.front)
     improvement = with_error(reached.stoi_improvement, reached.stoi_standard_error)
-    facts = [Fact("STOI improvement on the validation mixtures", improvement, f"float32: {base.stoi_improvement:+.4f}")]
+    errors = "" if reached.stoi_standard_error is None else "± standard error; "
+    against = f"{errors}float32: {base.stoi_improvement:+.4f}"
+    facts = [Fact("STOI improvement on the validation mixtures", improvement, against)]
     if base.stoi_improvement > 0:
         kept = reached.stoi_improvement / base.stoi_improvement
         facts.append(Fact("Kept of float32's STOI improvement", f"{100 * kept:.1f} %"))

@@ -149,12 +149,17 @@ class CNetwork:
         return made.reshape(-1, *self.program.output_shape)
 
 
+def find_compiler() -> str:
+    """The C compiler: CC, or the first that is installed; empty if there is none."""
+    return next((name for name in (os.environ.get("CC") or " ".join(COMPILERS)).split() if shutil.which(name)), "")
+
+
 @contextmanager
 def compiled(sources: Path, program: IntegerProgram) -> Iterator[CNetwork]:
     """Compile a bundle's c/ into a temporary folder. Raises BundleError without a compiler, or if it refuses."""
-    compiler = os.environ.get("CC") or next((name for name in COMPILERS if shutil.which(name)), "")
-    if not shutil.which(compiler):
-        wanted = compiler or ", ".join(COMPILERS)
+    compiler = find_compiler()
+    if not compiler:
+        wanted = os.environ.get("CC") or ", ".join(COMPILERS)
         raise BundleError(f"a C compiler must be installed to run c/, but {wanted} is not here (--no-c leaves it out)")
     with tempfile.TemporaryDirectory() as place:
         binary = Path(place) / "network"

@@ -9,6 +9,7 @@ from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialReport
 from wordlength.objectives.settings import AnalysisSettings
 from wordlength.search.export.config import BundleConfig
 from wordlength.search.export.facts import (
+    ACCUMULATOR_HEADS,
     ACCUMULATOR_NOTE,
     FRONT_HEADS,
     HELD_OUT_HEADS,
@@ -50,7 +51,7 @@ def report_markdown(
     """
     facts = head_facts(view, point, config)
     lines = [f"# {report_title(view, point)}", ""]
-    lines += [f"- {fact.name}: {fact.text}" + (f"; {fact.note}" if fact.note else "") for fact in facts]
+    lines += [f"- {fact.name}: {fact.text}" + (f" ({fact.note})" if fact.note else "") for fact in facts]
     lines += ["", "## Formats and bytes", "", *_layer_table(layer_rows(slots, point.candidate))]
     if config.retraining is not None:
         lines += ["", "## Test mixtures", "", held_out_text(config), ""]
@@ -135,6 +136,5 @@ def _analysis_table(rows: Iterable[LayerAnalysis]) -> list[str]:
 
 
 def _accumulator_table(rows: Iterable[Accumulator]) -> list[str]:
-    heads = ("layer", "kernel", "integer bits, worst", "used", "fraction bits", "total bits, worst", "used")
     cells = ((f"`{layer}`", *others) for layer, *others in map(accumulator_cells, rows))
-    return _table("llrrrrr", heads, cells)
+    return _table("llrrrrr", ACCUMULATOR_HEADS, cells)

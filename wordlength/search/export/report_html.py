@@ -38,19 +38,20 @@ from wordlength.search.plots.cells import CELL_STYLE, KEY_STYLE, bits_style, cel
 from wordlength.search.plots.picture import front_svg
 from wordlength.search.plots.scale import view_of
 from wordlength.search.trials import StudyView
-from wordlength.space import Candidate, Role, Slot, SlotInfo
+from wordlength.space import Candidate, Format, Role, Slot, SlotInfo
 
 SHOWN_MEMBERS = 20
 """Up to so many members of the front have their table in sight; more unfold."""
 
 _STYLE = """
+.tiles{grid-template-columns:repeat(auto-fit,minmax(260px,1fr))}
 .tiles small{display:block}
 nav ul{display:flex;flex-wrap:wrap;gap:4px 18px;list-style:none;margin:16px 0 0;padding:0}
 .layers td:nth-child(n+3):nth-child(-n+5),.layers th:nth-child(n+3):nth-child(-n+5){text-align:left}
 .layers tbody tr:last-child>*{font-weight:600;border-bottom:0}
 .layers .c{display:inline-block;min-width:6.4em;padding:0 9px;line-height:20px;border-radius:2px;text-align:center;
 font-size:.8rem;font-weight:400}
-.ends td,.ends thead th:nth-child(2){text-align:right}
+.ends th,.ends td{padding-right:20px}
 .layers caption,.ends caption{position:absolute;clip-path:inset(50%)}
 figure{margin:12px 0}
 figure svg{display:block;width:100%}
@@ -59,8 +60,12 @@ figure .narrow{display:none;max-width:460px}
 figcaption{color:var(--soft);font-size:.87rem}
 pre{overflow-x:auto;margin:8px 0;padding:10px 12px;border-radius:6px;background:var(--tint);line-height:1.4}
 pre code{white-space:pre}
+#loading-and-verifying h3{text-transform:none}
 .here{color:var(--warn-text);font-weight:600}
-@media(max-width:720px){figure .wide{display:none}figure .narrow{display:block}nav ul{gap:8px 16px}}
+@media(max-width:720px){figure .wide{display:none}figure .narrow{display:block}nav ul{gap:4px 16px}
+.layers thead th,.ends thead th{white-space:normal}.ends th,.ends td{padding-right:12px}
+.tiles{grid-template-columns:repeat(auto-fit,minmax(150px,1fr))}.tiles div{padding:8px 10px}
+.layers .c{min-width:5.6em;padding:0 4px}.tiles .big{font-size:.94rem}}
 @media print{nav{display:none}}
 """
 
@@ -83,9 +88,9 @@ def report_html(
         "Loading and verifying": _loading(config),
     }
     if report is not None and report.analyses:
-        note = analysis_text(config) or "Of the exported weights, as their training ended."
-        parts["Fixed-point analysis after the last epoch"] = f"<p>{escape(note)}</p>"
-        parts |= analysis_sections(report, precision_limit)
+        (_, findings), *others = analysis_sections(report, precision_limit).items()
+        text = f"{_paragraph(analysis_text(config))}<p>Worst first:</p>{findings}"
+        parts |= {"Fixed-point analysis after the last epoch": text, **dict(others)}
     shown = {name: inside for name, inside in parts.items() if inside}
     links = "".join(f'<li><a href="#{_anchor(name)}">{escape(name)}</a></li>' for name in shown)
     body = [
@@ -130,8 +135,7 @@ def _plain_table(kind: str, caption: str, heads: Sequence[str], rows: Iterable[S
 
 
 def _formats(slots: Iterable[SlotInfo], candidate: Candidate) -> str:
-    rows = layer_rows(slots, candidate)
-    formats = dict(candidate.pairs)
+    rows, formats = layer_rows(slots, candidate), dict(candidate.pairs)
     body = (
         (
             escape(row.layer),
@@ -139,10 +143,60 @@ def _formats(slots: Iterable[SlotInfo], candidate: Candidate) -> str:
         )
         for row in (*rows, total_row(rows))
     )
-    text = key_html(formats.values())
-    text += table_html("layers", "formats and bytes of every layer", LAYER_HEADS[1:], body, first=LAYER_HEADS[0])
-    named = zip(formats, formats.values())
-    long = [f"`{slot}`: `{fmt}`" for slot, fmt in named if str(fmt) != fmt.brief]
-    if long:
-        text += f"<details><summary>Formats that are shortened here</summary>{_list(long)}</details>"
-    return text
+    listed = table_html("layers", "formats and bytes of every layer", LAYER_HEADS[1:], body, first=LAYER_HEADS[0])
+    long = [f"`{slot}`: `{fmt}`" for slot, fmt in formats.items() if str(fmt) != fmt.brief]
+    whole = f"<details><summary>{len(long)} formats in full</summary>{_list(long)}</details>" if long else ""
+    return key_html(formats.values()) + listed + whole
+
+
+def _cells(row: LayerRow, formats: Mapping[Slot, Format]) -> Iterable[str]:
+    for role, brief in zip(Role, row.briefs, strict=True):
+        fmt = formats.get(Slot(row.layer, role))
+        yield f'<span class="{cell_class(fmt)}">{escape(brief)}</span>' if fmt else escape(brief)
+
+
+def _front(view: StudyView, point: FrontPoint, config: BundleConfig) -> str:
+    drawn = view_of(view.points, view.front, view.baseline, view.name, view.finished, view.ended)
+    number, improvement, size, saved = front_cells(point, view)
+    told = f"trial {number}: STOI improvement {improvement}, {size} bytes, {saved} saved"
+    text = f"{drawn.title}, STOI improvement against memory; {told}"
+    wide, narrow = (front_svg(drawn, point, text, narrow=way) for way in (False, True))
+    figure = (
+        f'<figure><div class="wide">{wide}</div><div class="narrow">{narrow}</div>'
+        f"<figcaption>{escape(f'Dotted lines lead to this one, {told}. {drawn.ended}')}</figcaption></figure>"
+    )
+    rows = (front_cells(member, view) for member in view.front)
+    body = ((_member(number, number == str(point.number)), cells) for number, *cells in rows)
+    listed = table_html("ends", "the Pareto front", FRONT_HEADS[1:], body, first=FRONT_HEADS[0])
+    if len(view.front) > SHOWN_MEMBERS:
+        listed = f"<details><summary>All {len(view.front)} points</summary>{listed}</details>"
+    return _paragraph(front_text(point, config)) + figure + listed
+
+
+def _member(number: str, own: bool) -> str:
+    return f'<span class="here">{number} (this one)</span>' if own else number
+
+
+def _held_out(config: BundleConfig) -> str:
+    if config.retraining is None:
+        return ""
+    rows = held_out_cells(config.retraining.test)
+    return _paragraph(held_out_text(config)) + _plain_table("ends", "test mixtures", HELD_OUT_HEADS, rows)
+
+
+def _arithmetic(config: BundleConfig) -> str:
+    text, points = arithmetic_texts(config)
+    if config.arithmetic is None:
+        return _paragraph(text)
+    rows = map(proof_cells, config.arithmetic.layers)
+    table = _plain_table("ends", "integers against float32, by layer", PROOF_HEADS, rows)
+    return f"{_paragraph(text)}{_list(points)}{_paragraph(PROOF_NOTE)}{table}"
+
+
+def _loading(config: BundleConfig) -> str:
+    blocks = (
+        f'<pre tabindex="0" role="region" aria-label="{language}"><code>{escape(code)}</code></pre>'
+        for language, code in loading_code(config).items()
+    )
+    remarks = (f"<h3>{escape(head)}</h3>{_list(told)}" for head, told in loading_remarks(config).items())
+    return "".join([*blocks, *remarks])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import textwrap
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
@@ -26,7 +27,7 @@ from wordlength.search.plots.scale import (
 
 _DPI = 96
 _POINTS_PER_PIXEL = 72 / _DPI
-_HALO_COLOUR, _FRAME_COLOUR = "#ffd54a", "#888888"
+_HALO_COLOUR, _CHOSEN_COLOUR, _FRAME_COLOUR = "#ffd54a", "#1c2126", "#888888"
 _PAGE_COLOURS = {
     TEXT_COLOUR: "--text",
     BASELINE_COLOUR: "--text",
@@ -73,7 +74,7 @@ def front_svg(view: View, chosen: FrontPoint, text: str, *, narrow: bool = False
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4, 5.2) if narrow else (8.6, 4.5), layout="constrained", facecolor="none")
+    figure = Figure(layout="constrained", facecolor="none")
     FigureCanvasSVG(figure)
     axes = figure.add_subplot(facecolor="none")
     _draw(axes, view)
@@ -81,8 +82,12 @@ def front_svg(view: View, chosen: FrontPoint, text: str, *, narrow: bool = False
     axes.set_title("", loc="left")
     if narrow:
         _thin_ticks(axes, view)
+    handles, names = axes.get_legend_handles_labels()
+    named = [_wrapped(name, 20 if narrow else 26) for name in names]
+    lines = sum(name.count("\n") + 1 for name in named)
+    figure.set_size_inches(*((4, 3.6 + 0.12 * lines) if narrow else (8.6, max(4.5, 0.25 * lines))))
     place = {"loc": "outside lower center", "ncols": 2} if narrow else {"loc": "outside right upper"}
-    figure.legend(frameon=False, fontsize=9, labelcolor=TEXT_COLOUR, labelspacing=0.7, **place)
+    figure.legend(handles, named, frameon=False, fontsize=9, labelcolor=TEXT_COLOUR, labelspacing=0.7, **place)
     target = io.StringIO()
     # Text remains text; names are the same each time, and others in the narrow drawing.
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "narrow" if narrow else "wide"}):
@@ -97,10 +102,15 @@ def _for_page(svg: str, text: str) -> str:
     drawn = re.sub(r'<g id="[^"]*"', "<g", drawn)
     drawn = re.sub(r"font-family: [^;\"]*; ", "", drawn)
     drawn = re.sub(r"#[0-9a-f]{6}\b", lambda found: _page_colour(found[0]), drawn)
+    drawn = re.sub(r'\b[dxy]="[^"]*"', lambda found: re.sub(r"(\.\d\d)\d+", r"\1", found[0]), drawn)
     drawn = re.sub(r"\s+", " ", drawn).replace("> <", "><").strip()
     size = re.search(r'viewBox="[^"]*"', svg)
     assert size is not None
     return f'<svg {size[0]} role="img" aria-label="{escape(text)}">{drawn}'
+
+
+def _wrapped(name: str, characters: int) -> str:
+    return "\n".join(part for line in name.split("\n") for part in textwrap.wrap(line, characters))
 
 
 def _page_colour(colour: str) -> str:
@@ -123,9 +133,10 @@ def _draw_chosen(axes: Any, view: View, chosen: FrontPoint) -> None:
     y = max(chosen.stoi_improvement, low)
     below = "" if chosen.stoi_improvement >= low else "\n(below this range)"
     for line in (([x, x], [low, y]), ([view.memory_kb[0], x], [y, y])):
-        axes.plot(*line, color=TEXT_COLOUR, linewidth=1.1, linestyle=(0, (1, 2)), zorder=1.5)
-    halo = {"s": 270, "facecolors": _HALO_COLOUR, "edgecolors": TEXT_COLOUR, "linewidths": 1.6, "zorder": 1.8}
+        axes.plot(*line, color=TEXT_COLOUR, linewidth=1.1, linestyle=(0, (1, 2)), zorder=2.4)
+    halo = {"s": 270, "facecolors": _HALO_COLOUR, "edgecolors": TEXT_COLOUR, "linewidths": 1.6, "zorder": 2.5}
     axes.scatter([x], [y], label=f"this trial, {chosen.number}{below}", clip_on=False, **halo)
+    axes.scatter([x], [y], color=_CHOSEN_COLOUR, s=28, linewidths=0, clip_on=False, zorder=2.6)
 
 
 def plain(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mlflow.entities import Metric, Run
 
 from wordlength.errors import SpecError
-from wordlength.search.export.report import with_error
+from wordlength.search.export.facts import with_error
 from wordlength.search.front import Baseline, saved_percent
 from wordlength.search.tracking.store import GAP, Store, answering, check_server, key, now_ms
 

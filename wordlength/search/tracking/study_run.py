@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from mlflow.entities import Dataset, DatasetInput, InputTag
 
-from wordlength.search.export.report import with_error
+from wordlength.search.export.facts import with_error
 from wordlength.search.front import Baseline, FrontPoint, hypervolume, indistinct, knee, pareto_front, saved_percent
 from wordlength.search.plots import (
     formats_html,
