@@ -9,6 +9,7 @@ import pytest
 from keras import layers
 
 from wordlength.objectives.analysis import Analyser
+from wordlength.objectives.integer import Sum, integer_program
 from wordlength.objectives.quantized_model import QuantizedModel, quantize
 from wordlength.objectives.report import Accumulator
 from wordlength.objectives.settings import AnalysisSettings
@@ -50,10 +51,10 @@ def convolutional() -> keras.Model:
 
 class Case:
     def __init__(self) -> None:
-        float_model = convolutional()
-        for variable in float_model.weights:
+        self.float_model = convolutional()
+        for variable in self.float_model.weights:
             variable.assign(RNG.normal(0, 0.4, variable.shape))
-        self.quantized: QuantizedModel = quantize(float_model)
+        self.quantized: QuantizedModel = quantize(self.float_model)
         targets = np.zeros((40, 2), np.float32)
         windows = Windows(FEATURES, targets, CURRENT)
         self.analyser = Analyser(self.quantized, windows, CURRENT, AnalysisSettings(len(CURRENT)))
@@ -118,6 +119,21 @@ def fill(model: QuantizedModel, value: float) -> None:
     """One value everywhere: random ones may all happen to be even, and need a place less."""
     for variable in model.model.weights:
         variable.assign(np.full(variable.shape, value))
+
+
+@pytest.mark.parametrize("formats", [FIXED, (VirtualBitShift(4), Fixed(9, 2), Fixed(7, 1))])
+def test_exported_sums_have_the_widths_of_the_analysis(case: Case, formats: tuple[Format, ...]) -> None:
+    """Of all layers whose input has a format; the first one's input gets one at the export."""
+    candidate = uniform(case, *formats)
+    rows = case.accumulators(candidate)
+    steps = integer_program(case.float_model, candidate, Fixed(16, 3)).steps
+    for step in (step for step in steps if isinstance(step, Sum) and step.layer != "conv"):
+        row = rows[step.layer, step.kernel.info.name.removesuffix("_kernel")]
+        ends = step.grid.to_float(np.array([step.grid.lowest, step.grid.highest]))
+        assert ends == pytest.approx((row.lowest_worst, row.highest_worst), rel=1e-12)
+        assert -step.exponent == row.fraction_bits
+        assert row.bits_worst is not None
+        assert step.grid.bits <= row.bits_worst <= step.grid.bits + 1
 
 
 def test_one_row_per_kernel(case: Case) -> None:

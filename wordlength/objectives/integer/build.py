@@ -124,7 +124,7 @@ class _Builder:
 
     def _sums(self, layer: Any) -> Iterator[Sum]:
         kernels = KERNELS[type(layer).__name__]
-        place, shape = self._source(layer), source_shape(layer.input.shape)
+        place, shape, ends = self._source(layer), source_shape(layer.input.shape), None
         for number, name in enumerate(kernels):
             last = number == len(kernels) - 1
             kernel = self._parameters[f"{layer.name}.weights.{name}"]
@@ -133,10 +133,10 @@ class _Builder:
             geometry = _geometry(layer, layer.kernel_size, layer.dilation_rate) if moves else Geometry()
             made = source_shape(layer.output.shape) if last else _depthwise_shape(layer, kernel)
             bias = self._parameters.get(f"{layer.name}.biases") if last else None
-            step = Sum(layer.name, kernel, bias, geometry, depthwise, place, self._grid(place), shape, made)
+            step = Sum(layer.name, kernel, bias, geometry, depthwise, place, self._grid(place), shape, made, ends)
             step.check()  # Before the next one asks for its grid.
             yield step
-            place, shape = len(self.steps) - 1, made
+            place, shape, ends = len(self.steps) - 1, made, step.ends
 
     def _pool(self, layer: Any) -> Pool:
         shape = source_shape(layer.input.shape)

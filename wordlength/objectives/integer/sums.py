@@ -58,6 +58,8 @@ class Sum:
     source_grid: Grid
     source_shape: Shape
     shape: Shape
+    source_ends: tuple[Integers, Integers] | None = None
+    """Lowest and highest input of every channel, where they are known."""
 
     @property
     def name(self) -> str:
@@ -103,34 +105,40 @@ class Sum:
     @cached_property
     def grid(self) -> Grid:
         """Where the sums lie, by interval arithmetic over these weights: no input within its grid leaves it."""
-        lows, highs = self._product_ends
-        ends = [(low + bias, high + bias) for low, high, bias in zip(lows, highs, self.biases.tolist(), strict=True)]
-        return Grid(self.exponent, min(low for low, _ in ends), max(high for _, high in ends))
+        lows, highs = self.ends
+        return Grid(self.exponent, int(lows.min()), int(highs.max()))
 
     @cached_property
     def accumulator(self) -> Grid:
         """Where the sums and everything on the way to them lie: the word that computes them must hold it."""
         lows, highs = self._product_ends
-        return Grid(self.exponent, min(*lows, self.grid.lowest), max(*highs, self.grid.highest))
+        return Grid(self.exponent, min(int(lows.min()), self.grid.lowest), max(int(highs.max()), self.grid.highest))
+
+    @property
+    def ends(self) -> tuple[Integers, Integers]:
+        """Lowest and highest sum of every output channel, (outputs,) each."""
+        lows, highs = self._product_ends
+        return lows + self.biases, highs + self.biases
 
     @cached_property
-    def _product_ends(self) -> tuple[list[int], list[int]]:
+    def _product_ends(self) -> tuple[Integers, Integers]:
         """Lowest and highest sum of products per output channel, zero included: padding meets zeros.
 
-        Any partial sum lies between the two.
+        Any partial sum lies between the two. Raises IntegerError beyond a 64-bit word.
         """
-        # In Python's whole numbers, which cannot overflow.
-        axes = (0, 1) if self.depthwise else (0, 1, 2)
-        weights = self.weights
-        if float(np.abs(weights).astype(np.float64).sum(axes).max(initial=0)) > 2.0 ** (MOST_BITS - 1):
-            raise IntegerError(f"sums of {self.layer} must fit {MOST_BITS} bits, but its weights alone need more")
-        rising = np.maximum(weights, 0).sum(axes).reshape(-1).tolist()
-        falling = np.minimum(weights, 0).sum(axes).reshape(-1).tolist()
-        low, high = min(self.source_grid.lowest, 0), max(self.source_grid.highest, 0)
-        shift = self.product_shift
-        lows = [(up * low + down * high) << shift for up, down in zip(rising, falling, strict=True)]
-        highs = [(up * high + down * low) << shift for up, down in zip(rising, falling, strict=True)]
-        return lows, highs
+        low, high = self.source_ends or (np.array([self.source_grid.lowest]), np.array([self.source_grid.highest]))
+        low, high = np.minimum(low, 0)[:, None], np.maximum(high, 0)[:, None]
+        # By input and output channel; a depthwise kernel's outputs each have one input.
+        weights = np.abs(self.weights.astype(np.float64)).sum((0, 1))
+        largest = np.maximum(-low, high) * weights
+        largest = largest if self.depthwise else largest.sum(0)
+        if max(float(largest.max()) * 2.0**self.product_shift, float(weights.max())) > 2.0 ** (MOST_BITS - 1):
+            raise IntegerError(f"sums of {self.layer} must fit {MOST_BITS} bits, but need more")
+        rising, falling = (cut(self.weights, 0).sum((0, 1)) for cut in (np.maximum, np.minimum))
+        lows, highs = rising * low + falling * high, rising * high + falling * low
+        if not self.depthwise:
+            lows, highs = lows.sum(0), highs.sum(0)
+        return lows.reshape(-1) << self.product_shift, highs.reshape(-1) << self.product_shift
 
     def check(self) -> None:
         """Raise IntegerError if a 64-bit word cannot hold what is computed."""
