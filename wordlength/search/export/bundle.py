@@ -68,6 +68,8 @@ def export(
         raise SpecError(f"{error} (--pick)") from None
     tell(f"trial {point.number}: {point.memory_bytes:,} bytes, STOI improvement {point.stoi_improvement:+.4f}")
     found = _retrained(view, point, home) if retrained else None
+    if found and found[0].validation:
+        tell(f"its retrained weights: STOI improvement {found[0].validation.stoi_improvement:+.4f}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with naming(folder), tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as place:
         subject = _subject(view, point, home, found, observer, tell)
