@@ -49,11 +49,13 @@ NETWORKS = {"plane": plane, "line": line, "stack": stack}
 
 
 def network(name: str, seed: int = 0) -> keras.Model:
-    """One of them with random weights, some of them zero."""
+    """One of them with random weights, some of them zero: single ones, an output channel, now and then a tensor."""
     model = NETWORKS[name]()
     rng = np.random.default_rng(seed)
     for variable in model.weights:
         values = rng.normal(0, 0.5, variable.shape) * (rng.random(variable.shape) > 0.1)
+        values[..., int(rng.integers(variable.shape[-1]))] *= rng.random() < 0.7
+        values *= rng.random() < 0.95
         variable.assign(values.astype(np.float32))
     return model
 
@@ -84,7 +86,7 @@ def _random_format(info: SlotInfo, rng: np.random.Generator, bits: tuple[int, in
     choices = [
         Fixed(width, whole(-2, 1)),
         Fixed(width, whole(-1, 1), bool(whole(0, 1)), **modes),  # type: ignore[arg-type]
-        Fixed(width, tuple(whole(-3, 1) for _ in range(channels))),
+        Fixed(width, tuple(whole(-9, 3) for _ in range(channels))),
         PowerOfTwo(min(width, 5), whole(-1, 1)),
         PowerOfTwo(min(width, 5), whole(-1, 1), zero=True),
         VirtualBitShift(width),

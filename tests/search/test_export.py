@@ -14,7 +14,7 @@ from wordlength.search.export.config import json_schema
 from wordlength.search.weights import load_weights
 
 FILES = {
-    *("config.json", "weights.bin", "weights.json", "network.json", "qkeras_model.keras", "c", "vectors"),
+    *("config.json", "weights.bin", "weights.json", "network.json", "qkeras_model.keras", "c", "vectors", "hls4ml"),
     *("report.md", "report.html", "SHA256SUMS"),
 }
 
@@ -102,12 +102,20 @@ def test_only_an_earlier_export_is_ever_replaced(tiny_study, tmp_path: Path) -> 
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("keep me", encoding="utf-8")
     for force in (False, True):
-        with pytest.raises(SpecError, match=r"must be new or empty, but .*mine holds other files \(--to\)"):
+        with pytest.raises(SpecError, match=r"must be new or empty, but .*mine holds other files: notes\.txt \(--to\)"):
             export("tiny", "best", tmp_path / "mine", home, force=force)
     with pytest.raises(SpecError, match=r"goes into a folder, but .*notes\.txt is a file \(--to\)"):
         export("tiny", "best", tmp_path / "mine" / "notes.txt", home, force=True)
     assert (tmp_path / "mine" / "notes.txt").read_text(encoding="utf-8") == "keep me"
+    (tmp_path / "mine" / "SHA256SUMS").write_text("of something else", encoding="utf-8")
+    (tmp_path / "mine" / "config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(SpecError, match=r"holds other files: SHA256SUMS \(--to\)"):
+        export("tiny", "best", tmp_path / "mine", home, force=True)
     export("tiny", "best", tmp_path / "best", home, verify=False, vectors=3)
+    (tmp_path / "best" / "c" / "notes.txt").write_text("keep me too", encoding="utf-8")
+    with pytest.raises(SpecError, match=r"holds other files: c/notes\.txt \(--to\)"):
+        export("tiny", "best", tmp_path / "best", home, force=True)
+    (tmp_path / "best" / "c" / "notes.txt").unlink()
     with pytest.raises(SpecError, match=r"best holds an export \(--force replaces it\)"):
         export("tiny", "best", tmp_path / "best", home)
     (tmp_path / "best" / "report.md").write_text("old", encoding="utf-8")

@@ -14,6 +14,7 @@ from integer_networks import NETWORKS, network, random_candidate
 
 from wordlength.errors import IntegerError
 from wordlength.objectives.integer import IntegerProgram, integer_program
+from wordlength.objectives.quantized_model import frozen
 from wordlength.search.export.c import FLAGS, c_files, plan
 from wordlength.search.export.packing import laid_out, pack
 from wordlength.search.export.vectors import write_vectors
@@ -91,6 +92,55 @@ def test_every_kind_of_shift_equals_the_reference(fmt: str, tmp_path: Path) -> N
     slots = random_candidate(model, 0)
     program = integer_program(model, Candidate.from_dict({str(s): formats[s.role] for s in slots}), INPUT)
     assert len({parameter.format for parameter in program.parameters}) <= 2
+    assert run(compiled(written(program, tmp_path), "gcc", *SANITIZERS)).returncode == 0
+
+
+def dense(weights: list[list[float]], biases: list[float], activation: str = "linear") -> keras.Model:
+    entry = keras.Input((len(weights),))
+    model = keras.Model(entry, keras.layers.Dense(len(biases), activation=activation, name="d")(entry))
+    model.get_layer("d").set_weights([np.array(weights, np.float32), np.array(biases, np.float32)])
+    return model
+
+
+EDGES = {
+    "unsigned weights of 32 bits": ([[0.9, 0.2], [0.6, 0.7]], [0.1, 0.2], "ufixed<32,0>", "fixed<16,2>", "fixed<8,2>"),
+    "unsigned biases of 32 bits": ([[0.5, 0.2]], [0.9, 0.7], "fixed<8,0>", "ufixed<32,0>", "fixed<8,2>"),
+    "a channel of zeros far above": ([[0.1, 0.0]], [0.5, 0.0], "fixed<4,-3/31>", "fixed<4,-3/31>", "fixed<8,2>"),
+    "no weights but a fine bias": ([[0.0, 0.0]], [1e-8, -1e-8], "fixed<8,0>", "fixed<8,-24>", "fixed<8,-24>"),
+    "products of minus 2^31": ([[-1.0, 2**-18]], [-1.0, 2**-20], "po2<6,0,zero>", "po2<6,0>", "fixed<8,2>"),
+    "one power": ([[0.5, -0.5]], [0.5, 0.1], "po2<1,-1>", "po2<1,-1>", "po2<1,0>"),
+    "blocks over rows": ([[0.5, -0.01], [0.1, 0.7]], [0.5, 0.1], "vbs<7,group=3>", "vbs<7,group=1>", "ufixed<9,1>"),
+    "a wrapping relu": ([[3.5, -3.5]], [0.5, -0.5], "fixed<8,2>", "fixed<8,2>", "ufixed<6,1,floor,wrap>"),
+}
+
+
+@pytest.mark.parametrize("edge", EDGES)
+def test_edges_equal_the_reference_under_sanitizers(edge: str, tmp_path: Path) -> None:
+    weights, biases, *formats = EDGES[edge]
+    model = dense(weights, biases, "relu" if "relu" in edge else "linear")
+    slots = dict(zip(("d.weights", "d.biases", "d.activations"), formats, strict=True))
+    program = integer_program(model, Candidate.from_dict(slots), INPUT)
+    assert run(compiled(written(program, tmp_path), "gcc", *SANITIZERS)).returncode == 0
+
+
+def test_kernels_larger_than_the_input_equal_the_reference(tmp_path: Path) -> None:
+    entry = keras.Input((3, 2))
+    x = keras.layers.Conv1D(3, 9, padding="same", activation="relu", name="long")(entry)
+    x = keras.layers.Conv1D(2, 3, dilation_rate=4, padding="same", name="dilated")(x)
+    x = keras.layers.AveragePooling1D(9, strides=1, padding="same", name="pool")(x)
+    x = keras.layers.Reshape((1, 1, 6))(x)
+    x = keras.layers.Conv2D(2, 3, padding="same", name="point")(x)
+    model = keras.Model(entry, keras.layers.ReLU(name="input")(x))
+    rng = np.random.default_rng(4)
+    for variable in model.weights:
+        variable.assign(rng.normal(0, 0.5, variable.shape))
+    program = integer_program(model, random_fixed(model), INPUT)
+    quantized = frozen(tuple(model.get_weights()), model, random_fixed(model)).model
+    codes = program.encode(rng.normal(0, 1, (30, 3, 2)))
+    found = program.output_grid.to_float(program.run(codes))
+    expected = quantized(program.input_grid.to_float(codes).astype(np.float32)).numpy()
+    assert np.abs(found - expected).max() <= 2.0**program.output_grid.exponent
+    assert [stage.name for stage in plan(program)][-1] == "input_2"
     assert run(compiled(written(program, tmp_path), "gcc", *SANITIZERS)).returncode == 0
 
 

@@ -8,15 +8,15 @@ from integer_networks import NETWORKS, network, random_candidate
 from wordlength.errors import BundleError
 from wordlength.objectives.integer import Parameter, parameters_of
 from wordlength.objectives.memory import memory_bytes
-from wordlength.search.export.packing import laid_out, pack, unpack
+from wordlength.search.export.packing import laid_out, pack, table, unpack
 from wordlength.space import Candidate, Fixed, Float32, PowerOfTwo, Role, Slot, TensorInfo, VirtualBitShift, find_slots
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
 
-def packed(model: keras.Model, candidate: Candidate) -> tuple[bytes, list[dict]]:
+def packed(model: keras.Model, candidate: Candidate) -> tuple[bytes, dict]:
     parts = laid_out(parameters_of(model, candidate))
-    return pack(parts), [part.to_dict() for part in parts]
+    return pack(parts), table(parts)
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -25,9 +25,9 @@ def test_the_file_is_as_long_as_the_memory_objective_says(seed: int) -> None:
     candidate = random_candidate(model, seed, bits=(2, 24))
     if seed % 5 == 0:
         candidate = Candidate.of({**candidate, find_slots(model)[0].slot: Float32()})
-    payload, rows = packed(model, candidate)
+    payload, described = packed(model, candidate)
     assert len(payload) == memory_bytes(find_slots(model), candidate)
-    for found, written in zip(unpack(payload, rows), parameters_of(model, candidate), strict=True):
+    for found, written in zip(unpack(payload, described), parameters_of(model, candidate), strict=True):
         assert (found.slot, found.info, found.format) == (written.slot, written.info, written.format)
         values = np.asarray(getattr(model.get_layer(found.slot.layer), found.info.name))
         rounded = found.format.round(values.reshape(found.info.packed_shape))
@@ -53,10 +53,14 @@ def test_bits_lie_as_documented() -> None:
 
 def test_other_bytes_than_described_are_refused() -> None:
     model = network("stack")
-    payload, rows = packed(model, random_candidate(model, 1))
+    payload, described = packed(model, random_candidate(model, 1))
     with pytest.raises(BundleError, match=r"weights\.bin must hold \d+ bytes of c\.biases, but ends after"):
-        unpack(payload[:-1], rows)
+        unpack(payload[:-1], described)
     with pytest.raises(BundleError, match="and nothing else"):
-        unpack(payload + b"\0", rows)
-    with pytest.raises(BundleError, match=r"weights\.json must describe a\.weights as it is in weights"):
-        unpack(payload, [rows[0] | {"size_bytes": 3}, *rows[1:]])
+        unpack(payload + b"\0", described)
+    rows = described["tensors"]
+    with pytest.raises(BundleError, match=r"weights\.json must describe weights\.bin, all of it"):
+        unpack(payload, described | {"tensors": [rows[0] | {"size_bytes": 3}, *rows[1:]]})
+    for broken in ({}, [], {"tensors": {}}, {"tensors": [{"slot": "a.weights"}]}):
+        with pytest.raises(BundleError, match="must have a row for every tensor, but has not"):
+            unpack(payload, broken)

@@ -51,6 +51,9 @@ def integer_program(
     IntegerError naming the layer if a format, a function or a layer type cannot be computed with integers of at most
     64 bits.
     """
+    from wordlength.objectives.quantized_model import functional
+
+    float_model = functional(float_model)
     if len(float_model.inputs) != 1 or len(float_model.outputs) != 1:
         raise IntegerError(
             f"a network must have one input and one output to be computed with integers, but {float_model.name!r} has "
@@ -90,10 +93,10 @@ class _Builder:
     def add(self, layer: Any) -> None:
         """Append the steps of one layer."""
         kind = type(layer).__name__
+        _require_plain(layer)
         if kind in _KEEPING:
             self.places[layer.name] = INPUT if kind == "InputLayer" else self._source(layer)
             return
-        _require_channels_last(layer)
         steps: Iterable[Step] = ()
         if kind in KERNELS:
             steps = self._sums(layer)
@@ -203,6 +206,10 @@ def _function_name(layer: Any) -> str:
     return getattr(getattr(layer, "activation", None), "__name__", kind)
 
 
-def _require_channels_last(layer: Any) -> None:
-    if getattr(layer, "data_format", "channels_last") != "channels_last":
+def _require_plain(layer: Any) -> None:
+    if len(layer._inbound_nodes) > 1:
+        raise IntegerError(f"layer {layer.name!r} must be used once to be computed with integers")
+    if getattr(layer, "data_format", None) not in (None, "channels_last"):
         raise IntegerError(f"layer {layer.name!r} must have its channels last to be computed with integers")
+    if None in layer.output.shape[1:]:
+        raise IntegerError(f"layer {layer.name!r} must have a known shape to be computed with integers")

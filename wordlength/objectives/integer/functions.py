@@ -122,13 +122,17 @@ class Table:
         one = int(self.entries[-1]) << self.weight_bits
         return Grid(-(self.entry_bits + self.weight_bits), self.mirror - one, one)
 
+    def cut(self, shift: int) -> tuple[int, int]:
+        """To what codes are cut before they are shifted left, and how far: beyond, the argument is off the table."""
+        shift = min(shift, self.largest_argument.bit_length())
+        return (self.largest_argument >> shift) + 1, shift
+
     def __call__(self, codes: Integers, exponent: int) -> Integers:
         """codes · 2^exponent, any shape → the function, in steps of `result`."""
         places = -self.argument_bits - exponent
         if places < 0:
-            # Cut before the shift to the left, which could overflow.
-            end = (self.largest_argument >> -places) + 1
-            codes = np.clip(codes, -end, end)
+            end, shift = self.cut(-places)
+            codes, places = np.clip(codes, -end, end), -shift
         argument = rescale(codes, places)
         magnitude = np.minimum(np.abs(argument), self.largest_argument)
         entry, weight = magnitude >> self.weight_bits, magnitude & ((1 << self.weight_bits) - 1)

@@ -93,6 +93,8 @@ class Round:
                 return
             case Fixed(bits=bits) as fmt if bits <= MOST_EXACT_BITS:
                 source, left = self.rounded_from, max(0, -self.places)
+                if left > MOST_BITS - 1:
+                    raise IntegerError(f"outputs of {self.layer} must fit {MOST_BITS} bits, but need {left + 1}")
                 shifted = Grid(self.exponent, source.lowest << left, source.highest << left)
                 shifted.require_word(f"outputs of {self.layer}")
                 ends = isinstance(self.function, Clip) and math.isfinite(self.function.highest)

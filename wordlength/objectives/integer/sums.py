@@ -37,6 +37,8 @@ class Geometry:
         stride, first = self.strides[axis], tap * self.dilation[axis] - self.before[axis]
         start = max(0, -(first // stride))
         stop = min(out, (size - 1 - first) // stride + 1)
+        if stop <= start:
+            return slice(0, 0), slice(0, 0)
         begin = start * stride + first
         return slice(start, stop), slice(begin, begin + (stop - start - 1) * stride + 1, stride)
 
@@ -74,13 +76,19 @@ class Sum:
     @property
     def exponent(self) -> int:
         """Exponent of the sum's last bit."""
-        bias = self._used_bias
-        return min(self.product_exponent, bias.exponent) if bias else self.product_exponent
+        used = [] if self.silent else [self.product_exponent]
+        used += [self._used_bias.exponent] if self._used_bias else []
+        return min(used, default=self.product_exponent)
 
     @property
     def product_shift(self) -> int:
         """How far the sum of products is shifted left before the bias is added."""
-        return self.product_exponent - self.exponent
+        return 0 if self.silent else self.product_exponent - self.exponent
+
+    @cached_property
+    def silent(self) -> bool:
+        """Whether every product is 0: there is nothing to multiply, or nothing to shift."""
+        return not self.kernel.integers.any() or self.source_grid.lowest == self.source_grid.highest == 0
 
     @property
     def bias_shift(self) -> int:
@@ -99,8 +107,16 @@ class Sum:
 
     @cached_property
     def biases(self) -> Integers:
-        """(outputs,) shifted to the sum's last bit; zeros without a bias."""
-        return np.zeros(self.shape[2], np.int64) if self.bias is None else self.bias.integers << self.bias_shift
+        """(outputs,) shifted to the sum's last bit; zeros without a bias. Raises IntegerError beyond a 64-bit word."""
+        if self._used_bias is None:
+            return np.zeros(self.shape[2], np.int64)
+        integers = self._used_bias.integers
+        bits = int(np.abs(integers).max()).bit_length() + self.bias_shift
+        if bits > MOST_BITS - 2:
+            raise IntegerError(
+                f"biases of {self.layer} must fit {MOST_BITS} bits at the sums' last bit, but need {bits + 1}"
+            )
+        return integers << self.bias_shift
 
     @cached_property
     def grid(self) -> Grid:
@@ -162,6 +178,6 @@ class Sum:
         for axis in range(2):
             for tap in range(self.geometry.kernel[axis]):
                 outputs, _ = self.geometry.meets(tap, axis, self.source_shape[axis], self.shape[axis])
-                met[axis] += max(0, outputs.stop - outputs.start)
+                met[axis] += outputs.stop - outputs.start
         per_place = self.shape[2] if self.depthwise else self.source_shape[2] * self.shape[2]
         return met[0] * met[1] * per_place

@@ -42,7 +42,8 @@ def export(
 
     The folder holds config.json, weights.bin (every parameter at its width: the bytes that the memory objective
     counts) and weights.json, qkeras_model.keras, C99 code without floating point in c/, test vectors of every layer
-    in vectors/, report.md and report.html, SHA256SUMS. `wordlength verify` checks all of it again.
+    in vectors/, a project for FPGAs in hls4ml/, report.md and report.html, SHA256SUMS. `wordlength verify` checks all
+    of it again.
 
     Examples:
 
@@ -96,6 +97,8 @@ def _tell_figures(config: BundleConfig) -> None:
         _say(f"the C code: every test frame to the last bit, STOI improvement {arithmetic.stoi_improvement:+.7f}")
     else:
         _say("the C code was not run; wordlength verify does that where a C compiler is")
+    for layer, why in arithmetic.no_hls4ml.items():
+        _say(f"no hls4ml/: {layer}: {why}")
 
 
 @app.command()
@@ -109,10 +112,13 @@ def verify(
     ] = None,
     c: Annotated[bool, typer.Option(help="Compile and run the C code (with CC, or cc).")] = True,
     stoi: Annotated[bool, typer.Option(help="Measure STOI; needs the study's data.")] = True,
+    fpga: Annotated[
+        bool, typer.Option(help="Compile and run hls4ml's C simulation, where hls4ml is installed.")
+    ] = True,
     home: HomeOption = None,
     verbose: Verbose = False,
 ) -> None:
-    """Check everything that a bundle says: files, weights, model, integers, C code, STOI improvement.
+    """Check everything that a bundle says: files, weights, model, integers, C code, hls4ml, STOI improvement.
 
     Exit status 2 and one line for the first thing that is not as it says.
 
@@ -136,7 +142,7 @@ def verify(
 
     start_tensorflow(threads, verbose)
     with LaunchDisplay(console) as display:
-        done = run(bundle, home_of(home), study=study, compile_c=c, stoi=stoi, progress=display.data)
+        done = run(bundle, home_of(home), study=study, compile_c=c, stoi=stoi, fpga=fpga, progress=display.data)
     for line in done.checked:
         _say(f"ok: {line}")
     for line in done.left_out:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wordlength.atomic import naming
-from wordlength.errors import SpecError
+from wordlength.errors import BundleError, SpecError
 from wordlength.objectives.report import TrialJob, TrialReport, TrialState, Weights
 from wordlength.search.export.config import CONFIG, BundleConfig
 from wordlength.search.export.contents import MODEL_TOLERANCE, Asked, Subject, write_bundle
-from wordlength.search.export.manifest import MANIFEST
+from wordlength.search.export.manifest import MANIFEST, foreign_files
 from wordlength.search.front import FrontPoint, pick
 from wordlength.search.home import Home
 from wordlength.search.observer import Observer
@@ -75,6 +75,7 @@ def export(
         subject = _subject(view, point, home, found, observer, tell)
         draft = Path(place) / "bundle"
         config = write_bundle(draft, subject, Asked(vectors, input_bits, verify), (observer or Observer()).data)
+        _require_replaceable(folder, force)  # Again: minutes have passed.
         _put(draft, folder, Path(place) / "replaced")
     return Exported(folder, point, config, found[0].digest if found else "")
 
@@ -93,8 +94,8 @@ def _put(draft: Path, folder: Path, replaced: Path) -> None:
         folder.rename(replaced)
     try:
         draft.rename(folder)
-    except OSError:
-        if there:
+    except BaseException:  # Ctrl-C too: the draft goes with the temporary folder, the old bundle must not.
+        if there and not folder.exists():
             replaced.rename(folder)
         raise
 
@@ -106,10 +107,20 @@ def _require_replaceable(folder: Path, force: bool) -> None:
     if not folder.is_dir():
         raise SpecError(f"the export goes into a folder, but {folder} is a file (--to)")
     names = {path.name for path in folder.iterdir()}
-    if names and MANIFEST not in names and names - _OLD:
-        raise SpecError(f"the export folder must be new or empty, but {folder} holds other files (--to)")
+    if names and (foreign := _foreign(folder, names)):
+        raise SpecError(f"the export folder must be new or empty, but {folder} holds other files: {foreign[0]} (--to)")
     if names and not force:
         raise SpecError(f"the export folder must be new or empty, but {folder} holds an export (--force replaces it)")
+
+
+def _foreign(folder: Path, names: set[str]) -> list[str]:
+    """Files that no export wrote; what its Makefile compiles may be there."""
+    if CONFIG not in names or MANIFEST not in names:
+        return sorted(names - _OLD)
+    try:
+        return sorted(set(foreign_files(folder)) - {"c/network", "c/network_sanitized"})
+    except BundleError:
+        return [MANIFEST]
 
 
 def _retrained(view: StudyView, point: FrontPoint, home: Home) -> tuple[RetrainedTrial, Weights]:

@@ -85,6 +85,9 @@ class Arithmetic(_Part):
     vectors: int = Field(description="Frames in vectors/.")
     layers: tuple[LayerProof, ...]
     stoi_improvement: float | None = Field(description="Through the C code; None if it was not measured.")
+    no_hls4ml: dict[str, str] = Field(
+        description="Layers that hls4ml cannot express, and why; empty if there are none, and hls4ml/ is there."
+    )
 
 
 class BundleConfig(_Part):
@@ -95,12 +98,12 @@ class BundleConfig(_Part):
     trial: int
     label: str
     candidate: dict[str, str] = Field(description="Slot → format.")
-    candidate_digest: str
+    candidate_digest: str = Field(pattern="^[0-9a-f]{16}$")
     objectives: Objectives
     stoi_improvement_of_the_exported_model: float | None = Field(description="None if it was not measured again.")
     float_baseline: FloatBaseline
     retraining: Retraining | None = Field(description="None if the weights are the trial's own.")
-    data_digest: str = Field(description="SHA-256 of all audio and the settings that prepare it.")
+    data_digest: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of all audio and of how it is prepared.")
     features: Features
     arithmetic: Arithmetic | None = Field(description="None if the network cannot be computed with integers.")
     no_arithmetic: str = Field(description="Why it cannot; empty if it can.")
@@ -117,7 +120,9 @@ class BundleConfig(_Part):
     @property
     def threads(self) -> int:
         """Those that the study's trials had: with others, float32 sums may differ in the last digits."""
-        return int(self.study_settings.get("workers", {}).get("cpus", 1))
+        workers = self.study_settings.get("workers")
+        cpus = workers.get("cpus") if isinstance(workers, dict) else None
+        return cpus if isinstance(cpus, int) and 0 < cpus <= 1024 else 1
 
     def to_json(self) -> str:
         """As config.json holds it."""
@@ -129,7 +134,7 @@ def read_config(path: Path) -> BundleConfig:
     try:
         text = path.read_text(encoding="utf-8")
         plain = json.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleError(f"{path.name} must be readable JSON, but is not: {error}") from None
     version = plain.get("bundle_version") if isinstance(plain, dict) else None
     if version != BUNDLE_VERSION:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import yaml
 
 from wordlength.errors import IntegerError, SpecError
@@ -33,7 +34,7 @@ from wordlength.search.export.config import (
     Retraining,
 )
 from wordlength.search.export.manifest import seal
-from wordlength.search.export.packing import laid_out, pack
+from wordlength.search.export.packing import laid_out, pack, table
 from wordlength.search.export.report import report_markdown
 from wordlength.search.export.report_html import report_html
 from wordlength.search.front import FrontPoint
@@ -41,7 +42,7 @@ from wordlength.search.installed import installed
 from wordlength.search.retrain import RetrainedTrial
 from wordlength.search.spec import StudySpec
 from wordlength.search.trials import StudyView
-from wordlength.space import Fixed
+from wordlength.space import Candidate, Fixed
 
 if TYPE_CHECKING:
     from wordlength.objectives.audio import PreparedData
@@ -112,8 +113,7 @@ def write_bundle(place: Path, subject: Subject, asked: Asked, progress: Progress
     parts = laid_out(parameters_of(float_model, candidate))
     payload = pack(parts)
     (place / WEIGHTS).write_bytes(payload)
-    table = {"bytes": len(payload), "order": _ORDER, "tensors": [part.to_dict() for part in parts]}
-    (place / WEIGHT_TABLE).write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    (place / WEIGHT_TABLE).write_text(json.dumps(table(parts), indent=1) + "\n", encoding="utf-8")
     again = _measure_model(place / MODEL, subject, progress) if asked.verify else None
     arithmetic, reason = None, ""
     try:
@@ -131,23 +131,25 @@ def write_bundle(place: Path, subject: Subject, asked: Asked, progress: Progress
     return config
 
 
-_ORDER = (
-    "tensor after tensor, each from a byte boundary on; of each the codes in Keras' order, the last axis fastest, then "
-    "its side information; without gaps, the first code in the lowest bits of the first byte"
-)
-
-
 def _write_integers(
     place: Path, subject: Subject, program: IntegerProgram, payload: bytes, asked: Asked, progress: Progress
 ) -> Arithmetic:
-    """c/ and vectors/, and how they agree with the float model."""
+    """c/, vectors/ and hls4ml/, and how they agree with the float model."""
     import keras
 
     from wordlength.search.export.c import c_files
-    from wordlength.search.export.proof import compare_layers, compiled, find_compiler, stoi_through_c, windows_of
+    from wordlength.search.export.hls import FOLDER, write_project
+    from wordlength.search.export.proof import (
+        compare_layers,
+        compiled,
+        find_compiler,
+        require_close,
+        stoi_through_c,
+        windows_of,
+    )
     from wordlength.search.export.vectors import write_vectors
 
-    title = f"{subject.view.name}, trial {subject.point.number}, candidate {subject.point.candidate.digest}"
+    title = title_of(subject.view.name, subject.point.number, subject.point.candidate)
     files = c_files(program, laid_out(program.parameters), payload, title)
     (place / SOURCES).mkdir()
     for name, text in files.items():
@@ -157,12 +159,14 @@ def _write_integers(
     progress("test vectors", 0, 1)
     write_vectors(program, codes, place / VECTORS)
     progress("test vectors", 1, 1)
+    no_hls4ml = write_project(place / FOLDER, program, subject.evaluator.float_model, codes, title)
     model = keras.models.load_model(place / MODEL)
     layers = compare_layers(model, program, codes, lambda done, total: progress("integers against float", done, total))
+    require_close(program, layers)
     improvement = None
     if asked.verify and find_compiler():
         with compiled(place / SOURCES, program) as network:
-            network.check_vectors(place / VECTORS)
+            network.check_vectors(place / VECTORS, len(codes))
             improvement = stoi_through_c(
                 network, frames, subject.evaluator.meter, lambda done, total: progress("STOI through C", done, total)
             ).mean
@@ -177,6 +181,7 @@ def _write_integers(
         vectors=len(codes),
         layers=layers,
         stoi_improvement=improvement,
+        no_hls4ml=no_hls4ml,
     )
 
 
@@ -219,16 +224,7 @@ def _config(
         ),
         retraining=_retraining(subject.retrained),
         data_digest=data.digest,
-        features=Features(
-            sample_rate_hz=SAMPLE_RATE_HZ,
-            frame_samples=FRAME_SAMPLES,
-            hop_samples=HOP_SAMPLES,
-            mel_bins=MEL_BINS,
-            frames=HISTORY_FRAMES + 1,
-            power_floor=POWER_FLOOR,
-            mean=tuple(data.mean.tolist()),
-            std=tuple(data.std.tolist()),
-        ),
+        features=features_of(data.mean, data.std),
         arithmetic=arithmetic,
         no_arithmetic=reason,
         needs_wordlength={str(slot): why for slot, why in plain.custom.items()},
@@ -236,6 +232,25 @@ def _config(
         study_settings=yaml.safe_load(subject.spec.published()),
         versions=installed(),
     )
+
+
+def features_of(mean: npt.ArrayLike, std: npt.ArrayLike) -> Features:
+    """How this version makes features from sound, standardised by these figures per Mel bin."""
+    return Features(
+        sample_rate_hz=SAMPLE_RATE_HZ,
+        frame_samples=FRAME_SAMPLES,
+        hop_samples=HOP_SAMPLES,
+        mel_bins=MEL_BINS,
+        frames=HISTORY_FRAMES + 1,
+        power_floor=POWER_FLOOR,
+        mean=tuple(np.asarray(mean).tolist()),
+        std=tuple(np.asarray(std).tolist()),
+    )
+
+
+def title_of(study: str, trial: int, candidate: Candidate) -> str:
+    """The line at the head of the C files."""
+    return f"{study}, trial {trial}, candidate {candidate.digest}"
 
 
 def _objectives(subject: Subject) -> Objectives:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from wordlength.errors import BundleError
@@ -20,11 +20,16 @@ def seal(folder: Path) -> None:
     (folder / MANIFEST).write_text(f"{text}{_SELF}{_digest(text.encode())}\n", encoding="ascii")
 
 
-def check_seal(folder: Path) -> tuple[str, ...]:
-    """Files that do not belong to the bundle. Raises BundleError if one of its own is missing or another."""
+def check_seal(folder: Path, needed: Collection[str] = ()) -> tuple[str, ...]:
+    """Files that do not belong to the bundle. Raises BundleError if one of its own is missing or another.
+
+    `needed`: files that it must have.
+    """
     if not folder.is_dir():
         raise BundleError(f"a bundle must be a folder, but {folder} is none")
     named = _named(folder)
+    if missing := sorted(set(needed) - set(named)):
+        raise BundleError(f"{MANIFEST} must name {missing[0]}, but does not ({folder})")
     for name, digest in named.items():
         path = folder / name
         if not path.is_file():
@@ -32,6 +37,11 @@ def check_seal(folder: Path) -> tuple[str, ...]:
         if (found := _hash(path)) != digest:
             raise BundleError(f"{name} must have the SHA-256 {digest[:12]}…, but has {found[:12]}… ({folder})")
     return tuple(sorted(set(_files(folder)) - set(named)))
+
+
+def foreign_files(folder: Path) -> tuple[str, ...]:
+    """Files that do not belong to the bundle, whatever has become of its own. Raises BundleError if it is none."""
+    return tuple(sorted(set(_files(folder)) - set(_named(folder))))
 
 
 def _named(folder: Path) -> dict[str, str]:
@@ -43,8 +53,13 @@ def _named(folder: Path) -> dict[str, str]:
     body, mark, own = text.rpartition(_SELF)
     if not mark or own != f"{_digest(body.encode())}\n":
         raise BundleError(f"{MANIFEST} must end with the hash of its lines, but does not ({folder})")
-    rows = [re.fullmatch(r"([0-9a-f]{64})  (\S.*)", line) for line in body.splitlines()]
-    return {row[2]: row[1] for row in rows if row}
+    named: dict[str, str] = {}
+    for line in body.split("\n")[:-1]:
+        row = re.fullmatch(r"([0-9a-f]{64})  ([\w.-]+(?:/[\w.-]+)*)", line)
+        if row is None or row[2] in named or ".." in row[2].split("/"):
+            raise BundleError(f"{MANIFEST} must have one hash for each file, but says {line[:100]!r} ({folder})")
+        named[row[2]] = row[1]
+    return named
 
 
 def _files(folder: Path) -> Iterator[str]:

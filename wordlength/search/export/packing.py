@@ -7,12 +7,13 @@ order (the last axis fastest), then its side information: 4 bits per vbs group (
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from wordlength.errors import BundleError
 from wordlength.objectives.integer import Parameter
@@ -20,6 +21,10 @@ from wordlength.space import Encoded, Fixed, Float32, Format, Slot, TensorInfo, 
 from wordlength.space.formats import CHANNEL_POSITION_BITS, VBS_SHIFT_BITS
 
 Bits = npt.NDArray[np.uint8]
+_ORDER = (
+    "tensor after tensor, each from a byte boundary on; of each the codes in Keras' order, the last axis fastest, then "
+    "its side information; without gaps, the first code in the lowest bits of the first byte"
+)
 
 
 @dataclass(frozen=True)
@@ -79,26 +84,50 @@ def pack(parts: Iterable[Packed]) -> bytes:
     return b"".join(part.to_bytes() for part in parts)
 
 
-def unpack(payload: bytes, rows: Iterable[Mapping[str, Any]]) -> tuple[Parameter, ...]:
-    """Inverse of `pack`, with the rows of weights.json. Raises BundleError if the two do not fit together."""
+def table(parts: Sequence[Packed]) -> dict[str, Any]:
+    """What weights.json holds."""
+    size = sum(part.size for part in parts)
+    return {"bytes": size, "order": _ORDER, "tensors": [part.to_dict() for part in parts]}
+
+
+class _Row(BaseModel):
+    """What is read of a tensor's row before its codes are; the rest follows from them."""
+
+    model_config = ConfigDict(strict=True)
+
+    slot: str
+    tensor: str
+    shape: list[Annotated[int, Field(ge=1, le=2**31)]]
+    channel_axes: Annotated[int, Field(ge=1, le=2)]
+    format: str
+
+
+def unpack(payload: bytes, described: Any) -> tuple[Parameter, ...]:
+    """The tensors of weights.bin, as weights.json describes them. Raises BundleError if the two do not fit together."""
+    try:
+        rows = TypeAdapter(list[_Row]).validate_python(described["tensors"])
+    except (KeyError, TypeError, ValidationError):
+        raise BundleError("weights.json must have a row for every tensor, but has not") from None
     found: list[Packed] = []
     for row in rows:
-        slot, fmt = Slot.parse(row["slot"]), parse_format(row["format"])
-        info = TensorInfo(row["tensor"], tuple(row["shape"]), row["channel_axes"])
-        empty = Encoded(np.zeros(info.packed_shape, np.uint32), np.zeros(0, np.uint8))
-        place = Packed(Parameter(slot, info, fmt, empty), found[-1].offset + found[-1].size if found else 0)
-        held = np.frombuffer(payload[place.offset : place.offset + place.size], np.uint8)
-        if len(held) != place.size:
-            raise BundleError(f"weights.bin must hold {place.size} bytes of {slot}, but ends after {len(held)}")
-        bits = np.unpackbits(held, bitorder="little")
-        codes = _codes(bits[: place.side_offset_bits], fmt.width_bits).reshape(info.packed_shape)
-        shifts = _shifts(bits[place.side_offset_bits :], fmt, info)
-        found.append(Packed(Parameter(slot, info, fmt, Encoded(codes, shifts)), place.offset))
-        if found[-1].to_dict() != row:
-            raise BundleError(f"weights.json must describe {slot} as it is in weights.bin, but says {dict(row)}")
-    if pack(found) != payload:
-        raise BundleError("weights.bin must hold what weights.json describes and nothing else, but holds other bytes")
+        offset = found[-1].offset + found[-1].size if found else 0
+        found.append(Packed(_read(row, payload[offset:]), offset))
+    if pack(found) != payload or table(found) != described:
+        raise BundleError("weights.json must describe weights.bin, all of it and nothing else, but does not")
     return tuple(part.parameter for part in found)
+
+
+def _read(row: _Row, rest: bytes) -> Parameter:
+    """One tensor from the bytes that begin with it."""
+    slot, fmt = Slot.parse(row.slot), parse_format(row.format)
+    info = TensorInfo(row.tensor, tuple(row.shape), row.channel_axes)
+    bits, side = fmt.width_bits * info.count, fmt.side_bits(info.packed_shape)
+    size = -(-(bits + side) // 8)
+    if len(rest) < size:
+        raise BundleError(f"weights.bin must hold {size} bytes of {slot}, but ends after {len(rest)}")
+    held = np.unpackbits(np.frombuffer(rest[:size], np.uint8), bitorder="little")
+    codes = _codes(held[:bits], fmt.width_bits).reshape(info.packed_shape)
+    return Parameter(slot, info, fmt, Encoded(codes, _shifts(held[bits : bits + side], fmt)))
 
 
 def _bits(codes: npt.NDArray[Any], width: int) -> Bits:
@@ -119,9 +148,9 @@ def _side_bits(parameter: Parameter) -> Bits:
     return _bits(parameter.encoded.shifts, VBS_SHIFT_BITS)
 
 
-def _shifts(side: Bits, fmt: Format, info: TensorInfo) -> npt.NDArray[np.uint8]:
-    count = 0 if isinstance(fmt, Fixed) else fmt.side_bits(info.packed_shape)
-    return _codes(side[:count], VBS_SHIFT_BITS).astype(np.uint8) if count else np.zeros(0, np.uint8)
+def _shifts(side: Bits, fmt: Format) -> npt.NDArray[np.uint8]:
+    stored = not isinstance(fmt, Fixed) and len(side)
+    return _codes(side, VBS_SHIFT_BITS).astype(np.uint8) if stored else np.zeros(0, np.uint8)
 
 
 def _side_information(part: Packed) -> dict[str, Any] | None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +33,8 @@ COMPILERS = ("cc", "gcc", "clang")
 _AT_ONCE = 50
 _FRAMES_AT_ONCE = 2000
 _HISTORY = 15
+_FLOAT32_BITS = 23
+"""Binary places within which float32 sums err, counted from the largest."""
 
 
 @dataclass
@@ -93,17 +98,31 @@ def compare_layers(
     )
 
 
+def require_close(program: IntegerProgram, rows: Sequence[LayerProof]) -> None:
+    """Raise BundleError, naming the layer, if one lies further from float32 than float32 accounts for."""
+    for stage, row in zip(plan(program), rows, strict=True):
+        if row.largest_alone > (allowed := allowed_steps(stage)):
+            raise BundleError(
+                f"layer {row.layer} must lie within {allowed} of its format's steps from float32, "
+                f"but lies {row.largest_alone} away"
+            )
+
+
 def allowed_steps(stage: Stage) -> int:
     """How far a layer may lie from float32, from equal inputs: one step, more where float32 itself holds no more.
 
-    A float32 sum errs by about 2^−24 of its largest part; an output finer than that cannot be expected of it.
+    A float32 sum errs by about 2^−23 of its largest part; an output finer than that cannot be expected of it.
     """
-    grid = stage.last.grid
-    if not stage.sums or isinstance(getattr(stage.last, "format", None), PowerOfTwo):
+    last = stage.last
+    if isinstance(last, Round) and isinstance(last.format, PowerOfTwo):
         return 1
-    sums = stage.sums[-1].accumulator
-    largest = max(-sums.lowest, sums.highest) * 2.0 ** (sums.exponent - grid.exponent)
-    return 1 + int(largest * 2.0**-24)
+    return 1 + int(_largest(stage) * 2.0 ** (-_FLOAT32_BITS - last.grid.exponent))
+
+
+def _largest(stage: Stage) -> float:
+    """The largest magnitude that the layer's float32 sums, or its pooled values, can have."""
+    grid = stage.sums[-1].accumulator if stage.sums else stage.last.grid
+    return max(-grid.lowest, grid.highest) * 2.0**grid.exponent
 
 
 def _tensor(model: Any, stage: Stage) -> Any:
@@ -120,9 +139,16 @@ def _apart(stage: Stage, codes: Integers, found: Any) -> Integers:
     step = stage.last
     there = np.rint(np.ldexp(found.astype(np.float64).reshape(codes.shape), -step.grid.exponent)).astype(np.int64)
     if isinstance(step, Round) and isinstance(step.format, PowerOfTwo):
-        # Codes are powers themselves: their place among the powers counts.
-        codes, there = (np.sign(side) * (np.frexp(np.abs(side).astype(np.float64))[1]) for side in (codes, there))
+        # Codes are powers themselves: their place among the powers counts, down to what float32 tells apart.
+        least = math.log2(max(_largest(stage), 1e-300)) - _FLOAT32_BITS - step.grid.exponent
+        codes, there = (_place_among_powers(side, max(0, math.ceil(least)), step.format) for side in (codes, there))
     return np.asarray(np.abs(codes - there), np.int64)
+
+
+def _place_among_powers(codes: Integers, least: int, fmt: PowerOfTwo) -> Any:
+    """Powers counted from 0, those below 2^least as 0; without a zero, the smallest of both signs are neighbours."""
+    powers = np.maximum(np.frexp(np.abs(codes).astype(np.float64))[1] - least, 0)
+    return np.where(codes < 0, (0 if fmt.zero or least else 1) - powers, powers)
 
 
 @dataclass(frozen=True)
@@ -132,10 +158,11 @@ class CNetwork:
     binary: Path
     program: IntegerProgram
 
-    def check_vectors(self, vectors: Path) -> None:
-        """Raise BundleError, naming frame and layer, if the C code does not give the vectors."""
+    def check_vectors(self, vectors: Path, frames: int) -> None:
+        """Raise BundleError, naming frame and layer, if the C code does not give the vectors of all frames."""
         done = subprocess.run([self.binary, vectors], capture_output=True, text=True)
-        if done.returncode:
+        equal = f"{frames} frames, {len(plan(self.program))} layers: equal to the last bit\n"
+        if done.returncode or done.stdout != equal:
             said = (done.stderr or done.stdout).strip().splitlines()[-1:] or [f"exit status {done.returncode}"]
             raise BundleError(f"the C code must give the test vectors, but does not: {said[0]}")
 
@@ -143,15 +170,18 @@ class CNetwork:
         """Input codes (n, *input_shape) → output codes (n, *output_shape)."""
         fed = codes.astype(number_type(self.program.input_grid)).tobytes()
         done = subprocess.run([self.binary, "-"], input=fed, capture_output=True)
-        made = np.frombuffer(done.stdout, number_type(self.program.output_grid)).astype(np.int64)
-        if done.returncode or len(made) != len(codes) * int(np.prod(self.program.output_shape)):
+        kind = number_type(self.program.output_grid)
+        if done.returncode or len(done.stdout) != len(codes) * int(np.prod(self.program.output_shape)) * kind.itemsize:
             raise BundleError(f"the C code must run on {len(codes)} frames, but ended with {done.returncode}")
+        made = np.frombuffer(done.stdout, kind).astype(np.int64)
         return made.reshape(-1, *self.program.output_shape)
 
 
-def find_compiler() -> str:
-    """The C compiler: CC, or the first that is installed; empty if there is none."""
-    return next((name for name in (os.environ.get("CC") or " ".join(COMPILERS)).split() if shutil.which(name)), "")
+def find_compiler() -> list[str]:
+    """The C compiler and its options: CC, or the first that is installed; empty if it is not here."""
+    asked = shlex.split(os.environ.get("CC", ""))
+    candidates = [asked] if asked else [[name] for name in COMPILERS]
+    return next((words for words in candidates if shutil.which(words[0])), [])
 
 
 @contextmanager
@@ -161,13 +191,17 @@ def compiled(sources: Path, program: IntegerProgram) -> Iterator[CNetwork]:
     if not compiler:
         wanted = os.environ.get("CC") or ", ".join(COMPILERS)
         raise BundleError(f"a C compiler must be installed to run c/, but {wanted} is not here (--no-c leaves it out)")
-    with tempfile.TemporaryDirectory() as place:
+    with ExitStack() as stack:
+        place = stack.enter_context(tempfile.TemporaryDirectory())
         binary = Path(place) / "network"
-        files = [sources / name for name in ("main.c", "network.c", "weights.c")]
-        done = subprocess.run([compiler, *FLAGS, "-o", binary, *files], capture_output=True, text=True)
+        # Our own judge: the bundle's might find everything equal.
+        judge = resources.as_file(resources.files("wordlength.search.export.c").joinpath("main.c"))
+        files = [stack.enter_context(judge), *(sources / name for name in ("network.c", "weights.c"))]
+        done = subprocess.run([*compiler, *FLAGS, "-I", sources, "-o", binary, *files], capture_output=True, text=True)
         if done.returncode:
-            said = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip()[:200])
-            raise BundleError(f"c/ must compile, but {compiler} says: {said}")
+            lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+            said = next((line for line in lines if "error" in line), lines[0])
+            raise BundleError(f"c/ must compile, but {compiler[0]} says: {said}")
         yield CNetwork(binary, program)
 
 

@@ -9,7 +9,7 @@ from math import prod
 from wordlength.objectives.integer import INPUT, IntegerProgram
 from wordlength.objectives.integer.operations import Operations, operations
 from wordlength.search.export.c.layers import LayerWriter
-from wordlength.search.export.c.plan import Stage, accumulator_bits, bits_of, buffers, c_type, plan
+from wordlength.search.export.c.plan import Scratch, Stage, accumulator_bits, buffers, c_type, plan
 from wordlength.search.export.packing import Packed
 
 FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-pedantic")
@@ -38,42 +38,19 @@ def c_files(program: IntegerProgram, parts: Sequence[Packed], payload: bytes, ti
     }
 
 
-class _Memory:
+class _Memory(Scratch):
     """Buffers between layers: which layer writes where, as unions of the types that meet there."""
 
     def __init__(self, stages: Sequence[Stage]) -> None:
-        self.chosen = buffers(stages)
-        self.lengths: dict[int, dict[str, int]] = {}
-        for number, place in self.chosen.items():
-            lengths, kind = self.lengths.setdefault(place, {}), c_type(stages[number].last.grid)
-            lengths[kind] = max(lengths.get(kind, 0), stages[number].count)
+        super().__init__()
+        self._places = {
+            number: self.need(f"buffer_{place}", c_type(stages[number].last.grid), stages[number].count)
+            for number, place in buffers(stages).items()
+        }
 
-    @property
-    def bytes(self) -> int:
-        """All buffers together."""
-        return sum(
-            max(length * bits_of(kind) // 8 for kind, length in lengths.items()) for lengths in self.lengths.values()
-        )
-
-    def name(self, number: int, stages: Sequence[Stage]) -> str:
-        """C expression of a stage's output."""
-        if number == INPUT:
-            return "input"
-        if number not in self.chosen:
-            return "output"
-        return f"buffer_{self.chosen[number]}.as_{c_type(stages[number].last.grid).removesuffix('_t')}"
-
-    def declarations(self) -> list[str]:
-        """The C definitions."""
-        return [
-            line
-            for place, lengths in sorted(self.lengths.items())
-            for line in (
-                "static union {",
-                *(f"    {kind} as_{kind.removesuffix('_t')}[{length}];" for kind, length in lengths.items()),
-                f"}} buffer_{place};",
-            )
-        ]
+    def name(self, number: int) -> str:
+        """C expression of a stage's output; the last stage writes to the caller's."""
+        return "input" if number == INPUT else self._places.get(number, "output")
 
 
 def _header(
@@ -178,9 +155,9 @@ def _source(
 ) -> str:
     calls: list[str] = []
     for number, stage in enumerate(stages):
-        made = memory.name(number, stages)
+        made = memory.name(number)
         calls += [
-            f"    layer_{stage.name}({memory.name(stage.source, stages)}, {made});",
+            f"    layer_{stage.name}({memory.name(stage.source)}, {made});",
             "    if (probe)",
             f"        probe({number}, {made});",
         ]

@@ -84,10 +84,10 @@ static inline uint32_t next_code(packed_codes *codes, int width)
 }
 
 /* A code of fixed point: two's complement if signed. */
-static inline int32_t next_fixed(packed_codes *codes, int width, int is_signed)
+static inline int64_t next_fixed(packed_codes *codes, int width, int is_signed)
 {
-    const uint32_t code = next_code(codes, width);
-    return is_signed ? (int32_t)wrap_signed((int64_t)code, width) : (int32_t)code;
+    const int64_t code = next_code(codes, width);
+    return is_signed ? wrap_signed(code, width) : code;
 }
 
 /* A field of side information, anywhere in packed bytes: at most 8 bits wide. */

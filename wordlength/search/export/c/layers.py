@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from wordlength.objectives.integer import Grid, Parameter, Pool, Round, Sum
@@ -14,6 +15,7 @@ from wordlength.space.formats import CHANNEL_POSITION_BITS, HIGHEST_VBS_POSITION
 _ROUNDINGS = {Rounding.HALF_EVEN: "half_even", Rounding.HALF_UP: "half_up", Rounding.FLOOR: "down"}
 _LARGEST_SHIFT = 62
 _DEPTH = "    "
+_INDICES = ("row", "column", "r", "c", "i", "o")
 
 
 class LayerWriter:
@@ -29,8 +31,7 @@ class LayerWriter:
         head = f"static void layer_{stage.name}(const {c_type(source)} *in, {c_type(stage.last.grid)} *out)"
         if isinstance(stage.last, Pool):
             return [_comment(stage), head, *_block(_pool(stage.last))]
-        value = f"int{accumulator_bits(stage.sums[-1])}_t" if stage.sums else c_type(source)
-        finish = [f"static inline {c_type(stage.last.grid)} finish_{stage.name}({value} value)"]
+        finish = [f"static inline {c_type(stage.last.grid)} finish_{stage.name}(int64_t value)"]
         constants = self._constants(stage.name, stage.last)
         finish += _block(_rounding(stage.name, stage.last))
         body = self._sums(stage) if stage.sums else _each(stage)
@@ -44,49 +45,51 @@ class LayerWriter:
             self.table_bytes += 4 * len(entries)
             lines += [
                 f"/* {table.name} by table: at most {table.error:.3g} from the function. */",
-                f"static const int32_t {name}_entries[{len(entries)}] = {{",
+                f"static const int32_t entries_{name}[{len(entries)}] = {{",
                 *_numbers(entries),
                 "};",
-                f"static const curve {name}_curve = {{{name}_entries, {table.largest_argument}, {table.weight_bits}, "
+                f"static const curve curve_{name} = {{entries_{name}, {table.largest_argument}, {table.weight_bits}, "
                 f"INT64_C({table.mirror})}};",
             ]
         if isinstance(step.format, PowerOfTwo) and len(step.turns):
             self.table_bytes += 8 * len(step.turns)
             lines += [
                 "/* Magnitudes above which the next power of two is nearer. */",
-                f"static const int64_t {name}_turns[{len(step.turns)}] = {{",
+                f"static const int64_t turns_{name}[{len(step.turns)}] = {{",
                 *_numbers([f"INT64_C({turn})" for turn in step.turns.tolist()]),
                 "};",
             ]
         return lines
 
-    def _sums(self, stage: Stage) -> Iterator[str]:
+    def _sums(self, stage: Stage) -> list[str]:
+        body = list(self._sums_body(stage))
+        text = "\n".join(body)
+        indices = [name for name in _INDICES if re.search(rf"\b{name}\b", text)]
+        codes = ["packed_codes codes;"] if "codes" in text else []
+        return [*codes, f"int32_t {', '.join(indices)};", *body]
+
+    def _sums_body(self, stage: Stage) -> Iterator[str]:
         first, last = stage.sums[0], stage.sums[-1]
         places = last.shape[0] * last.shape[1]
-        biases = self._array("biases", f"int{accumulator_bits(last)}_t", last.shape[2]) if last.bias else ""
-        dense = places == 1 and first is last and not first.depthwise and first.source_shape[:2] == (1, 1)
-        yield "packed_codes codes;"
-        indices = ["i", "o"] if dense else ["row", "column", "r", "c", "i", "o"]
-        if not dense:
-            indices = [index for index in indices if index != "i" or not first.depthwise or first is not last]
-        yield f"int32_t {', '.join(indices)};"
-        for number, step in enumerate(stage.sums):
+        alone = first is last and not first.depthwise and first.geometry.kernel == (1, 1)
+        dense = alone and places == 1 and first.source_shape[:2] == (1, 1)
+        for number, step in enumerate(() if last.silent else stage.sums):
             sums = self._array(f"sums_{number}", _accumulator(step), step.shape[2])
             yield f"{_accumulator(step)} *const sums{number} = {sums};"
             kind, count = _kernel_type(step), last.shape[2] if dense else step.kernel.info.count
             yield f"{kind} *const kernel{number} = {self._array(f'kernel_{number}', kind, count)};"
             if step.kernel.by_channel:
                 yield f"uint8_t *const shifts{number} = {self._array(f'shifts_{number}', 'uint8_t', step.shape[2])};"
-        if biases:
-            yield f"int{accumulator_bits(last)}_t *const biases = {biases};"
+        if last.bias:
+            biases = self._array("biases", _accumulator(last), last.shape[2])
+            yield f"{_accumulator(last)} *const biases = {biases};"
+            yield from self._unpack_biases(last)
+        if last.silent:
+            yield from _silent(stage)
+            return
         for number, step in enumerate(stage.sums):
             yield from self._channel_shifts(number, step)
-        if last.bias:
-            yield from self._unpack_biases(last)
-        if dense:
-            yield from self._dense(stage, last)
-        else:
-            yield from self._convolution(stage)
+        yield from self._dense(stage, last) if dense else self._convolution(stage)
 
     def _array(self, union: str, kind: str, count: int) -> str:
         return self.scratch.need(f"scratch_{union}", kind, count)
@@ -101,6 +104,7 @@ class LayerWriter:
 
     def _side_shift(self, parameter: Parameter, group: str) -> str:
         """C expression: how far a group's codes are shifted left of the tensor's last bit."""
+        most = int(parameter.shifts.max(initial=0))  # Codes of 0 may lie further up.
         bit = f"{self._places[parameter.name].side_offset_bits} + {{width}} * ({group})"
         match parameter.format:
             case VirtualBitShift(bits=bits):
@@ -113,7 +117,7 @@ class LayerWriter:
                 bottom = fmt.bits - int(fmt.signed) + parameter.exponent
                 place = bit.format(width=CHANNEL_POSITION_BITS)
                 field = f"field_at({self._bytes(parameter)}, {place}, {CHANNEL_POSITION_BITS})"
-                return f"clip(wrap_signed({field}, {CHANNEL_POSITION_BITS}) - ({bottom}), 0, {_LARGEST_SHIFT})"
+                return f"clip(wrap_signed({field}, {CHANNEL_POSITION_BITS}) - ({bottom}), 0, {most})"
         raise AssertionError(f"{parameter.format} has no shifts")
 
     def _unpack_biases(self, step: Sum) -> Iterator[str]:
@@ -130,7 +134,7 @@ class LayerWriter:
         fmt = parameter.format
         if isinstance(fmt, PowerOfTwo):
             return f"times{bits}(1, {_next_power(parameter)})"
-        code = _next_fixed(parameter)
+        code = f"(int{bits}_t){_next_fixed(parameter)}"
         if parameter.by_channel:
             return f"left{bits}({code}, (int){self._side_shift(parameter, index)})"
         if isinstance(fmt, VirtualBitShift) and isinstance(fmt.group, int):
@@ -217,6 +221,15 @@ def _place(stage: Stage) -> Iterator[str]:
         yield "}"
 
 
+def _silent(stage: Stage) -> Iterator[str]:
+    """Outputs where every product is 0."""
+    step = stage.sums[-1]
+    yield "(void)in;"
+    yield f"for (i = 0; i < {stage.count}; i += {step.shape[2]})"
+    yield f"{_DEPTH}for (o = 0; o < {step.shape[2]}; o++)"
+    yield f"{_DEPTH * 2}out[i + o] = finish_{stage.name}({'biases[o]' if step.bias else '0'});"
+
+
 def _cast(step: Sum, to: Sum) -> str:
     return "(int32_t)" if accumulator_bits(step) > accumulator_bits(to) else ""
 
@@ -246,7 +259,7 @@ def _finish(stage: Stage, index: str) -> Iterator[str]:
 def _each(stage: Stage) -> Iterator[str]:
     yield "int32_t i;"
     yield f"for (i = 0; i < {stage.count}; i++)"
-    yield f"{_DEPTH}out[i] = finish_{stage.name}(in[i]);"
+    yield f"{_DEPTH}out[i] = finish_{stage.name}((int64_t)in[i]);"
 
 
 def _rounding(name: str, step: Round) -> Iterator[str]:
@@ -257,7 +270,7 @@ def _rounding(name: str, step: Round) -> Iterator[str]:
         return
     source = "value"
     if isinstance(step.function, Table):
-        source = f"interpolate(&{name}_curve, {_argument(step, step.function)})"
+        source = f"interpolate(&curve_{name}, {_argument(step, step.function)})"
     if isinstance(step.format, PowerOfTwo):
         yield from _power(name, step, source)
         return
@@ -286,19 +299,20 @@ def _argument(step: Round, table: Table) -> str:
     places = -table.argument_bits - step.source_grid.exponent
     if places >= 0:
         return _rescaled("value", places)
-    end = (table.largest_argument >> -places) + 1
-    return f"left64(clip(value, {-end}, {end}), {-places})"
+    end, shift = table.cut(-places)
+    return f"left64(clip(value, {-end}, {end}), {shift})"
 
 
 def _power(name: str, step: Round, source: str) -> Iterator[str]:
     kind = c_type(step.grid)
     yield f"const int64_t number = {source};"
-    yield "const int64_t magnitude = number < 0 ? -number : number;"
     yield "int64_t power = 1;"
+    if len(step.turns) or step.zero_up_to >= 0:
+        yield "const int64_t magnitude = number < 0 ? -number : number;"
     if len(step.turns):
         yield "int32_t turn;"
         yield f"for (turn = 0; turn < {len(step.turns)}; turn++)"
-        yield f"{_DEPTH}if (magnitude > {name}_turns[turn])"
+        yield f"{_DEPTH}if (magnitude > turns_{name}[turn])"
         yield f"{_DEPTH * 2}power <<= 1;"
     if step.zero_up_to >= 0:
         yield f"if (magnitude <= INT64_C({step.zero_up_to}))"
@@ -314,7 +328,7 @@ def _pool(step: Pool) -> Iterator[str]:
     yield f"for (row = 0; row < {step.shape[0]}; row++) {{"
     yield f"{_DEPTH}for (column = 0; column < {step.shape[1]}; column++) {{"
     yield f"{_DEPTH * 2}for (o = 0; o < {channels}; o++) {{"
-    lines = [f"{kind} value = {'0' if step.average else _lowest(step)};"]
+    lines = [f"{kind} value = {0 if step.average else step.source_grid.lowest};"]
     lines += ["int32_t count = 0;"] if inexact else []
     lines += [
         f"for (r = 0; r < {step.geometry.kernel[0]}; r++) {{",
@@ -339,10 +353,6 @@ def _pool(step: Pool) -> Iterator[str]:
     yield f"{_DEPTH * 2}}}"
     yield f"{_DEPTH}}}"
     yield "}"
-
-
-def _lowest(step: Pool) -> str:
-    return str(step.source_grid.lowest)
 
 
 def _product(step: Sum, value: str, weight: str) -> str:

@@ -46,7 +46,7 @@ def plan(program: IntegerProgram) -> tuple[Stage, ...]:
     stages: list[Stage] = []
     made: dict[int, int] = {INPUT: INPUT}
     pending: list[Step] = []
-    names: set[str] = set()
+    names = {"input"}  # The name of the input's own vectors.
     for number, step in enumerate(program.steps):
         follows = bool(pending) and step.source == number - 1
         if (pending and not follows) or (not pending and step.source not in made):
@@ -77,7 +77,8 @@ def c_type(grid: Grid) -> str:
 def accumulator_bits(step: Sum | Pool) -> int:
     """32 or 64: the word that holds all sums."""
     grid = step.accumulator
-    return 32 if grid.lowest >= -(2**31) and grid.highest < 2**31 else 64
+    # Not −2^31 itself: a magnitude of 2^31 on the way to it would not fit.
+    return 32 if grid.lowest > -(2**31) and grid.highest < 2**31 else 64
 
 
 def buffers(stages: Sequence[Stage]) -> dict[int, int]:
@@ -105,11 +106,9 @@ class Scratch:
     @property
     def bytes(self) -> int:
         """All unions together."""
-        return sum(self.bytes_of(union) for union in self.sizes)
-
-    def bytes_of(self, union: str) -> int:
-        """One union's longest array."""
-        return max(length * bits_of(kind) // 8 for kind, length in self.sizes[union].items())
+        return sum(
+            max(length * bits_of(kind) // 8 for kind, length in lengths.items()) for lengths in self.sizes.values()
+        )
 
     def declarations(self) -> list[str]:
         """The C definitions."""
