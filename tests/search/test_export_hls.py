@@ -16,6 +16,7 @@ import yaml
 from integer_networks import NETWORKS, random_candidate
 from keras import layers
 
+from wordlength import export
 from wordlength.errors import BundleError, IntegerError
 from wordlength.objectives.integer import IntegerProgram, Sum, integer_program
 from wordlength.search.export.hls import check_hls4ml, simulation, write_project
@@ -319,7 +320,8 @@ def test_the_simulation_of_a_line_equals_the_integers_up_to_its_curve(tmp_path: 
 
 @needs_compiler
 def test_check_py_runs_alone_and_keeps_the_project(tmp_path: Path) -> None:
-    _, folder = written(tmp_path, chain((4,), layers.Dense(3, activation="relu"), layers.Dense(2)), weights="po2<4,0>")
+    model = chain((4,), layers.Dense(3, activation="relu", name="first"), layers.Dense(2))
+    _, folder = written(tmp_path, model, weights="po2<4,0>")
     code = (
         "import runpy, sys; sys.modules['wordlength'] = None; sys.argv = sys.argv[1:]\n"
         "runpy.run_path(sys.argv[0], run_name='__main__')"
@@ -327,7 +329,8 @@ def test_check_py_runs_alone_and_keeps_the_project(tmp_path: Path) -> None:
     options = [str(folder / "check.py"), "--fixed", "--to", str(tmp_path / "project")]
     done = subprocess.run([sys.executable, "-c", code, *options], capture_output=True, text=True)
     assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "2 layers of 20 frames equal to the last bit")
-    assert "ap_fixed<8,1> dense_layer_weight_t" in (tmp_path / "project" / "firmware" / "defines.h").read_text()
+    types = (tmp_path / "project" / "firmware" / "defines.h").read_text()
+    assert re.search(r"typedef ap_fixed<\d+,-?\d+> first_layer_weight_t;", types)
 
 
 @needs_compiler
@@ -436,3 +439,20 @@ def test_a_difference_of_one_step_is_told_with_its_layer() -> None:
     near = allowed("tanh", np.array([-0.9999, -0.5, 0.0, 1.0]), 2.0**-13)
     np.testing.assert_allclose(near, 2.0**-13 + np.array([6.71e-4, 0, 0, 6.71e-4]))
     assert allowed("sigmoid", np.array([0.5]), 2.0**-20)[0] == 2.0**-20 + 2.0**-16
+
+
+@needs_compiler
+@pytest.mark.usefixtures("ray_session")
+def test_the_tiny_study_is_verified_through_hls4ml(tiny_study, tmp_path: Path, run_cli: Callable) -> None:
+    _, home, _ = tiny_study
+    exported = export("tiny", "best", tmp_path / "best", home, vectors=30, verify=False)
+    assert exported.config.arithmetic.no_hls4ml == {}
+    status, said, refused = run_cli("verify", tmp_path / "best", "--no-stoi", "--no-c", "--home", home.root)
+    assert (status, refused) == (0, "")
+    assert "ok: hls4ml/ holds the network, its types and 20 of the test frames" in said.splitlines()
+    assert re.search(
+        r"^ok: hls4ml's C simulation: 17 layers of 20 frames equal to the last bit; dense_3_sigmoid: "
+        r"(every output equal|[\d,]+ of 2,580 outputs differ, by up to 1 of its steps)$",
+        said,
+        re.MULTILINE,
+    )

@@ -47,7 +47,12 @@ CANDIDATE = Candidate.of(
 PROOF = (LayerProof(layer="conv_1", largest_alone=0, unequal_alone=0.0, largest=0, unequal=0.0),)
 PROOF += (LayerProof(layer="dense_1", largest_alone=1, unequal_alone=1.5e-7, largest=2, unequal=0.0193),)
 ARITHMETIC = Arithmetic(
-    input_format="fixed<16,3>", output_exponent=-13, vectors=1000, layers=PROOF, stoi_improvement=0.031001
+    input_format="fixed<16,3>",
+    output_exponent=-13,
+    vectors=1000,
+    layers=PROOF,
+    stoi_improvement=0.031001,
+    no_hls4ml={},
 )
 TEST = HeldOutFigures(
     stoi_improvement=0.0288,
