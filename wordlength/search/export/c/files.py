@@ -9,7 +9,7 @@ from math import prod
 from wordlength.objectives.integer import INPUT, IntegerProgram
 from wordlength.objectives.integer.operations import Operations, operations
 from wordlength.search.export.c.layers import LayerWriter
-from wordlength.search.export.c.plan import Scratch, Stage, accumulator_bits, buffers, c_type, plan
+from wordlength.search.export.c.plan import Scratch, Stage, accumulator_bits, buffers, c_type, numbers, plan
 from wordlength.search.export.packing import Packed
 
 FLAGS = ("-std=c99", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-pedantic")
@@ -189,10 +189,7 @@ def _source(
 
 
 def _weights(title: str, payload: bytes) -> str:
-    lines = [
-        f"    {', '.join(str(byte) for byte in payload[start : start + _BYTES_PER_LINE])},"
-        for start in range(0, len(payload), _BYTES_PER_LINE)
-    ]
+    lines = numbers(payload, _BYTES_PER_LINE)
     head = [f"/* {title}", " *", " * The bytes of weights.bin; weights.json says what lies where.", " */"]
     body = ['#include "network.h"', "", "const uint8_t network_weights[NETWORK_WEIGHT_BYTES] = {", *lines, "};", ""]
     return "\n".join([*head, *body])

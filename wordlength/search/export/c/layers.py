@@ -5,16 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from wordlength.objectives.integer import Grid, Parameter, Pool, Round, Sum
-from wordlength.objectives.integer.functions import Clip, Fire, Table
-from wordlength.search.export.c.plan import Scratch, Stage, accumulator_bits, bits_of, c_type
+from wordlength.objectives.integer import Grid, Parameter, Pool, Sum
+from wordlength.search.export.c.finish import constants_of, rounding_of
+from wordlength.search.export.c.plan import DEPTH, Scratch, Stage, accumulator_bits, bits_of, c_type
 from wordlength.search.export.packing import Packed
-from wordlength.space import Fixed, Overflow, PowerOfTwo, Rounding, VirtualBitShift
+from wordlength.space import Fixed, PowerOfTwo, VirtualBitShift
 from wordlength.space.formats import CHANNEL_POSITION_BITS, HIGHEST_VBS_POSITION, VBS_SHIFT_BITS
 
-_ROUNDINGS = {Rounding.HALF_EVEN: "half_even", Rounding.HALF_UP: "half_up", Rounding.FLOOR: "down"}
-_LARGEST_SHIFT = 62
-_DEPTH = "    "
 _INDICES = ("row", "column", "r", "c", "i", "o")
 
 
@@ -32,34 +29,11 @@ class LayerWriter:
         if isinstance(stage.last, Pool):
             return [_comment(stage), head, *_block(_pool(stage.last))]
         finish = [f"static inline {c_type(stage.last.grid)} finish_{stage.name}(int64_t value)"]
-        constants = self._constants(stage.name, stage.last)
-        finish += _block(_rounding(stage.name, stage.last))
+        constants, size = constants_of(stage.name, stage.last)
+        self.table_bytes += size
+        finish += _block(rounding_of(stage.name, stage.last))
         body = self._sums(stage) if stage.sums else _each(stage)
         return [_comment(stage), *constants, *finish, "", head, *_block(body)]
-
-    def _constants(self, name: str, step: Round) -> list[str]:
-        lines: list[str] = []
-        if isinstance(step.function, Table):
-            table = step.function
-            entries = table.entries.tolist()
-            self.table_bytes += 4 * len(entries)
-            lines += [
-                f"/* {table.name} by table: at most {table.error:.3g} from the function. */",
-                f"static const int32_t entries_{name}[{len(entries)}] = {{",
-                *_numbers(entries),
-                "};",
-                f"static const curve curve_{name} = {{entries_{name}, {table.largest_argument}, {table.weight_bits}, "
-                f"INT64_C({table.mirror})}};",
-            ]
-        if isinstance(step.format, PowerOfTwo) and len(step.turns):
-            self.table_bytes += 8 * len(step.turns)
-            lines += [
-                "/* Magnitudes above which the next power of two is nearer. */",
-                f"static const int64_t turns_{name}[{len(step.turns)}] = {{",
-                *_numbers([f"INT64_C({turn})" for turn in step.turns.tolist()]),
-                "};",
-            ]
-        return lines
 
     def _sums(self, stage: Stage) -> list[str]:
         body = list(self._sums_body(stage))
@@ -100,7 +74,7 @@ class LayerWriter:
     def _channel_shifts(self, number: int, step: Sum) -> Iterator[str]:
         if step.kernel.by_channel:
             yield f"for (o = 0; o < {step.shape[2]}; o++)"
-            yield f"{_DEPTH}shifts{number}[o] = (uint8_t){self._side_shift(step.kernel, 'o')};"
+            yield f"{DEPTH}shifts{number}[o] = (uint8_t){self._side_shift(step.kernel, 'o')};"
 
     def _side_shift(self, parameter: Parameter, group: str) -> str:
         """C expression: how far a group's codes are shifted left of the tensor's last bit."""
@@ -127,7 +101,7 @@ class LayerWriter:
         value = f"left{bits}({number}, {step.bias_shift})" if step.bias_shift else number
         yield f"codes = codes_from({self._bytes(step.bias)});"
         yield f"for (o = 0; o < {step.shape[2]}; o++)"
-        yield f"{_DEPTH}biases[o] = {value};"
+        yield f"{DEPTH}biases[o] = {value};"
 
     def _whole_number(self, parameter: Parameter, index: str, bits: int) -> str:
         """C expression: the next element in the tensor's last bits, `index` its number in the tensor."""
@@ -146,23 +120,23 @@ class LayerWriter:
         kind, index = _kernel_type(step), f"{first} + o" if first else "o"
         yield f"for (o = 0; o < {count}; o++)"
         if isinstance(step.kernel.format, PowerOfTwo):
-            yield f"{_DEPTH}kernel{number}[o] = {_next_power(step.kernel)};"
+            yield f"{DEPTH}kernel{number}[o] = {_next_power(step.kernel)};"
         elif _in_blocks(step.kernel):
             bits = max(bits_of(kind), 32)
-            yield f"{_DEPTH}kernel{number}[o] = ({kind}){self._whole_number(step.kernel, index, bits)};"
+            yield f"{DEPTH}kernel{number}[o] = ({kind}){self._whole_number(step.kernel, index, bits)};"
         else:
-            yield f"{_DEPTH}kernel{number}[o] = ({kind}){_next_fixed(step.kernel)};"
+            yield f"{DEPTH}kernel{number}[o] = ({kind}){_next_fixed(step.kernel)};"
 
     def _dense(self, stage: Stage, step: Sum) -> Iterator[str]:
         inputs, outputs = step.source_shape[2], step.shape[2]
         yield f"for (o = 0; o < {outputs}; o++)"
-        yield f"{_DEPTH}sums0[o] = 0;"
+        yield f"{DEPTH}sums0[o] = 0;"
         yield f"codes = codes_from({self._bytes(step.kernel)});"
         yield f"for (i = 0; i < {inputs}; i++) {{"
-        yield f"{_DEPTH}const {_accumulator(step)} value = ({_accumulator(step)})in[i];"
+        yield f"{DEPTH}const {_accumulator(step)} value = ({_accumulator(step)})in[i];"
         yield from _indented(self._unpack_kernel(0, step, outputs, f"i * {outputs}"))
-        yield f"{_DEPTH}for (o = 0; o < {outputs}; o++)"
-        yield f"{_DEPTH * 2}sums0[o] += {_product(step, 'value', 'kernel0[o]')};"
+        yield f"{DEPTH}for (o = 0; o < {outputs}; o++)"
+        yield f"{DEPTH * 2}sums0[o] += {_product(step, 'value', 'kernel0[o]')};"
         yield "}"
         yield from _finish(stage, "")
 
@@ -172,10 +146,10 @@ class LayerWriter:
             yield from self._unpack_kernel(number, step, step.kernel.info.count)
         last = stage.sums[-1]
         yield f"for (row = 0; row < {last.shape[0]}; row++) {{"
-        yield f"{_DEPTH}for (column = 0; column < {last.shape[1]}; column++) {{"
+        yield f"{DEPTH}for (column = 0; column < {last.shape[1]}; column++) {{"
         yield from _indented(_place(stage), 2)
         yield from _indented(_finish(stage, f"(row * {last.shape[1]} + column) * {last.shape[2]} + "), 2)
-        yield f"{_DEPTH}}}"
+        yield f"{DEPTH}}}"
         yield "}"
 
 
@@ -186,38 +160,38 @@ def _place(stage: Stage) -> Iterator[str]:
     geometry = step.geometry
     for number, one in enumerate(stage.sums):
         yield f"for (o = 0; o < {one.shape[2]}; o++)"
-        yield f"{_DEPTH}sums{number}[o] = 0;"
+        yield f"{DEPTH}sums{number}[o] = 0;"
     yield f"for (r = 0; r < {geometry.kernel[0]}; r++) {{"
-    yield f"{_DEPTH}const int32_t y = {_position('row', 'r', step, 0)};"
-    yield f"{_DEPTH}if (y < 0 || y >= {height})"
-    yield f"{_DEPTH * 2}continue;"
-    yield f"{_DEPTH}for (c = 0; c < {geometry.kernel[1]}; c++) {{"
-    yield f"{_DEPTH * 2}const int32_t x = {_position('column', 'c', step, 1)};"
-    yield f"{_DEPTH * 2}if (x < 0 || x >= {width})"
-    yield f"{_DEPTH * 3}continue;"
+    yield f"{DEPTH}const int32_t y = {_position('row', 'r', step, 0)};"
+    yield f"{DEPTH}if (y < 0 || y >= {height})"
+    yield f"{DEPTH * 2}continue;"
+    yield f"{DEPTH}for (c = 0; c < {geometry.kernel[1]}; c++) {{"
+    yield f"{DEPTH * 2}const int32_t x = {_position('column', 'c', step, 1)};"
+    yield f"{DEPTH * 2}if (x < 0 || x >= {width})"
+    yield f"{DEPTH * 3}continue;"
     tap, at = f"(r * {geometry.kernel[1]} + c)", f"(y * {width} + x) * {channels}"
     if step.depthwise:
         each = step.shape[2] // channels
         value = f"({_accumulator(step)})in[{at} + o{f' / {each}' if each > 1 else ''}]"
-        yield f"{_DEPTH * 2}for (o = 0; o < {step.shape[2]}; o++)"
-        yield f"{_DEPTH * 3}sums0[o] += {_product(step, value, f'kernel0[{tap} * {step.shape[2]} + o]')};"
+        yield f"{DEPTH * 2}for (o = 0; o < {step.shape[2]}; o++)"
+        yield f"{DEPTH * 3}sums0[o] += {_product(step, value, f'kernel0[{tap} * {step.shape[2]} + o]')};"
     else:
         outputs = step.shape[2]
-        yield f"{_DEPTH * 2}for (i = 0; i < {channels}; i++) {{"
-        yield f"{_DEPTH * 3}const {_accumulator(step)} value = ({_accumulator(step)})in[{at} + i];"
-        yield f"{_DEPTH * 3}for (o = 0; o < {outputs}; o++)"
+        yield f"{DEPTH * 2}for (i = 0; i < {channels}; i++) {{"
+        yield f"{DEPTH * 3}const {_accumulator(step)} value = ({_accumulator(step)})in[{at} + i];"
+        yield f"{DEPTH * 3}for (o = 0; o < {outputs}; o++)"
         weight = f"kernel0[({tap} * {channels} + i) * {outputs} + o]"
-        yield f"{_DEPTH * 4}sums0[o] += {_product(step, 'value', weight)};"
-        yield f"{_DEPTH * 2}}}"
-    yield f"{_DEPTH}}}"
+        yield f"{DEPTH * 4}sums0[o] += {_product(step, 'value', weight)};"
+        yield f"{DEPTH * 2}}}"
+    yield f"{DEPTH}}}"
     yield "}"
     if len(stage.sums) == 2:
         point = stage.sums[1]
         yield f"for (i = 0; i < {point.source_shape[2]}; i++) {{"
         shifted = f"left{accumulator_bits(step)}(sums0[i], shifts0[i])" if step.kernel.by_channel else "sums0[i]"
-        yield f"{_DEPTH}const {_accumulator(point)} value = {_cast(step, point)}{shifted};"
-        yield f"{_DEPTH}for (o = 0; o < {point.shape[2]}; o++)"
-        yield f"{_DEPTH * 2}sums1[o] += {_product(point, 'value', f'kernel1[i * {point.shape[2]} + o]')};"
+        yield f"{DEPTH}const {_accumulator(point)} value = {_cast(step, point)}{shifted};"
+        yield f"{DEPTH}for (o = 0; o < {point.shape[2]}; o++)"
+        yield f"{DEPTH * 2}sums1[o] += {_product(point, 'value', f'kernel1[i * {point.shape[2]} + o]')};"
         yield "}"
 
 
@@ -226,8 +200,8 @@ def _silent(stage: Stage) -> Iterator[str]:
     step = stage.sums[-1]
     yield "(void)in;"
     yield f"for (i = 0; i < {stage.count}; i += {step.shape[2]})"
-    yield f"{_DEPTH}for (o = 0; o < {step.shape[2]}; o++)"
-    yield f"{_DEPTH * 2}out[i + o] = finish_{stage.name}({'biases[o]' if step.bias else '0'});"
+    yield f"{DEPTH}for (o = 0; o < {step.shape[2]}; o++)"
+    yield f"{DEPTH * 2}out[i + o] = finish_{stage.name}({'biases[o]' if step.bias else '0'});"
 
 
 def _cast(step: Sum, to: Sum) -> str:
@@ -253,71 +227,13 @@ def _finish(stage: Stage, index: str) -> Iterator[str]:
     value = f"left{bits}({value}, {shift})" if shift else value
     value += " + biases[o]" if step.bias is not None else ""
     yield f"for (o = 0; o < {step.shape[2]}; o++)"
-    yield f"{_DEPTH}out[{index}o] = finish_{stage.name}({value});"
+    yield f"{DEPTH}out[{index}o] = finish_{stage.name}({value});"
 
 
 def _each(stage: Stage) -> Iterator[str]:
     yield "int32_t i;"
     yield f"for (i = 0; i < {stage.count}; i++)"
-    yield f"{_DEPTH}out[i] = finish_{stage.name}((int64_t)in[i]);"
-
-
-def _rounding(name: str, step: Round) -> Iterator[str]:
-    """Function and rounding of one value."""
-    kind = c_type(step.grid)
-    if isinstance(step.function, Fire):
-        yield f"return ({kind})(value > 0);"
-        return
-    source = "value"
-    if isinstance(step.function, Table):
-        source = f"interpolate(&curve_{name}, {_argument(step, step.function)})"
-    if isinstance(step.format, PowerOfTwo):
-        yield from _power(name, step, source)
-        return
-    assert isinstance(step.format, Fixed)
-    wraps = step.format.overflow is Overflow.WRAP
-    if wraps and isinstance(step.function, Clip) and step.function.lowest == 0:
-        source = "(value < 0 ? 0 : value)"
-    code = _rescaled(source, step.places, step.format.rounding)
-    if wraps:
-        width = step.format.bits
-        cut = f"wrap_signed({code}, {width})" if step.format.signed else f"({code} & {2**width - 1})"
-        yield f"return ({kind}){cut};"
-    else:
-        yield f"return ({kind})clip({code}, {step.grid.lowest}, {step.grid.highest});"
-
-
-def _rescaled(value: str, places: int, rounding: Rounding = Rounding.HALF_EVEN) -> str:
-    if places <= 0:
-        return f"left64({value}, {-places})" if places else value
-    if places > _LARGEST_SHIFT:
-        return f"({value} < 0 ? -1 : 0)" if rounding is Rounding.FLOOR else f"(0 * {value})"
-    return f"{_ROUNDINGS[rounding]}({value}, {places})"
-
-
-def _argument(step: Round, table: Table) -> str:
-    places = -table.argument_bits - step.source_grid.exponent
-    if places >= 0:
-        return _rescaled("value", places)
-    end, shift = table.cut(-places)
-    return f"left64(clip(value, {-end}, {end}), {shift})"
-
-
-def _power(name: str, step: Round, source: str) -> Iterator[str]:
-    kind = c_type(step.grid)
-    yield f"const int64_t number = {source};"
-    yield "int64_t power = 1;"
-    if len(step.turns) or step.zero_up_to >= 0:
-        yield "const int64_t magnitude = number < 0 ? -number : number;"
-    if len(step.turns):
-        yield "int32_t turn;"
-        yield f"for (turn = 0; turn < {len(step.turns)}; turn++)"
-        yield f"{_DEPTH}if (magnitude > turns_{name}[turn])"
-        yield f"{_DEPTH * 2}power <<= 1;"
-    if step.zero_up_to >= 0:
-        yield f"if (magnitude <= INT64_C({step.zero_up_to}))"
-        yield f"{_DEPTH}power = 0;"
-    yield f"return ({kind})clip(number < 0 ? -power : power, {step.grid.lowest}, {step.grid.highest});"
+    yield f"{DEPTH}out[i] = finish_{stage.name}((int64_t)in[i]);"
 
 
 def _pool(step: Pool) -> Iterator[str]:
@@ -326,32 +242,32 @@ def _pool(step: Pool) -> Iterator[str]:
     inexact = step.average and not step.exact
     yield "int32_t row, column, r, c, o;"
     yield f"for (row = 0; row < {step.shape[0]}; row++) {{"
-    yield f"{_DEPTH}for (column = 0; column < {step.shape[1]}; column++) {{"
-    yield f"{_DEPTH * 2}for (o = 0; o < {channels}; o++) {{"
+    yield f"{DEPTH}for (column = 0; column < {step.shape[1]}; column++) {{"
+    yield f"{DEPTH * 2}for (o = 0; o < {channels}; o++) {{"
     lines = [f"{kind} value = {0 if step.average else step.source_grid.lowest};"]
     lines += ["int32_t count = 0;"] if inexact else []
     lines += [
         f"for (r = 0; r < {step.geometry.kernel[0]}; r++) {{",
-        f"{_DEPTH}const int32_t y = {_position('row', 'r', step, 0)};",
-        f"{_DEPTH}if (y < 0 || y >= {height})",
-        f"{_DEPTH * 2}continue;",
-        f"{_DEPTH}for (c = 0; c < {step.geometry.kernel[1]}; c++) {{",
-        f"{_DEPTH * 2}const int32_t x = {_position('column', 'c', step, 1)};",
-        f"{_DEPTH * 2}if (x < 0 || x >= {width})",
-        f"{_DEPTH * 3}continue;",
+        f"{DEPTH}const int32_t y = {_position('row', 'r', step, 0)};",
+        f"{DEPTH}if (y < 0 || y >= {height})",
+        f"{DEPTH * 2}continue;",
+        f"{DEPTH}for (c = 0; c < {step.geometry.kernel[1]}; c++) {{",
+        f"{DEPTH * 2}const int32_t x = {_position('column', 'c', step, 1)};",
+        f"{DEPTH * 2}if (x < 0 || x >= {width})",
+        f"{DEPTH * 3}continue;",
     ]
     code = f"({kind})in[(y * {width} + x) * {channels} + o]"
     if step.average:
-        lines += [f"{_DEPTH * 2}value += {code};"]
+        lines += [f"{DEPTH * 2}value += {code};"]
     else:
-        lines += [f"{_DEPTH * 2}if ({code} > value)", f"{_DEPTH * 3}value = {code};"]
-    lines += [f"{_DEPTH * 2}count += 1;"] if inexact else []
+        lines += [f"{DEPTH * 2}if ({code} > value)", f"{DEPTH * 3}value = {code};"]
+    lines += [f"{DEPTH * 2}count += 1;"] if inexact else []
     result = f"divide(left64(value, {-(step.exponent - step.source_grid.exponent)}), count)" if inexact else "value"
-    lines += [f"{_DEPTH}}}", "}"]
+    lines += [f"{DEPTH}}}", "}"]
     lines += [f"out[(row * {step.shape[1]} + column) * {channels} + o] = ({c_type(step.grid)}){result};"]
     yield from _indented(lines, 3)
-    yield f"{_DEPTH * 2}}}"
-    yield f"{_DEPTH}}}"
+    yield f"{DEPTH * 2}}}"
+    yield f"{DEPTH}}}"
     yield "}"
 
 
@@ -401,9 +317,4 @@ def _block(lines: Iterator[str] | list[str]) -> list[str]:
 
 
 def _indented(lines: Iterator[str] | list[str], depth: int = 1) -> Iterator[str]:
-    return (f"{_DEPTH * depth}{line}" for line in lines)
-
-
-def _numbers(values: list[int] | list[str], per_line: int = 12) -> list[str]:
-    texts = [str(value) for value in values]
-    return [f"{_DEPTH}{', '.join(texts[start : start + per_line])}," for start in range(0, len(texts), per_line)]
+    return (f"{DEPTH * depth}{line}" for line in lines)

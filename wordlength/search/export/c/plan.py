@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
 from wordlength.errors import IntegerError
 from wordlength.objectives.integer import INPUT, Grid, IntegerProgram, Pool, Round, Step, Sum
+
+DEPTH = "    "
+"""One level of indentation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,3 +129,9 @@ class Scratch:
 def bits_of(kind: str) -> int:
     """Width of a C integer type."""
     return int(re.sub(r"\D", "", kind))
+
+
+def numbers(values: Iterable[object], per_line: int = 12) -> list[str]:
+    """The lines of an array's elements."""
+    texts = [str(value) for value in values]
+    return [f"{DEPTH}{', '.join(texts[start : start + per_line])}," for start in range(0, len(texts), per_line)]

@@ -187,7 +187,8 @@ def check(configuration: Any, folder: str) -> int:
         print(comparison.wrong[0])
         return 1
     told = "".join(f"; {line}" for line in comparison.told)
-    print(f"{len(comparison.equal)} layers of {len(inputs)} frames equal to the last bit{told}")
+    layers = "1 layer" if len(comparison.equal) == 1 else f"{len(comparison.equal)} layers"
+    print(f"{layers} of {len(inputs)} frames equal to the last bit{told}")
     return 0
 
 

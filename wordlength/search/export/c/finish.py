@@ -1,0 +1,98 @@
+"""C code of what follows a sum: the function, and the rounding to the output's format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wordlength.objectives.integer import Round
+from wordlength.objectives.integer.functions import Clip, Fire, Table
+from wordlength.search.export.c.plan import DEPTH, c_type, numbers
+from wordlength.space import Fixed, Overflow, PowerOfTwo, Rounding
+
+_ROUNDINGS = {Rounding.HALF_EVEN: "half_even", Rounding.HALF_UP: "half_up", Rounding.FLOOR: "down"}
+_LARGEST_SHIFT = 62
+
+
+def constants_of(name: str, step: Round) -> tuple[list[str], int]:
+    """Tables that the rounding needs, and their bytes."""
+    lines: list[str] = []
+    size = 0
+    if isinstance(step.function, Table):
+        table = step.function
+        entries = table.entries.tolist()
+        size += 4 * len(entries)
+        lines += [
+            f"/* {table.name} by table: at most {table.error:.3g} from the function. */",
+            f"static const int32_t entries_{name}[{len(entries)}] = {{",
+            *numbers(entries),
+            "};",
+            f"static const curve curve_{name} = {{entries_{name}, {table.largest_argument}, {table.weight_bits}, "
+            f"INT64_C({table.mirror})}};",
+        ]
+    if isinstance(step.format, PowerOfTwo) and len(step.turns):
+        size += 8 * len(step.turns)
+        lines += [
+            "/* Magnitudes above which the next power of two is nearer. */",
+            f"static const int64_t turns_{name}[{len(step.turns)}] = {{",
+            *numbers([f"INT64_C({turn})" for turn in step.turns.tolist()]),
+            "};",
+        ]
+    return lines, size
+
+
+def rounding_of(name: str, step: Round) -> Iterator[str]:
+    """Function and rounding of one value."""
+    kind = c_type(step.grid)
+    if isinstance(step.function, Fire):
+        yield f"return ({kind})(value > 0);"
+        return
+    source = "value"
+    if isinstance(step.function, Table):
+        source = f"interpolate(&curve_{name}, {_argument(step, step.function)})"
+    if isinstance(step.format, PowerOfTwo):
+        yield from _power(name, step, source)
+        return
+    assert isinstance(step.format, Fixed)
+    wraps = step.format.overflow is Overflow.WRAP
+    if wraps and isinstance(step.function, Clip) and step.function.lowest == 0:
+        source = "(value < 0 ? 0 : value)"
+    code = _rescaled(source, step.places, step.format.rounding)
+    if wraps:
+        width = step.format.bits
+        cut = f"wrap_signed({code}, {width})" if step.format.signed else f"({code} & {2**width - 1})"
+        yield f"return ({kind}){cut};"
+    else:
+        yield f"return ({kind})clip({code}, {step.grid.lowest}, {step.grid.highest});"
+
+
+def _rescaled(value: str, places: int, rounding: Rounding = Rounding.HALF_EVEN) -> str:
+    if places <= 0:
+        return f"left64({value}, {-places})" if places else value
+    if places > _LARGEST_SHIFT:
+        return f"({value} < 0 ? -1 : 0)" if rounding is Rounding.FLOOR else f"(0 * {value})"
+    return f"{_ROUNDINGS[rounding]}({value}, {places})"
+
+
+def _argument(step: Round, table: Table) -> str:
+    places = -table.argument_bits - step.source_grid.exponent
+    if places >= 0:
+        return _rescaled("value", places)
+    end, shift = table.cut(-places)
+    return f"left64(clip(value, {-end}, {end}), {shift})"
+
+
+def _power(name: str, step: Round, source: str) -> Iterator[str]:
+    kind = c_type(step.grid)
+    yield f"const int64_t number = {source};"
+    yield "int64_t power = 1;"
+    if len(step.turns) or step.zero_up_to >= 0:
+        yield "const int64_t magnitude = number < 0 ? -number : number;"
+    if len(step.turns):
+        yield "int32_t turn;"
+        yield f"for (turn = 0; turn < {len(step.turns)}; turn++)"
+        yield f"{DEPTH}if (magnitude > turns_{name}[turn])"
+        yield f"{DEPTH * 2}power <<= 1;"
+    if step.zero_up_to >= 0:
+        yield f"if (magnitude <= INT64_C({step.zero_up_to}))"
+        yield f"{DEPTH}power = 0;"
+    yield f"return ({kind})clip(number < 0 ? -power : power, {step.grid.lowest}, {step.grid.highest});"
