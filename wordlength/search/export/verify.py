@@ -85,7 +85,7 @@ def verify(
     else:
         _check_model_stoi(done, model, data, progress)
     if config.arithmetic is None:
-        if not config.no_arithmetic or (folder / SOURCES).exists() or (folder / VECTORS).exists():
+        if not config.no_arithmetic or any((folder / part).exists() for part in (SOURCES, VECTORS, FOLDER)):
             raise BundleError(f"{CONFIG} must say why there is no integer arithmetic, and c/ and vectors/ be absent")
         done.left_out.append(f"integers and C: {config.no_arithmetic}")
         return done

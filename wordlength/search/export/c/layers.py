@@ -84,9 +84,7 @@ class LayerWriter:
             case VirtualBitShift(bits=bits):
                 top = HIGHEST_VBS_POSITION - (bits - 1) - parameter.exponent
                 place = bit.format(width=VBS_SHIFT_BITS)
-                return (
-                    f"clip({top} - field_at({self._bytes(parameter)}, {place}, {VBS_SHIFT_BITS}), 0, {_LARGEST_SHIFT})"
-                )
+                return f"clip({top} - field_at({self._bytes(parameter)}, {place}, {VBS_SHIFT_BITS}), 0, {most})"
             case Fixed() as fmt:
                 bottom = fmt.bits - int(fmt.signed) + parameter.exponent
                 place = bit.format(width=CHANNEL_POSITION_BITS)
