@@ -109,7 +109,7 @@ def config_of(point: FrontPoint, **changes: object) -> BundleConfig:
         "stoi_improvement_of_the_exported_model": None,
         "float_baseline": FloatBaseline(stoi_improvement=0.034, memory_bytes=1_875_812, digest="b"),
         "retraining": None,
-        "data_digest": "d",
+        "data_digest": "d" * 64,
         "features": Features(
             sample_rate_hz=16_000,
             frame_samples=256,

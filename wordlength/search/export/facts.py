@@ -155,6 +155,8 @@ def arithmetic_texts(config: BundleConfig) -> tuple[str, list[str]]:
         points.append(
             f"STOI improvement through the C code: {arithmetic.stoi_improvement:+.6f}, {off:+.1e} from the model's"
         )
+    for layer, why in arithmetic.no_hls4ml.items():
+        points.append(f"no `hls4ml/`: {layer}: {why}")
     return (
         f"The input is rounded to `{arithmetic.input_format}`; a code k of the output means "
         f"k · 2^{arithmetic.output_exponent}. `c/` and the integer reference give the same to the last bit. The QKeras "
@@ -177,6 +179,8 @@ def loading_code(config: BundleConfig) -> dict[str, str]:
     ]
     shell = ["sha256sum --check SHA256SUMS   # every file"]
     shell += ["make -C c check                # the C code on the test vectors"] if config.arithmetic else []
+    hls4ml = config.arithmetic and not config.arithmetic.no_hls4ml
+    shell += ["python hls4ml/check.py         # hls4ml's C simulation on some of them"] if hls4ml else []
     shell += ["wordlength verify .            # everything again, STOI included"]
     return {"python": "\n".join(python), "sh": "\n".join(shell)}
 

@@ -50,8 +50,8 @@ scaled back by that power of two.
 _CURVES = """\
 A sigmoid or tanh is a table of hls4ml's own. It covers −8 … 8 (tanh: −4 … 4), where it lies at most one step from the
 integers (2⁻¹⁶ more where steps are finer than that); beyond, it keeps its last entry, which is up to 0.00034 (tanh:
-0.00067) from the function. `check.py` insists on both and prints what it measures. What enters the first table is exact,
-rounded to the table's places; what lies behind it is compared, without a bound.
+0.00067) from the function. `check.py` insists on both and prints what it measures. What enters the first table is
+exact, rounded to the table's places; what lies behind it is compared, without a bound.
 Entries: {tables}.
 """
 _NO_CURVES = "There is none here: the outputs are exact too.\n"
