@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-browser test-reliability test-cluster soak check format install chromium postgresql clean
+.PHONY: demo test test-browser test-fpga test-reliability test-cluster soak check format install chromium postgresql clean
 
 demo: $(VENV)/.installed
 	$(BIN)/wordlength launch examples/demo.yaml
@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	@echo "The front in MLflow's UI: $(BIN)/wordlength ui demo"
 
 test: check
-	$(BIN)/pytest --ignore tests/browser --ignore tests/reliability
+	$(BIN)/pytest --ignore tests/browser --ignore tests/reliability --ignore tests/fpga
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -32,6 +32,10 @@ test-browser: $(VENV)/.installed chromium
 # Studies in which workers, launches, Ray, MLflow and PostgreSQL are killed.
 test-reliability: $(VENV)/.installed postgresql
 	$(BIN)/pytest tests/reliability
+
+# hls4ml's C simulation of networks of every layer and format.
+test-fpga: $(VENV)/.installed
+	$(BIN)/pytest tests/fpga
 
 # Three hosts in network namespaces, as root; says why where that cannot be.
 test-cluster: $(VENV)/.installed

@@ -69,10 +69,10 @@ def run(binary: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([binary, binary.parent.parent / "vectors"], capture_output=True, text=True)
 
 
-@pytest.mark.parametrize(("name", "seed"), list(itertools.product(NETWORKS, range(5))))
+@pytest.mark.parametrize(("name", "seed"), list(itertools.product(NETWORKS, range(4))))
 def test_every_layer_equals_the_reference_under_sanitizers(name: str, seed: int, tmp_path: Path) -> None:
     program = program_of(name, seed, bits=(2, 12) if seed % 2 else (2, 5))
-    compiler = "clang" if seed == 4 and shutil.which("clang") else "gcc"
+    compiler = "clang" if seed == 3 and shutil.which("clang") else "gcc"
     done = run(compiled(written(program, tmp_path), compiler, *SANITIZERS))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"24 frames, {len(plan(program))} layers: equal to the last bit\n"
