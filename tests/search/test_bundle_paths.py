@@ -1,5 +1,6 @@
 """Ways of a bundle: into MLflow, from retrained weights, and back into a study."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,8 +10,11 @@ from mlflow import MlflowClient
 from wordlength import Candidate, Fixed, export, launch, load_spec, load_study
 from wordlength.errors import SpecError
 from wordlength.search.export.bundle import log_to_mlflow
+from wordlength.search.export.contents import Asked, Subject, write_bundle
 from wordlength.search.export.verify import verify
 from wordlength.search.retrain import retrained_result
+from wordlength.search.session import open_evaluator
+from wordlength.space import Float32, Role, Slot
 
 pytestmark = pytest.mark.usefixtures("ray_session", "tensorflow")
 
@@ -90,3 +94,21 @@ def test_an_imported_candidate_is_tried_next(copied_study, tmp_path: Path, run_c
     file.write_text("{}")
     status, _, refused = run_cli("import", file, "tiny", "--home", home.root)
     assert (status, "a candidate must give every slot a format" in refused) == (2, True)
+
+
+def test_without_integer_arithmetic_there_is_no_c_and_the_reason(tiny_study, tmp_path: Path) -> None:
+    """A layer in float32: the bundle is whole but for c/, vectors/ and hls4ml/, and verify says why."""
+    _, home, view = tiny_study
+    member = view.front[-1]
+    evaluator, _ = open_evaluator(home.find("tiny"), home)
+    candidate = Candidate.of({**member.candidate, Slot("conv_3", Role.ACTIVATIONS): Float32()})
+    weights = evaluator.baseline.weights
+    point = dataclasses.replace(member, candidate=candidate)
+    subject = Subject(home.find("tiny"), view, point, weights, None, None, evaluator)
+    config = write_bundle(tmp_path / "float", subject, Asked(verify=False), lambda *_: None)
+    assert config.arithmetic is None
+    assert config.no_arithmetic.startswith("outputs of conv_3 must be fixed of at most 24 bits, po2 or binary")
+    assert not {"c", "vectors", "hls4ml"} & {path.name for path in (tmp_path / "float").iterdir()}
+    assert config.no_arithmetic in (tmp_path / "float" / "report.md").read_text()
+    done = verify(tmp_path / "float", home, stoi=False)
+    assert done.left_out[-1] == f"integers and C: {config.no_arithmetic}"

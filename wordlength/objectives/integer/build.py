@@ -73,8 +73,6 @@ def integer_program(
         tuple(builder.steps),
         parameters,
     )
-    for step in program.steps:
-        step.check()
     if not isinstance(program.steps[-1], Round):
         raise IntegerError(f"the output must have a format, but layer {float_model.layers[-1].name!r} gives none")
     return program
@@ -106,6 +104,7 @@ class _Builder:
             raise IntegerError(f"layer {layer.name!r} is a {kind}, which has no integer arithmetic yet")
         place = self._source(layer)
         for step in steps:
+            step.check()
             self.steps.append(step)
             place = len(self.steps) - 1
         slot = Slot(layer.name, Role.ACTIVATIONS)
@@ -113,6 +112,7 @@ class _Builder:
             shape = self.steps[place].shape if place != INPUT else source_shape(layer.input.shape)
             fmt = self._candidate[slot]
             self.steps.append(Round(layer.name, _function(layer, fmt), fmt, place, self._grid(place), shape))
+            self.steps[-1].check()  # Before the next one asks for its grid.
             place = len(self.steps) - 1
         self.places[layer.name] = place
 
@@ -137,7 +137,6 @@ class _Builder:
             made = source_shape(layer.output.shape) if last else _depthwise_shape(layer, kernel)
             bias = self._parameters.get(f"{layer.name}.biases") if last else None
             step = Sum(layer.name, kernel, bias, geometry, depthwise, place, self._grid(place), shape, made, ends)
-            step.check()  # Before the next one asks for its grid.
             yield step
             place, shape, ends = len(self.steps) - 1, made, step.ends
 
