@@ -12,7 +12,7 @@ from keras import layers
 
 from wordlength.errors import IntegerError
 from wordlength.objectives.integer import Pool, Round, Sum, integer_program
-from wordlength.objectives.integer.functions import CURVES, Table
+from wordlength.objectives.integer.functions import CURVES, Clip, Table
 from wordlength.objectives.integer.grid import Grid, rescale
 from wordlength.space import Binary, Candidate, Fixed, Float32, PowerOfTwo, Role, Rounding, Slot, find_slots
 
@@ -113,15 +113,9 @@ def test_a_table_keeps_its_error_bound(name: str, places: int) -> None:
 @pytest.mark.parametrize("zero", [False, True])
 def test_powers_of_two_are_the_formats_own(zero: bool) -> None:
     fmt = PowerOfTwo(4, 1, zero=zero)
-    step = Round("r", integer_function("linear"), fmt, -1, Grid(-9, -(2**14), 2**14), (1, 1, 1))
+    step = Round("r", Clip(), fmt, -1, Grid(-9, -(2**14), 2**14), (1, 1, 1))
     codes = np.arange(-(2**12), 2**12)
     assert (step.grid.to_float(step(codes)) == fmt.round(step.source_grid.to_float(codes))).all()
-
-
-def integer_function(name: str):  # type: ignore[no-untyped-def]
-    from wordlength.objectives.integer.build import _CLIPS
-
-    return _CLIPS[name]
 
 
 def test_averages_are_exact_or_rounded_half_even() -> None:

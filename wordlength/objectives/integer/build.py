@@ -13,7 +13,7 @@ from wordlength.objectives.integer.functions import CURVES, MOST_FRACTION_BITS, 
 from wordlength.objectives.integer.grid import Grid
 from wordlength.objectives.integer.parameters import Parameter
 from wordlength.objectives.integer.pooling import Pool
-from wordlength.objectives.integer.program import INPUT, IntegerProgram, Step, source_shape
+from wordlength.objectives.integer.program import INPUT, IntegerProgram, Step, grid_of, source_shape
 from wordlength.objectives.integer.rounding import Round
 from wordlength.objectives.integer.sums import Geometry, Shape, Sum
 from wordlength.space import Binary, Candidate, Fixed, Format, PowerOfTwo, Role, Slot, find_slots
@@ -86,7 +86,7 @@ class _Builder:
         self.places: dict[str, int] = {}
         self._candidate = candidate
         self._parameters = parameters
-        self._input = Grid(int(input_format.step_exponents[0]), input_format.lowest_code, input_format.highest_code)
+        self._input = grid_of(input_format)
 
     def add(self, layer: Any) -> None:
         """Append the steps of one layer."""

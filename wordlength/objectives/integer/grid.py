@@ -53,11 +53,10 @@ class Grid:
         """The numbers that the codes stand for."""
         return np.ldexp(codes.astype(np.float64), self.exponent)
 
-    def require_word(self, place: str) -> Grid:
-        """Itself. Raises IntegerError, naming `place`, if no 64-bit word holds it."""
+    def require_word(self, place: str) -> None:
+        """Raise IntegerError, naming `place`, if no 64-bit word holds it."""
         if (bits := bits_between(min(self.lowest, 0) - 1, self.highest)) > MOST_BITS:
             raise IntegerError(f"{place} must fit {MOST_BITS} bits, but need {bits}")
-        return self
 
 
 def bits_between(lowest: int, highest: int) -> int:

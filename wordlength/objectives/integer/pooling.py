@@ -30,11 +30,6 @@ class Pool:
     source_shape: Shape
     shape: Shape
 
-    @property
-    def name(self) -> str:
-        """The layer's name: this is its output."""
-        return self.layer
-
     @cached_property
     def counts(self) -> Integers:
         """(height, width) of the output: how many values each window holds."""

@@ -38,8 +38,7 @@ class IntegerProgram:
     @cached_property
     def input_grid(self) -> Grid:
         """The codes of the input."""
-        fmt = self.input_format
-        return Grid(int(fmt.step_exponents[0]), fmt.lowest_code, fmt.highest_code)
+        return grid_of(self.input_format)
 
     @property
     def output_grid(self) -> Grid:
@@ -69,6 +68,11 @@ class IntegerProgram:
         """Input codes (n, *input_shape) → output codes (n, *output_shape)."""
         *_, (_, made) = self.outputs(codes)
         return made.reshape(-1, *self.output_shape)
+
+
+def grid_of(fmt: Fixed) -> Grid:
+    """All codes of a fixed-point format with one step."""
+    return Grid(int(fmt.step_exponents[0]), fmt.lowest_code, fmt.highest_code)
 
 
 def source_shape(shape: tuple[int | None, ...]) -> Shape:

@@ -30,11 +30,6 @@ class Round:
     source_grid: Grid
     shape: Shape
 
-    @property
-    def name(self) -> str:
-        """The layer's name: this is its output."""
-        return self.layer
-
     @cached_property
     def exponent(self) -> int:
         """Exponent of the output's last bit."""

@@ -64,11 +64,6 @@ class Sum:
     """Lowest and highest input of every channel, where they are known."""
 
     @property
-    def name(self) -> str:
-        """`dense_1.sum`, or `conv_2.depthwise_sum`."""
-        return f"{self.layer}.{'depthwise_' if self.kernel.info.name == 'depthwise_kernel' else ''}sum"
-
-    @property
     def product_exponent(self) -> int:
         """Exponent of a product's last bit."""
         return self.source_grid.exponent + self.kernel.exponent
@@ -173,7 +168,9 @@ class Sum:
         return (total << self.product_shift) + self.biases
 
     def products(self) -> int:
-        """How many products a frame takes, those with the padding's zeros left out."""
+        """How many products a frame takes, those with the padding's zeros left out; none if all are 0."""
+        if self.silent:
+            return 0
         met = [0, 0]
         for axis in range(2):
             for tap in range(self.geometry.kernel[axis]):

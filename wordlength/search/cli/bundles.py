@@ -130,17 +130,9 @@ def verify(
 
         wordlength verify best --study examples/klein.yaml
     """
-    from wordlength.search.export.config import CONFIG, read_config
-    from wordlength.search.export.manifest import check_seal
-
-    # What takes no time comes before TensorFlow.
-    check_seal(bundle)
-    threads = read_config(bundle / CONFIG).threads
-    from wordlength.objectives.quiet import start_tensorflow
     from wordlength.search.export.verify import verify as run
     from wordlength.search.progress import LaunchDisplay
 
-    start_tensorflow(threads, verbose)
     with LaunchDisplay(console) as display:
         done = run(bundle, home_of(home), study=study, compile_c=c, stoi=stoi, fpga=fpga, progress=display.data)
     for line in done.checked:

@@ -11,7 +11,7 @@ import numpy as np
 
 from wordlength.errors import BundleError, IntegerError, SpecError
 from wordlength.search.export.config import CONFIG, Arithmetic, BundleConfig, LayerProof
-from wordlength.search.export.contents import MODEL, NETWORK, WEIGHT_TABLE, WEIGHTS, Progress, features_of
+from wordlength.search.export.contents import MODEL, NETWORK, WEIGHT_TABLE, WEIGHTS, Progress, features_of, title_of
 from wordlength.search.export.packing import laid_out, pack, unpack
 from wordlength.search.home import Home
 from wordlength.search.installed import installed
@@ -197,19 +197,23 @@ def check_layers(
     return rows[-1], max(row.largest_alone for row in rows)
 
 
+def own_title(config: BundleConfig) -> str:
+    """The head of the files that this version writes; empty if another version wrote the bundle."""
+    if config.versions.get("wordlength") != installed()["wordlength"]:
+        return ""
+    return title_of(config.study, config.trial, config.formats)
+
+
 def check_sources(
     folder: Path, config: BundleConfig, program: IntegerProgram, parameters: tuple[Parameter, ...]
 ) -> bool:
     """Whether c/ is what this version of wordlength writes; another version's text is left to the vectors."""
     from wordlength.search.export.c import c_files
-    from wordlength.search.export.contents import title_of
 
-    if config.versions.get("wordlength") != installed()["wordlength"]:
+    if not (title := own_title(config)):
         return False
     parts = laid_out(parameters)
-    for name, text in c_files(
-        program, parts, pack(parts), title_of(config.study, config.trial, config.formats)
-    ).items():
+    for name, text in c_files(program, parts, pack(parts), title).items():
         if (folder / name).read_bytes() != text.encode():
             raise BundleError(f"{folder.name}/{name} must be what wordlength writes for these weights, but differs")
     return True

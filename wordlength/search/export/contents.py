@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -137,6 +137,7 @@ def _write_integers(
     """c/, vectors/ and hls4ml/, and how they agree with the float model."""
     import keras
 
+    from wordlength.objectives.baseline import spread
     from wordlength.search.export.c import c_files
     from wordlength.search.export.hls import FOLDER, write_project
     from wordlength.search.export.proof import (
@@ -145,7 +146,6 @@ def _write_integers(
         find_compiler,
         require_close,
         stoi_through_c,
-        windows_of,
     )
     from wordlength.search.export.vectors import write_vectors
 
@@ -154,8 +154,8 @@ def _write_integers(
     (place / SOURCES).mkdir()
     for name, text in files.items():
         (place / SOURCES / name).write_text(text, encoding="utf-8")
-    frames = subject.evaluator.validation.frames
-    codes = program.encode(windows_of(frames, spread_windows(len(frames.windows), asked.vectors, frames.windows)))
+    frames = subject.evaluator.predictor.windows
+    codes = program.encode(frames.inputs(spread(frames.current, asked.vectors)))
     progress("test vectors", 0, 1)
     write_vectors(program, codes, place / VECTORS)
     progress("test vectors", 1, 1)
@@ -183,11 +183,6 @@ def _write_integers(
         stoi_improvement=improvement,
         no_hls4ml=no_hls4ml,
     )
-
-
-def spread_windows(total: int, count: int, windows: Any) -> Any:
-    """So many of the windows, evenly over all of them."""
-    return windows[np.linspace(0, total - 1, min(count, total)).astype(int)]
 
 
 def _measure_model(path: Path, subject: Subject, progress: Progress) -> float:

@@ -26,13 +26,12 @@ from wordlength.search.export.vectors import number_type
 from wordlength.space import PowerOfTwo
 
 if TYPE_CHECKING:
-    from wordlength.objectives.audio.prepared import FrameSet
     from wordlength.objectives.stoi import StoiImprovement, StoiMeter
+    from wordlength.objectives.training import Windows
 
 COMPILERS = ("cc", "gcc", "clang")
 _AT_ONCE = 50
 _FRAMES_AT_ONCE = 2000
-_HISTORY = 15
 _FLOAT32_BITS = 23
 """Binary places within which float32 sums err, counted from the largest."""
 
@@ -206,21 +205,15 @@ def compiled(sources: Path, program: IntegerProgram) -> Iterator[CNetwork]:
 
 
 def stoi_through_c(
-    network: CNetwork, frames: FrameSet, meter: StoiMeter, tell: Callable[[int, int], None] = lambda done, total: None
+    network: CNetwork, windows: Windows, meter: StoiMeter, tell: Callable[[int, int], None] = lambda done, total: None
 ) -> StoiImprovement:
     """STOI improvement of the C code's masks on all windows of a set of mixtures; on every core."""
-    total, done = len(frames.windows), 0
-    parts = [frames.windows[start : start + _FRAMES_AT_ONCE] for start in range(0, total, _FRAMES_AT_ONCE)]
+    total, done = len(windows.current), 0
+    parts = [windows.current[start : start + _FRAMES_AT_ONCE] for start in range(0, total, _FRAMES_AT_ONCE)]
     masks: list[Any] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for made in pool.map(lambda windows: network.run(network.program.encode(windows_of(frames, windows))), parts):
+        for made in pool.map(lambda part: network.run(network.program.encode(windows.inputs(part))), parts):
             masks.append(network.program.output_grid.to_float(made).astype(np.float32))
             done += len(made)
             tell(done, total)
     return meter.improvement(np.concatenate(masks))
-
-
-def windows_of(frames: FrameSet, windows: Sequence[int] | Any) -> Any:
-    """Float32 inputs (n, 16, 64) of some windows."""
-    history = np.arange(-_HISTORY, 1)
-    return frames.features[np.asarray(windows)[:, None] + history]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordlength.errors import BundleError
+from wordlength.objectives.quiet import start_tensorflow
 from wordlength.search.export.checks import (
     check_arithmetic,
     check_features,
@@ -17,6 +18,7 @@ from wordlength.search.export.checks import (
     check_vectors,
     check_weights,
     find_data,
+    own_title,
     program_of,
 )
 from wordlength.search.export.config import CONFIG, Arithmetic, BundleConfig, read_config
@@ -31,16 +33,16 @@ from wordlength.search.export.contents import (
     WEIGHT_TABLE,
     WEIGHTS,
     Progress,
-    title_of,
 )
 from wordlength.search.export.hls import FOLDER, check_hls4ml
 from wordlength.search.export.manifest import check_seal
 from wordlength.search.home import Home
-from wordlength.search.installed import installed
 
 if TYPE_CHECKING:
     from wordlength.objectives.audio import PreparedData
     from wordlength.objectives.integer import IntegerProgram, Integers, Parameter
+    from wordlength.objectives.stoi import StoiMeter
+    from wordlength.objectives.training import Windows
 
 NEEDED = (CONFIG, WEIGHTS, WEIGHT_TABLE, NETWORK, MODEL, REPORT)
 
@@ -65,6 +67,7 @@ def verify(
     stoi: bool = True,
     fpga: bool = True,
     progress: Progress = lambda what, done, total: None,
+    verbose: bool = False,
 ) -> Verified:
     """Check a bundle. Raises BundleError (or another WordlengthError) with the first thing that is not as it says.
 
@@ -73,6 +76,7 @@ def verify(
     """
     foreign = check_seal(folder, NEEDED)
     config = read_config(folder / CONFIG)
+    start_tensorflow(config.threads, verbose)
     done = Verified(config, foreign, ["every file has its SHA-256"])
     parameters = check_weights(folder, config)
     done.checked.append(f"weights.bin holds {config.objectives.memory_bytes:,} bytes, as the memory objective counts")
@@ -80,10 +84,11 @@ def verify(
     done.checked.append("the QKeras model holds the weights of weights.bin")
     data = find_data(config, home, study, progress) if stoi else None
     check_features(config, data)
-    if data is None:
+    heard = _heard(data) if data else None
+    if heard is None:
         done.left_out.append("STOI improvement (--no-stoi)")
     else:
-        _check_model_stoi(done, model, data, progress)
+        _check_model_stoi(done, model, heard, progress)
     if config.arithmetic is None:
         if not config.no_arithmetic or any((folder / part).exists() for part in (SOURCES, VECTORS, FOLDER)):
             raise BundleError(f"{CONFIG} must say why there is no integer arithmetic, and c/ and vectors/ be absent")
@@ -93,26 +98,32 @@ def verify(
     codes = check_vectors(folder / VECTORS, program, config.arithmetic.vectors)
     _check_integers(done, program, codes, model, progress)
     if compile_c:
-        _check_c(done, folder, program, parameters, data, progress)
+        _check_c(done, folder, program, parameters, heard, progress)
     else:
         done.left_out.append("C (--no-c)")
     refused = config.arithmetic.no_hls4ml
-    same = config.versions.get("wordlength") == installed()["wordlength"]
-    title = title_of(config.study, config.trial, config.formats) if same else ""
+    title = own_title(config)
     lines, missing = check_hls4ml(folder / FOLDER, codes, program, float_model, refused, title, fpga, progress)
     done.checked += lines
     done.left_out += missing
     return done
 
 
-def _check_model_stoi(done: Verified, model: Any, data: PreparedData, progress: Progress) -> None:
-    """The QKeras model's STOI improvement, which must be the logged one."""
+def _heard(data: PreparedData) -> tuple[Windows, StoiMeter]:
+    """The validation mixtures as inputs, and what measures masks on them."""
     from wordlength.objectives.stoi import StoiMeter
-    from wordlength.objectives.training import Predictor, Windows
+    from wordlength.objectives.training import Windows
 
+    return Windows.of(data.validation.frames), StoiMeter(data.validation)
+
+
+def _check_model_stoi(done: Verified, model: Any, heard: tuple[Windows, StoiMeter], progress: Progress) -> None:
+    """The QKeras model's STOI improvement, which must be the logged one."""
+    from wordlength.objectives.training import Predictor
+
+    windows, meter = heard
     progress("the QKeras model", 0, 1)
-    masks = Predictor(model, Windows.of(data.validation.frames)).masks()
-    found = StoiMeter(data.validation).improvement(masks).mean
+    found = meter.improvement(Predictor(model, windows).masks()).mean
     progress("the QKeras model", 1, 1)
     _require_near("the QKeras model", found, done.config.objectives.stoi_improvement, MODEL_TOLERANCE)
     if (said := done.config.stoi_improvement_of_the_exported_model) is not None:
@@ -137,11 +148,10 @@ def _check_c(
     folder: Path,
     program: IntegerProgram,
     parameters: tuple[Parameter, ...],
-    data: PreparedData | None,
+    heard: tuple[Windows, StoiMeter] | None,
     progress: Progress,
 ) -> None:
     """The C code: its text, the vectors, the STOI improvement."""
-    from wordlength.objectives.stoi import StoiMeter
     from wordlength.search.export.proof import compiled, stoi_through_c
 
     arithmetic = _arithmetic(done)
@@ -150,10 +160,9 @@ def _check_c(
     with compiled(folder / SOURCES, program) as network:
         network.check_vectors(folder / VECTORS, arithmetic.vectors)
         done.checked.append(f"the C code gives every layer of {arithmetic.vectors:,} test frames to the last bit")
-        if data is None:
+        if heard is None:
             return
-        tell = _counted(progress, "STOI through C")
-        found = stoi_through_c(network, data.validation.frames, StoiMeter(data.validation), tell).mean
+        found = stoi_through_c(network, *heard, _counted(progress, "STOI through C")).mean
     _require_near("the C code", found, done.config.objectives.stoi_improvement, C_TOLERANCE)
     if arithmetic.stoi_improvement is not None:
         _require_near(f"the C code's STOI improvement in {CONFIG}", arithmetic.stoi_improvement, found, MODEL_TOLERANCE)

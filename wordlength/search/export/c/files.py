@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import resources
 from math import prod
 
-from wordlength.objectives.integer import INPUT, IntegerProgram
+from wordlength.objectives.integer import INPUT, IntegerProgram, Pool, Sum
 from wordlength.objectives.integer.operations import Operations, operations
 from wordlength.search.export.c.layers import LayerWriter
 from wordlength.search.export.c.plan import Scratch, Stage, accumulator_bits, buffers, c_type, numbers, plan
@@ -129,7 +129,7 @@ def _table(stages: Sequence[Stage]) -> list[str]:
     head = ("layer", "outputs", "format", "as", "sums", "in", "multiply", "shift", "add")
     rows = [head]
     for stage in stages:
-        sums = [step for step in stage.steps if not hasattr(step, "function") and getattr(step, "average", True)]
+        sums = [step for step in stage.steps if isinstance(step, Sum) or (isinstance(step, Pool) and step.average)]
         total = sum((operations(step) for step in stage.steps), Operations())
         rows.append(
             (

@@ -58,7 +58,9 @@ def texts(nodes: Iterable[Node], title: str) -> dict[str, str]:
 
 def windows(codes: Integers) -> Integers:
     """Some of the frames, evenly over all."""
-    return np.take(codes, np.linspace(0, len(codes) - 1, min(WINDOWS, len(codes))).astype(int), axis=0)
+    from wordlength.objectives.baseline import spread
+
+    return codes[spread(np.arange(len(codes), dtype=np.int32), WINDOWS)]
 
 
 def keras_model(nodes: Iterable[Node]) -> Any:
