@@ -185,7 +185,7 @@ def float_masks(case):
     from wordlength import load_spec
     from wordlength.objectives.models import build_model
 
-    model = build_model(load_spec(STUDY).model, seed=0)
+    model = build_model(load_spec(STUDY).model, load_spec(STUDY).data.shape, seed=0)
     model.set_weights(case.weights)
     return model.predict(case.test.inputs, batch_size=128, verbose=0)
 

@@ -55,7 +55,7 @@ def case_info(spec, study_text, data, baseline):
         "study": spec.name,
         "sample_rate_hz": SAMPLE_RATE_HZ,
         "input_shape": [16, 64],
-        "layers": layers_of(build_model(spec.model, spec.seed)),
+        "layers": layers_of(build_model(spec.model, spec.data.shape, spec.seed)),
         "batch_size": training.batch_size,
         "quantized_learning_rate": training.quantized_learning_rate,
         "step_one_epochs": training.step_one_epochs,

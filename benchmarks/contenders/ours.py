@@ -99,7 +99,7 @@ def test_masks(spec, home, data, front):
     from wordlength.objectives.quantized_model import frozen
     from wordlength.objectives.training import Predictor, Windows
 
-    model, windows = build_model(spec.model, seed=0), Windows.of(data.test.frames)
+    model, windows = build_model(spec.model, data.shape, seed=0), Windows.of(data.test.frames)
     for point in front:
         weights = load_weights(home.study(NAME).weights(point.number))
         yield point.number, Predictor(frozen(weights, model, point.candidate).model, windows).masks()

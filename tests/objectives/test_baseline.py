@@ -19,6 +19,7 @@ from wordlength.objectives.baseline import (
 from wordlength.objectives.memory import float_bytes
 from wordlength.objectives.models import ModelSettings, build_model
 from wordlength.objectives.settings import TrainingSettings
+from wordlength.objectives.shape import NetworkShape
 from wordlength.space import Role, find_slots
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
@@ -44,7 +45,7 @@ def assert_same(one: Baseline, other: Baseline) -> None:
 def test_the_baseline_tells_what_the_search_needs(
     tiny_baseline: Baseline, tiny_model_settings: ModelSettings, tiny_training_settings: TrainingSettings
 ) -> None:
-    slots = find_slots(build_model(tiny_model_settings, seed=0))
+    slots = find_slots(build_model(tiny_model_settings, NetworkShape(16, 64, 129), seed=0))
     assert tiny_baseline.slots == slots
     assert tiny_baseline.memory_bytes == float_bytes(slots) == 4 * sum(weight.size for weight in tiny_baseline.weights)
     assert len(tiny_baseline.losses) == len(tiny_baseline.scores) == tiny_training_settings.baseline_epochs

@@ -9,12 +9,13 @@ from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline
 from wordlength.objectives.distillation import mixed, windows_to_learn
 from wordlength.objectives.models import ModelSettings, build_model
+from wordlength.objectives.shape import NetworkShape
 from wordlength.objectives.training import Predictor, Trainer, Windows
 
 
 @pytest.fixture(scope="module")
 def teacher(tiny_model_settings: ModelSettings, tiny_baseline: Baseline):
-    model = build_model(tiny_model_settings, seed=0)
+    model = build_model(tiny_model_settings, NetworkShape(16, 64, 129), seed=0)
     model.set_weights(list(tiny_baseline.weights))
     return model
 

@@ -3,10 +3,12 @@ import pytest
 
 from wordlength.objectives.memory import float_bytes
 from wordlength.objectives.models import ModelSettings, build_model
+from wordlength.objectives.shape import NetworkShape
 from wordlength.space import Role, find_slots
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
+SHAPE = NetworkShape(frames=16, bins=64, outputs=129)
 TABLE_1 = {
     "conv_1": 80,
     "conv_2": 216,
@@ -23,7 +25,7 @@ TABLE_1 = {
 
 @pytest.fixture(scope="module")
 def case_study():
-    return build_model(ModelSettings(), seed=0)
+    return build_model(ModelSettings(), SHAPE, seed=0)
 
 
 def test_parameters_per_layer_are_those_of_the_paper(case_study) -> None:
@@ -56,7 +58,7 @@ def test_activations_are_relu_and_last_a_sigmoid(case_study) -> None:
 
 
 def test_same_seed_same_weights_another_seed_others(tiny_model_settings) -> None:
-    one, same, other = (build_model(tiny_model_settings, seed).get_weights() for seed in (1, 1, 2))
+    one, same, other = (build_model(tiny_model_settings, SHAPE, seed).get_weights() for seed in (1, 1, 2))
     assert len(one) == len(same) == len(other) > 0
     for a, b in zip(one, same, strict=True):
         np.testing.assert_array_equal(a, b)
@@ -64,7 +66,7 @@ def test_same_seed_same_weights_another_seed_others(tiny_model_settings) -> None
 
 
 def test_a_smaller_network_has_the_same_layers(case_study, tiny_model_settings) -> None:
-    tiny = build_model(tiny_model_settings, seed=0)
+    tiny = build_model(tiny_model_settings, SHAPE, seed=0)
     assert [layer.name for layer in tiny.layers] == [layer.name for layer in case_study.layers]
     assert tiny.count_params() < 2000
 

@@ -113,7 +113,7 @@ def _train(
     from wordlength.objectives.stoi import StoiMeter
     from wordlength.objectives.training import Predictor, Windows, train_baseline
 
-    model = build_model(settings, seed)
+    model = build_model(settings, data.shape, seed)
     windows = Windows.of(data.train)
     predictor, meter = Predictor(model, Windows.of(data.validation.frames)), StoiMeter(data.validation)
     states = train_baseline(model, windows, training, seed, lambda: meter.improvement(predictor.masks()).mean)

@@ -62,7 +62,7 @@ class Evaluator:
         self._settings = settings
         self.data = data
         self.baseline = baseline
-        self.float_model = build_model(settings.model, seed=0)
+        self.float_model = build_model(settings.model, data.shape, seed=0)
         self.float_model.set_weights(list(baseline.weights))
         self.quantized: QuantizedModel = quantize(self.float_model)
         training = settings.training

@@ -63,7 +63,7 @@ class Retrainer:
     ) -> None:
         self._settings = settings
         self._baseline = baseline
-        self._float_model = build_model(model, seed=0)
+        self._float_model = build_model(model, data.shape, seed=0)
         self._float_model.set_weights(list(baseline.weights))
         self._quantized = quantize(self._float_model)
         windows = windows_to_learn(data.train, self._float_model, settings.distillation)

@@ -15,6 +15,7 @@ from wordlength.objectives.baseline import Baseline, BaselineProgress
 from wordlength.objectives.quiet import start_tensorflow
 from wordlength.objectives.report import TrialJob, Weights
 from wordlength.objectives.settings import EvaluationSettings
+from wordlength.objectives.shape import NetworkShape
 from wordlength.search.installed import machine
 from wordlength.search.jobs import AssessJob, DamagesJob, Job, Progress, SharedJob
 from wordlength.space import Format, Slot, SlotInfo
@@ -37,12 +38,12 @@ class BaselineWorker:
         self._threads = threads
         start_tensorflow(threads, verbose)
 
-    def slots(self, settings: EvaluationSettings) -> tuple[SlotInfo, ...]:
+    def slots(self, settings: EvaluationSettings, shape: NetworkShape) -> tuple[SlotInfo, ...]:
         """Of the network that the settings describe."""
         from wordlength.objectives.models import build_model
         from wordlength.space import find_slots
 
-        return find_slots(build_model(settings.model, seed=0))
+        return find_slots(build_model(settings.model, shape, seed=0))
 
     def run(
         self, data: PreparedData, settings: EvaluationSettings, seed: int, cache: Path

@@ -55,7 +55,7 @@ def launch(
             stopping.install()  # Ray has put a handler of its own for SIGTERM, which aborts.
             shared, settings = pool.share(data), evaluation_settings(spec)
             baseline = _known_baseline(data, spec, home, observer)
-            _require_fitting(spec, baseline.slots if baseline else pool.slots(settings))
+            _require_fitting(spec, baseline.slots if baseline else pool.slots(settings, data.shape))
             baseline = baseline or _baseline(pool, shared, settings, spec, home, observer)
             check_baseline(known, spec.name, baseline.content_digest)
             space = search_space(spec, baseline)

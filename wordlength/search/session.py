@@ -27,7 +27,7 @@ def model_slots(spec: StudySpec, verbose: bool = False) -> tuple[SlotInfo, ...]:
         from wordlength.objectives.models import build_model
         from wordlength.space import find_slots
 
-        return find_slots(build_model(spec.model, spec.seed))
+        return find_slots(build_model(spec.model, spec.data.shape, spec.seed))
 
 
 def describe_again(spec: StudySpec, identity: str, home: Home, verbose: bool = False) -> Description:

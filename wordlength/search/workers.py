@@ -24,6 +24,7 @@ from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, BaselineProgress
 from wordlength.objectives.report import TrialJob
 from wordlength.objectives.settings import EvaluationSettings
+from wordlength.objectives.shape import NetworkShape
 from wordlength.search.actors import BaselineWorker, Worker
 from wordlength.search.installed import check_same, installed
 from wordlength.search.jobs import Finished, Job, Progress, Retried, Told
@@ -93,13 +94,13 @@ class WorkerPool:
         """Put the data into Ray's object store, once per node and without copies for the workers."""
         return self.keep(data)
 
-    def slots(self, settings: EvaluationSettings) -> tuple[SlotInfo, ...]:
+    def slots(self, settings: EvaluationSettings, shape: NetworkShape) -> tuple[SlotInfo, ...]:
         """The network's slots, before anything is trained."""
         # As many threads as a trial has, whatever the number of workers: sums over other threads round differently,
         # and with two the baseline was only a quarter faster.
         self._baseline_worker = self._actor(BaselineWorker).remote(self._settings.cpus, self._verbose)
         try:
-            return tuple(ray.get(self._baseline_worker.slots.remote(settings)))
+            return tuple(ray.get(self._baseline_worker.slots.remote(settings, shape)))
         except RayError as error:
             raise WorkerError(f"the network must build, but it failed: {reason_of(error)}") from None
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordlength.objectives.audio.features import HISTORY_FRAMES, MEL_BINS, SPECTRUM_BINS
+from wordlength.objectives.shape import NetworkShape
 
 Float32 = NDArray[np.float32]
 
@@ -87,6 +88,12 @@ class PreparedData:
     std: Float32
     digest: str
     summary: dict[str, Any]
+
+    @property
+    def shape(self) -> NetworkShape:
+        """What a network is given and gives."""
+        frames = self.train
+        return NetworkShape(HISTORY_FRAMES + 1, frames.features.shape[1], frames.targets.shape[1])
 
 
 def join_frames(features: Sequence[Float32], targets: Sequence[Float32]) -> FrameSet:

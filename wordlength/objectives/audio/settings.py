@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from wordlength.errors import DataError
+from wordlength.objectives.shape import NetworkShape
 from wordlength.strict import STRICT
 
 CORPUS_KINDS = ("timit", "urbansound8k", "esc", "folder", "builtin")
@@ -65,6 +66,11 @@ class DataSettings:
     """At most so many validation mixtures, chosen to represent all; by default all."""
     seed: int = 0
     """Fixes splits, mixtures and subset."""
+
+    @property
+    def shape(self) -> NetworkShape:
+        """What a network is given and gives."""
+        return NetworkShape(frames=16, bins=64, outputs=129)
 
     def __post_init__(self) -> None:
         """Check every field."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from wordlength.objectives.shape import NetworkShape
 from wordlength.strict import STRICT
 
 
@@ -32,8 +33,8 @@ class ModelSettings:
 MODELS = ("irm_cnn",)
 
 
-def build_model(settings: ModelSettings, seed: int) -> Any:
-    """The float Keras model, weights initialised from `seed`: (n, 16, 64) log-Mel → (n, 129) mask."""
+def build_model(settings: ModelSettings, shape: NetworkShape, seed: int) -> Any:
+    """The float Keras model, weights initialised from `seed`: (n, frames, bins) → (n, outputs)."""
     from wordlength.objectives.models import irm_cnn
 
-    return irm_cnn.build(settings.filters, settings.dense, seed)
+    return irm_cnn.build(settings.filters, settings.dense, shape, seed)

@@ -13,19 +13,17 @@ from typing import Any
 import keras
 from keras import layers
 
-FRAMES = 16
-MEL_BINS = 64
-MASK_BINS = 129
+from wordlength.objectives.shape import NetworkShape
 
 _STRIDES = (1, 1, 1, 1, 2, 1)
 _POOLS = (None, None, (1, 2), (1, 2), None, (4, 4))
 
 
-def build(filters: Sequence[int], dense: Sequence[int], seed: int) -> Any:
+def build(filters: Sequence[int], dense: Sequence[int], shape: NetworkShape, seed: int) -> Any:
     """Layers conv_1 … conv_6 (the first a full, the others separable convolutions), dense_1 … dense_3."""
     keras.utils.set_random_seed(seed)
-    inputs = keras.Input((FRAMES, MEL_BINS), name="log_mel")
-    x = layers.Reshape((FRAMES, MEL_BINS, 1), name="image")(inputs)
+    inputs = keras.Input(shape.inputs, name="log_mel")
+    x = layers.Reshape((*shape.inputs, 1), name="image")(inputs)
     for number, (count, stride, pool) in enumerate(zip(filters, _STRIDES, _POOLS, strict=True), start=1):
         kind = layers.Conv2D if number == 1 else layers.SeparableConv2D
         x = kind(count, 3, strides=stride, padding="same", activation="relu", name=f"conv_{number}")(x)
@@ -34,5 +32,5 @@ def build(filters: Sequence[int], dense: Sequence[int], seed: int) -> Any:
     x = layers.Flatten(name="flatten")(x)
     for number, units in enumerate(dense, start=1):
         x = layers.Dense(units, activation="relu", name=f"dense_{number}")(x)
-    mask = layers.Dense(MASK_BINS, activation="sigmoid", name=f"dense_{len(dense) + 1}")(x)
+    mask = layers.Dense(shape.outputs, activation="sigmoid", name=f"dense_{len(dense) + 1}")(x)
     return keras.Model(inputs, mask, name="irm_cnn")
