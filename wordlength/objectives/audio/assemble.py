@@ -14,8 +14,9 @@ from pystoi import stoi
 from wordlength.errors import DataError
 from wordlength.objectives.audio.features import ideal_ratio_mask, log_mel, stft
 from wordlength.objectives.audio.files import SAMPLE_RATE_HZ, read_audio
-from wordlength.objectives.audio.mixing import Mixture, mix
+from wordlength.objectives.audio.mixing import Mixture
 from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, join_frames
+from wordlength.objectives.audio.rendering import rendered, snr_db_of
 
 Float32 = NDArray[np.float32]
 Progress = Callable[[int, int], None]
@@ -58,7 +59,7 @@ def mixtures_of(plan: Sequence[Mixture], progress: Progress) -> MixtureSet:
         noisy=np.concatenate([noisy for _, noisy in pairs]),
         offsets=np.concatenate([[0], np.cumsum([clean.size for clean, _ in pairs])]).astype(np.int64),
         noisy_stoi=np.array(scores, np.float64),
-        snr_db=np.array([mixture.snr_db for mixture in plan], np.float64),
+        snr_db=np.array([snr_db_of(mixture, *pair) for mixture, pair in zip(plan, pairs, strict=True)], np.float64),
         speakers=tuple(mixture.speaker for mixture in plan),
         noise_classes=tuple(mixture.noise_class for mixture in plan),
         names=tuple(mixture.name for mixture in plan),
@@ -112,8 +113,7 @@ def _too_short(length: str, path: Path) -> DataError:
 
 
 def _mixed(mixture: Mixture, read: Callable[[Path], Float32]) -> tuple[Float32, Float32]:
-    rng = np.random.default_rng(mixture.seed)
-    return mix(read(mixture.clean.path), read(mixture.noise.path), mixture.snr_db, rng)
+    return rendered(mixture, read)
 
 
 def _frames(clean: Float32, noisy: Float32) -> tuple[Float32, Float32]:
