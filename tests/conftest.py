@@ -69,6 +69,17 @@ def tiny_corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def builtin_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache into which the built-in corpus has been rendered, which takes a few seconds."""
+    pytest.importorskip("espeakng_loader")
+    from wordlength.objectives.audio import builtin
+
+    folder = tmp_path_factory.mktemp("builtin")
+    builtin.render(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def tiny_data_settings(tiny_corpora: Path) -> DataSettings:
     """One mixture of every clip at 0 dB; half of the training mixtures are the representative subset."""
     return DataSettings(

@@ -22,6 +22,8 @@ from wordlength.search.space_spec import STRICT, FormatField, SpaceSpec, fitting
 from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, Slot
 
 DATA_ROOT_VARIABLE = "WORDLENGTH_DATA"
+CORPUS_ROLES = ("speech", "noise", "pairs", "rooms")
+"""Keys of `data` that list corpora, each with a path."""
 
 
 def _size(value: Any) -> Any:
@@ -203,7 +205,7 @@ class StudySpec(BaseModel):
     def published(self) -> str:
         """The study file's text for others: without storage addresses, which may hold passwords, or places."""
         plain = self.model_dump(mode="json", exclude={"storage", "data_root"})
-        for corpus in (*plain["data"]["speech"], *plain["data"]["noise"]):
+        for corpus in (corpus for role in CORPUS_ROLES for corpus in plain["data"][role]):
             corpus.pop("path", None)
         return yaml.safe_dump(plain, sort_keys=False)
 
@@ -214,7 +216,7 @@ class StudySpec(BaseModel):
         """
         kept = {"data", "model", "training", "analysis", "gate", "space", "seed"}
         plain: dict[str, Any] = self.model_dump(mode="json", include=kept) | {"threads": self.workers.cpus}
-        for corpus in (*plain["data"]["speech"], *plain["data"]["noise"]):
+        for corpus in (corpus for role in CORPUS_ROLES for corpus in plain["data"][role]):
             # The data's digest is of contents; where they lie may change.
             corpus.pop("path", None)
         return plain
@@ -280,7 +282,8 @@ def _with_absolute_paths(spec: StudySpec, path: Path) -> StudySpec:
             for corpus in corpora
         )
 
-    data = dataclasses.replace(spec.data, speech=absolute(spec.data.speech), noise=absolute(spec.data.noise))
+    corpora: dict[str, Any] = {role: absolute(getattr(spec.data, role)) for role in CORPUS_ROLES}
+    data = dataclasses.replace(spec.data, **corpora)
     addresses = {name: _beside(path, getattr(spec.storage, name)) for name in ("optuna", "tracking")}
     storage = spec.storage.model_copy(update=addresses)
     return spec.model_copy(update={"data": data, "data_root": Path(os.path.abspath(root)), "storage": storage})

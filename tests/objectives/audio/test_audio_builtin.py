@@ -15,11 +15,8 @@ from wordlength.objectives.audio.settings import CorpusSettings
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    pytest.importorskip("espeakng_loader")
-    folder = tmp_path_factory.mktemp("cache")
-    builtin.render(folder)
-    return folder
+def cache(builtin_cache: Path) -> Path:
+    return builtin_cache
 
 
 def pitch_hz(signal: np.ndarray) -> float:

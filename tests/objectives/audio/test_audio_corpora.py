@@ -36,7 +36,7 @@ def noise(kind: str, path: Path | None, limit: int | None = None) -> list[Clip]:
 
 
 def test_unknown_kind_is_refused() -> None:
-    with pytest.raises(DataError, match=r"must be one of timit, urbansound8k, esc, folder, builtin, but got 'tmit'"):
+    with pytest.raises(DataError, match=r"must be one of timit, .*urbansound8k, esc, but got 'tmit'"):
         CorpusSettings("tmit", Path("x"))
 
 
@@ -85,7 +85,7 @@ def test_folder_without_audio_names_the_expected_layout(touch: Touch, read: Call
 
 
 def test_speech_and_noise_corpora_are_not_interchangeable(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="speech corpora must be one of timit, folder, builtin, but got 'esc'"):
+    with pytest.raises(DataError, match=r"speech corpora must be one of timit, .*builtin, but got 'esc'"):
         speech("esc", tmp_path)
     with pytest.raises(DataError, match=r"noise corpora must be one of .*, but got 'timit'"):
         noise("timit", tmp_path)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from wordlength.objectives.audio.features import features_of, stft
 from wordlength.objectives.audio.files import read_audio
-from wordlength.objectives.audio.mixing import Mixture, mix
+from wordlength.objectives.audio.mixing import Mixture
 from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, Signal, join_frames, join_segments
+from wordlength.objectives.audio.rendering import rendered, snr_db_of
 from wordlength.objectives.audio.scoring import score_of, stoi_of
 from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings
 from wordlength.objectives.audio.targets import frame_targets
@@ -34,7 +35,7 @@ def frames_of(
     read = _reader(features)
     blocks: list[Block] = []
     for done, mixture in enumerate(plan, 1):
-        clean, noisy = _mixed(mixture, read)
+        clean, noisy = rendered(mixture, read, features.sample_rate_hz)
         score = _score(target, clean, noisy, features, mixture.clean.path) if target.outputs_per_mixture else None
         blocks.append(_block(clean, noisy, features, target, score))
         progress(done, len(plan))
@@ -52,7 +53,7 @@ def mixtures_of(plan: Sequence[Mixture], signal: Signal, progress: Progress) -> 
     noisy_stoi: list[float] = []
     blocks: list[Block] = []
     for done, mixture in enumerate(plan, 1):
-        clean, noisy = _mixed(mixture, read)
+        clean, noisy = rendered(mixture, read, features.sample_rate_hz)
         pairs.append((clean, noisy))
         noisy_stoi.append(stoi_of(clean, noisy, features.sample_rate_hz, mixture.clean.path))
         score = noisy_stoi[-1]
@@ -65,7 +66,7 @@ def mixtures_of(plan: Sequence[Mixture], signal: Signal, progress: Progress) -> 
         noisy=np.concatenate([noisy for _, noisy in pairs]),
         offsets=np.concatenate([[0], np.cumsum([clean.size for clean, _ in pairs])]).astype(np.int64),
         noisy_stoi=np.array(noisy_stoi, np.float64),
-        snr_db=np.array([mixture.snr_db for mixture in plan], np.float64),
+        snr_db=np.array([snr_db_of(mixture, *pair) for mixture, pair in zip(plan, pairs, strict=True)], np.float64),
         speakers=tuple(mixture.speaker for mixture in plan),
         noise_classes=tuple(mixture.noise_class for mixture in plan),
         names=tuple(mixture.name for mixture in plan),
@@ -115,11 +116,6 @@ def _reader(features: FeatureSettings) -> Callable[[Path], Float32]:
         return read_audio(path, features.sample_rate_hz)
 
     return read
-
-
-def _mixed(mixture: Mixture, read: Callable[[Path], Float32]) -> tuple[Float32, Float32]:
-    rng = np.random.default_rng(mixture.seed)
-    return mix(read(mixture.clean.path), read(mixture.noise.path), mixture.snr_db, rng)
 
 
 def _score(target: TargetSettings, clean: Float32, noisy: Float32, features: FeatureSettings, path: Path) -> float:

@@ -8,10 +8,23 @@ from pathlib import Path
 
 from wordlength.errors import DataError
 from wordlength.objectives.audio import builtin, layouts
-from wordlength.objectives.audio.layouts import Clip
-from wordlength.objectives.audio.settings import NOISE_KINDS, SPEECH_KINDS, CorpusSettings
+from wordlength.objectives.audio.corpus_settings import (
+    NOISE_KINDS,
+    PAIR_KINDS,
+    SPEECH_KINDS,
+    CorpusSettings,
+    PairSettings,
+    RoomSettings,
+)
+from wordlength.objectives.audio.dns import dns_noise, dns_pairs, dns_speech
+from wordlength.objectives.audio.listing import Clip
+from wordlength.objectives.audio.manifest import manifest_noise, manifest_pairs, manifest_speech
+from wordlength.objectives.audio.mixing import Mixture
+from wordlength.objectives.audio.paired import paired
+from wordlength.objectives.audio.rooms import list_rooms
+from wordlength.objectives.audio.voicebank import voicebank_pairs, voicebank_speech
 
-__all__ = ["Clip", "read_noise", "read_speech"]
+__all__ = ["Clip", "read_noise", "read_pairs", "read_rooms", "read_speech"]
 
 
 def read_speech(
@@ -24,8 +37,14 @@ def read_speech(
     match settings.kind:
         case "timit":
             clips = layouts.timit(_folder(settings))
+        case "voicebank_demand":
+            clips = voicebank_speech(_folder(settings))
+        case "dns_challenge":
+            clips = dns_speech(_folder(settings))
         case "folder":
             clips = layouts.folder_speech(_folder(settings))
+        case "manifest":
+            clips = manifest_speech(_table(settings))
         case "builtin":
             clips = _builtin_speech(builtin.render(cache, progress))
         case _:
@@ -45,8 +64,12 @@ def read_noise(settings: CorpusSettings, cache: Path, progress: Callable[[int, i
             clips = layouts.urbansound(_folder(settings))
         case "esc":
             clips = layouts.esc(_folder(settings))
+        case "dns_challenge":
+            clips = dns_noise(_folder(settings))
         case "folder":
             clips = layouts.folder_noise(_folder(settings))
+        case "manifest":
+            clips = manifest_noise(_table(settings))
         case "builtin":
             clips = _builtin_noise(builtin.render(cache, progress))
         case _:
@@ -56,10 +79,44 @@ def read_noise(settings: CorpusSettings, cache: Path, progress: Callable[[int, i
     return clips if settings.limit is None else _first_recordings(clips, settings.limit)
 
 
-def _folder(settings: CorpusSettings) -> Path:
+def read_pairs(settings: PairSettings) -> list[Mixture]:
+    """List the mixtures that a corpus gives; their seeds are still 0.
+
+    Raises DataError for a folder that is missing or has another layout, and for a noisy file without a clean one.
+    """
+    match settings.kind:
+        case "voicebank_demand":
+            pairs = voicebank_pairs(_folder(settings))
+        case "dns_challenge":
+            pairs = dns_pairs(_folder(settings))
+        case "paired":
+            pairs = paired(_folder(settings), settings.clean, settings.noisy)
+        case "manifest":
+            pairs = manifest_pairs(_table(settings))
+        case _:
+            raise DataError(f"pairs must be one of {', '.join(PAIR_KINDS)}, but got {settings.kind!r}")
+    if settings.limit is None:
+        return pairs
+    kept = {clip.group for clip in _first_speakers([pair.clean for pair in pairs], settings.limit)}
+    return [pair for pair in pairs if pair.clean.group in kept]
+
+
+def read_rooms(settings: RoomSettings) -> list[Clip]:
+    """List impulse responses by room. Raises DataError for a folder that is missing or holds no audio."""
+    return list_rooms(settings.path)
+
+
+def _folder(settings: CorpusSettings | PairSettings) -> Path:
     assert settings.path is not None  # CorpusSettings has checked it
     if not settings.path.is_dir():
         raise DataError(f"corpus folders must exist, but got {settings.path} (corpus {settings.kind})")
+    return settings.path
+
+
+def _table(settings: CorpusSettings | PairSettings) -> Path:
+    assert settings.path is not None  # CorpusSettings has checked it
+    if not settings.path.is_file():
+        raise DataError(f"a manifest must be a CSV file, but got {settings.path} (corpus {settings.kind})")
     return settings.path
 
 
@@ -82,7 +139,7 @@ def _builtin_noise(folder: Path) -> list[Clip]:
 def _first_speakers(clips: list[Clip], limit: int) -> list[Clip]:
     by_label: dict[str, dict[str, None]] = {}
     for clip in clips:
-        by_label.setdefault(clip.label, {})[clip.group] = None
+        by_label.setdefault(f"{clip.split}/{clip.label}", {})[clip.group] = None
     turns = zip_longest(*(by_label[label] for label in sorted(by_label)))
     kept = set([speaker for turn in turns for speaker in turn if speaker is not None][:limit])
     return [clip for clip in clips if clip.group in kept]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,16 @@ from numpy.typing import NDArray
 
 from wordlength.objectives.audio import store
 from wordlength.objectives.audio.assemble import frames_of, mixtures_of, signal_of, standardise
-from wordlength.objectives.audio.corpora import Clip, read_noise, read_speech
-from wordlength.objectives.audio.files import file_sha256
-from wordlength.objectives.audio.mixing import Mixture, plan_mixtures, representative_subset, split_groups
+from wordlength.objectives.audio.listing import Clip
+from wordlength.objectives.audio.mixing import Mixture
+from wordlength.objectives.audio.planning import (
+    Material,
+    contents_of,
+    plan_of,
+    read_material,
+    subset_of,
+    without_copies,
+)
 from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData
 from wordlength.objectives.audio.scoring import require_measure
 from wordlength.objectives.audio.settings import DataSettings
@@ -25,13 +32,6 @@ __all__ = ["FEATURES_VERSION", "DataSettings", "FrameSet", "MixtureSet", "Prepar
 
 FEATURES_VERSION = 1  # part of the digest; raise it whenever the same audio would give other arrays
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    train: tuple[Mixture, ...]
-    validation: tuple[Mixture, ...]
-    test: tuple[Mixture, ...]
 
 
 def prepare(settings: DataSettings, cache: Path, progress: Progress | None = None) -> PreparedData:
@@ -44,12 +44,12 @@ def prepare(settings: DataSettings, cache: Path, progress: Progress | None = Non
     """
     report = progress or (lambda stage, done, total: None)
     require_measure(settings.target.score_measure)
-    speech, noise = _clips(settings, cache, report)
-    stamp = _stamp(settings, speech, noise)
+    material = read_material(settings, cache, _stage("render", report))
+    stamp = _stamp(settings, material)
     known = store.recall(stamp, cache)
     data = store.load(known, cache) if known else None
     if data is None:
-        data = _prepare_from_contents(settings, speech, noise, cache, report)
+        data = _prepare_from_contents(settings, material, cache, report)
         store.remember(stamp, data.digest, cache)
     return data
 
@@ -63,31 +63,26 @@ def subsets(
     of a clip count once. Raises DataError.
     """
     report = progress or (lambda stage, done, total: None)
-    speech, noise = _clips(settings, cache, report)
-    contents = _contents((*speech, *noise), _stage("hash", report))
-    plan = _plan(settings, _distinct(speech, contents), _distinct(noise, contents))
+    material = read_material(settings, cache, _stage("render", report))
+    plan = plan_of(settings, without_copies(material, contents_of(material.clips(), _stage("hash", report))))
     return {
-        fraction: _windows_of(_subset(replace(settings, subset_fraction=fraction), plan.train), train)
+        fraction: _windows_of(subset_of(replace(settings, subset_fraction=fraction), plan.train), train)
         for fraction in fractions
     }
 
 
-def _prepare_from_contents(
-    settings: DataSettings, speech: Sequence[Clip], noise: Sequence[Clip], cache: Path, report: Progress
-) -> PreparedData:
-    contents = _contents((*speech, *noise), _stage("hash", report))
-    digest = _digest(settings, speech, noise, contents)
+def _prepare_from_contents(settings: DataSettings, material: Material, cache: Path, report: Progress) -> PreparedData:
+    contents = contents_of(material.clips(), _stage("hash", report))
+    digest = _digest(settings, material, contents)
     data = store.load(digest, cache)
     if data is None:
-        data = _build(settings, _distinct(speech, contents), _distinct(noise, contents), digest, report)
+        data = _build(settings, without_copies(material, contents), digest, report)
         store.save(data, cache)
     return data
 
 
-def _build(
-    settings: DataSettings, speech: Sequence[Clip], noise: Sequence[Clip], digest: str, report: Progress
-) -> PreparedData:
-    plan = _plan(settings, speech, noise)
+def _build(settings: DataSettings, material: Material, digest: str, report: Progress) -> PreparedData:
+    plan = plan_of(settings, material)
     features, target = settings.features, settings.target
     train = frames_of(plan.train, features, target, _stage("train", report))
     signal = signal_of(train, features, target)
@@ -95,7 +90,7 @@ def _build(
     test = mixtures_of(plan.test, signal, _stage("test", report))
     for frames in (train, validation.frames, test.frames):
         standardise(frames, signal)
-    subset = _subset(settings, plan.train)
+    subset = subset_of(settings, plan.train)
     return PreparedData(
         train=train,
         subset_windows=_windows_of(subset, train),
@@ -109,8 +104,10 @@ def _build(
             "features": features.kind,
             "sample_rate_hz": features.sample_rate_hz,
             "target": target.kind,
-            "speech_corpora": sorted({clip.corpus for clip in speech}),
-            "noise_corpora": sorted({clip.corpus for clip in noise}),
+            "speech_corpora": sorted({clip.corpus for clip in material.speech}),
+            "noise_corpora": sorted({clip.corpus for clip in material.noise}),
+            "pair_corpora": sorted({pair.clean.corpus for pair in material.pairs}),
+            "room_corpora": sorted({clip.corpus for clip in material.rooms}),
             "train": _summary(plan.train, _seconds(train, settings)),
             "subset": _summary([plan.train[index] for index in subset], {}),
             "validation": _summary(plan.validation, _seconds(validation.frames, settings))
@@ -121,80 +118,33 @@ def _build(
     )
 
 
-def _subset(settings: DataSettings, train: Sequence[Mixture]) -> NDArray[np.int64]:
-    return representative_subset(train, settings.subset_fraction, _seed(settings, 6))
-
-
 def _windows_of(mixtures: NDArray[np.int64], train: FrameSet) -> NDArray[np.int32]:
     return train.windows[np.isin(train.mixture_of_window, mixtures)]
 
 
-def _clips(settings: DataSettings, cache: Path, report: Progress) -> tuple[list[Clip], list[Clip]]:
-    render = _stage("render", report)
-    speech = [clip for corpus in settings.speech for clip in read_speech(corpus, cache, render)]
-    noise = [clip for corpus in settings.noise for clip in read_noise(corpus, cache, render)]
-    return speech, noise
-
-
-def _plan(settings: DataSettings, speech: Sequence[Clip], noise: Sequence[Clip]) -> _Plan:
-    """Split speakers and noise recordings, and pair them; every part has a seed of its own."""
-    shares = {"validation_fraction": settings.validation_fraction, "test_fraction": settings.test_fraction}
-    voices = split_groups(speech, by="speaker", seed=_seed(settings, 1), **shares)
-    sounds = split_groups(noise, by="recording", seed=_seed(settings, 2), **shares)
-    plans = [
-        plan_mixtures(voice, sound, settings.snr_db, settings.mixtures_per_utterance, _seed(settings, stream))
-        for voice, sound, stream in (
-            (voices.train, sounds.train, 3),
-            (voices.validation, sounds.validation, 4),
-            (voices.test, sounds.test, 5),
-        )
-    ]
-    cap = settings.validation_mixtures
-    if cap is not None and cap < len(plans[1]):
-        kept = representative_subset(plans[1], cap / len(plans[1]), _seed(settings, 7))
-        plans[1] = tuple(plans[1][index] for index in kept)
-    return _Plan(*plans)
-
-
-def _seed(settings: DataSettings, stream: int) -> int:
-    """An independent seed per purpose, so that e.g. the mixtures do not change with the split."""
-    return int(np.random.SeedSequence([settings.seed, stream]).generate_state(1)[0])
-
-
-def _contents(clips: Iterable[Clip], progress: Callable[[int, int], None]) -> dict[Path, str]:
-    paths = sorted({clip.path for clip in clips})
-    hashes = {}
-    for done, path in enumerate(paths, 1):
-        hashes[path] = file_sha256(path)
-        progress(done, len(paths))
-    return hashes
-
-
-def _distinct(clips: Sequence[Clip], contents: dict[Path, str]) -> list[Clip]:
-    """Drop copies of earlier clips: under two names, one clip could be in training and in test."""
-    first: dict[str, Clip] = {}
-    for clip in clips:
-        first.setdefault(contents[clip.path], clip)
-    return list(first.values())
-
-
-def _stamp(settings: DataSettings, speech: Sequence[Clip], noise: Sequence[Clip]) -> str:
+def _stamp(settings: DataSettings, material: Material) -> str:
     """A key that changes whenever a file seems changed; cheaper than its contents."""
     files = []
-    for clip in (*speech, *noise):
+    for clip in material.clips():
         status = clip.path.stat()
         files.append([*_identity(clip), str(clip.path.resolve()), status.st_size, status.st_mtime_ns])
-    return _hash([_choices(settings), len(speech), files])
+    return _hash([_choices(settings), _roles(material), files])
 
 
-def _digest(settings: DataSettings, speech: Sequence[Clip], noise: Sequence[Clip], contents: dict[Path, str]) -> str:
+def _digest(settings: DataSettings, material: Material, contents: dict[Path, str]) -> str:
     """Of contents, not paths: the same corpora elsewhere, or on another machine, have the same digest."""
-    files = [[*_identity(clip), contents[clip.path]] for clip in (*speech, *noise)]
-    return _hash([_choices(settings), len(speech), files])
+    files = [[*_identity(clip), contents[clip.path]] for clip in material.clips()]
+    return _hash([_choices(settings), _roles(material), files])
 
 
 def _identity(clip: Clip) -> list[str]:
-    return [clip.corpus, clip.group, clip.source, clip.label]
+    return [clip.corpus, clip.group, clip.source, clip.label, clip.split]
+
+
+def _roles(material: Material) -> list[Any]:
+    """What each clip of `Material.clips` is there for."""
+    levels = [[pair.snr_db, pair.given] for pair in material.pairs]
+    return [len(material.speech), len(material.noise), levels, len(material.rooms)]
 
 
 def _choices(settings: DataSettings) -> list[Any]:
@@ -206,6 +156,7 @@ def _choices(settings: DataSettings) -> list[Any]:
         float(settings.validation_fraction),
         float(settings.test_fraction),
         float(settings.subset_fraction),
+        [float(settings.room_share), float(settings.early_ms)] if settings.rooms else None,
         settings.validation_mixtures,
         settings.seed,
         list(_signal_choices(settings)),

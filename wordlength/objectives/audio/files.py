@@ -29,12 +29,22 @@ def read_audio(path: Path, sample_rate_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.f
     Channels are averaged; another sampling rate is resampled by a polyphase filter.
     Raises DataError for a file that is unreadable, empty or silent, or has NaN or infinite samples.
     """
-    channels, stored_rate_hz = _decode(path)
+    signal = read_unscaled(path, sample_rate_hz)
+    # Float files and the resampling filter can exceed full scale; scaling keeps the waveform, clipping would not.
+    return np.asarray(signal / max(1.0, float(np.abs(signal).max())), np.float32)
+
+
+def read_unscaled(path: Path, sample_rate_hz: int, channel: int | None = None) -> NDArray[np.float64]:
+    """As `read_audio`, but float64 and as loud as stored: for files whose levels belong together.
+
+    `channel`: only this one, for what an average would spoil.
+    """
+    channels, stored_rate_hz = decode(path)
     if channels.shape[0] == 0:
         raise DataError(f"audio files must not be empty, but got 0 samples ({path})")
     if not np.isfinite(channels).all():
         raise DataError(f"audio samples must be finite, but got NaN or infinity ({path})")
-    signal = channels.mean(axis=1, dtype=np.float64)
+    signal = channels.mean(axis=1, dtype=np.float64) if channel is None else channels[:, channel].astype(np.float64)
     if np.abs(signal).max() < SILENCE_AMPLITUDE:
         raise DataError(
             f"audio files must not be silent, but no sample of {signal.size} reaches {SILENCE_AMPLITUDE:g} "
@@ -43,12 +53,11 @@ def read_audio(path: Path, sample_rate_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.f
     if stored_rate_hz != sample_rate_hz:
         common = math.gcd(stored_rate_hz, sample_rate_hz)
         signal = resample_poly(signal, sample_rate_hz // common, stored_rate_hz // common)
-    # Float files and the resampling filter can exceed full scale; scaling keeps the waveform, clipping would not.
-    return np.asarray(signal / max(1.0, float(np.abs(signal).max())), np.float32)
+    return np.asarray(signal, np.float64)
 
 
-def _decode(path: Path) -> tuple[NDArray[np.float32], int]:
-    """Samples of shape `(samples, channels)` and the stored sampling rate in Hz."""
+def decode(path: Path) -> tuple[NDArray[np.float32], int]:
+    """Samples of shape `(samples, channels)` and the stored sampling rate in Hz. Raises DataError."""
     try:
         with path.open("rb") as stream:
             header = stream.read(1024)

@@ -12,13 +12,14 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from wordlength.objectives.audio.layouts import Clip
+from wordlength.objectives.audio.listing import Clip
 from wordlength.objectives.audio.splits import Split, require_disjoint, split_groups
 
 __all__ = [
     "Mixture",
     "Split",
     "mix",
+    "noise_at",
     "plan_mixtures",
     "representative_subset",
     "require_disjoint",
@@ -34,12 +35,19 @@ _DRAWS = 20
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """A plan for one mixture: what to mix, how loud, and the seed of the noise offset."""
+    """A plan for one mixture: what to mix, how loud, and the seed of the noise offset.
+
+    given: the mixture exists: `noise.path` is the noisy file, and snr_db what the corpus says of it, None if nothing.
+    room: the impulse response in which the speech is heard; its first `early_ms` belong to the clean speech.
+    """
 
     clean: Clip
     noise: Clip
-    snr_db: float
+    snr_db: float | None
     seed: int
+    given: bool = False
+    room: Clip | None = None
+    early_ms: float = 50.0
 
     @property
     def speaker(self) -> str:
@@ -54,7 +62,9 @@ class Mixture:
     @property
     def name(self) -> str:
         """What is heard, e.g. `timit:fvmh0/sa1 + siren freesound:101415 at 0 dB`."""
-        return f"{self.clean.source} + {self.noise_class} {self.noise.source} at {self.snr_db:g} dB"
+        level = "as given" if self.snr_db is None else f"at {self.snr_db:g} dB"
+        place = f" in {self.room.source}" if self.room else ""
+        return f"{self.clean.source} + {self.noise_class} {self.noise.source} {level}{place}"
 
 
 def mix(speech: Signal, noise: Signal, snr_db: float, rng: np.random.Generator) -> tuple[Signal, Signal]:
@@ -64,11 +74,17 @@ def mix(speech: Signal, noise: Signal, snr_db: float, rng: np.random.Generator) 
     Both are scaled down together where the mixture would exceed full scale.
     """
     clean = speech.astype(np.float64)
-    segment = _draw_segment(noise.astype(np.float64), clean.size, rng)
-    gain = math.sqrt(_power(clean) / (_power(segment) * 10 ** (snr_db / 10)))
-    noisy = clean + gain * segment
+    noisy = clean + noise_at(clean, noise, snr_db, rng)
     scale = 1 / max(1.0, float(np.abs(noisy).max()))
     return (clean * scale).astype(np.float32), (noisy * scale).astype(np.float32)
+
+
+def noise_at(
+    speech: NDArray[np.float64], noise: Signal, snr_db: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """A random segment of the noise, so loud that the speech lies `snr_db` above it, `(samples,)` as the speech."""
+    segment = _draw_segment(noise.astype(np.float64), speech.size, rng)
+    return math.sqrt(_power(speech) / (_power(segment) * 10 ** (snr_db / 10))) * segment
 
 
 def plan_mixtures(

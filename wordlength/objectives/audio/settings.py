@@ -5,42 +5,32 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar
 
 from wordlength.errors import DataError
+from wordlength.objectives.audio.corpus_settings import (
+    CORPUS_KINDS,
+    NOISE_KINDS,
+    PAIR_KINDS,
+    SPEECH_KINDS,
+    CorpusSettings,
+    PairSettings,
+    RoomSettings,
+)
 from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings, require_fitting
 from wordlength.objectives.shape import NetworkShape
 from wordlength.strict import STRICT
 
-CORPUS_KINDS = ("timit", "urbansound8k", "esc", "folder", "builtin")
-SPEECH_KINDS = ("timit", "folder", "builtin")
-NOISE_KINDS = ("urbansound8k", "esc", "folder", "builtin")
-
-
-@dataclass(frozen=True, slots=True)
-class CorpusSettings:
-    """Which corpus to read, and from where. Raises DataError for fields that do not fit each other."""
-
-    __pydantic_config__: ClassVar = STRICT
-
-    kind: str
-    """Layout: timit, urbansound8k, esc, folder (any tree of audio files) or builtin (made by espeak-ng)."""
-    path: Path | None = None
-    """The corpus folder; none for builtin."""
-    limit: int | None = None
-    """Only the first so many speakers, in turn from both sexes, or recordings of each noise class."""
-
-    def __post_init__(self) -> None:
-        """Check the fields against each other."""
-        if self.kind not in CORPUS_KINDS:
-            raise DataError(f"corpus kind must be one of {', '.join(CORPUS_KINDS)}, but got {self.kind!r}")
-        if self.kind == "builtin" and self.path is not None:
-            raise DataError(f"the builtin corpus takes no path, but got {self.path}")
-        if self.kind != "builtin" and self.path is None:
-            raise DataError(f"corpus kind {self.kind!r} needs a path, but got none")
-        if self.limit is not None and self.limit < 1:
-            raise DataError(f"limit must be at least 1, but got {self.limit} (corpus {self.kind})")
+__all__ = [
+    "CORPUS_KINDS",
+    "NOISE_KINDS",
+    "PAIR_KINDS",
+    "SPEECH_KINDS",
+    "CorpusSettings",
+    "DataSettings",
+    "PairSettings",
+    "RoomSettings",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +39,18 @@ class DataSettings:
 
     __pydantic_config__: ClassVar = STRICT
 
-    speech: tuple[CorpusSettings, ...]
-    """Corpora of clean speech."""
-    noise: tuple[CorpusSettings, ...]
+    speech: tuple[CorpusSettings, ...] = ()
+    """Corpora of clean speech, to be mixed with the noise."""
+    noise: tuple[CorpusSettings, ...] = ()
     """Corpora of noise."""
+    pairs: tuple[PairSettings, ...] = ()
+    """Corpora of mixtures that are given, noisy beside clean, instead of or besides those mixed here."""
+    rooms: tuple[RoomSettings, ...] = ()
+    """Folders of room impulse responses, in which a share of the speech is heard."""
+    room_share: float = 0.5
+    """Share of the mixtures whose speech is heard in one of the rooms, if there are any."""
+    early_ms: float = 50.0
+    """Milliseconds after the direct sound up to which a room's reflections belong to the clean speech."""
     snr_db: tuple[float, ...] = (0.0,)
     """Signal-to-noise ratios to mix at, in dB, each used equally often."""
     mixtures_per_utterance: int = 1
@@ -81,8 +79,10 @@ class DataSettings:
     def __post_init__(self) -> None:
         """Check every field."""
         require_fitting(self.features, self.target)
-        _require_corpora("speech", self.speech, SPEECH_KINDS)
-        _require_corpora("noise", self.noise, NOISE_KINDS)
+        if self.speech or self.noise or not self.pairs:
+            _require_corpora("speech", self.speech, SPEECH_KINDS)
+            _require_corpora("noise", self.noise, NOISE_KINDS)
+        _require_rooms(self)
         if not self.snr_db or not all(math.isfinite(level) and -60 <= level <= 60 for level in self.snr_db):
             raise DataError(f"snr_db must hold one or more levels between -60 and 60, but got {self.snr_db}")
         if self.mixtures_per_utterance < 1:
@@ -107,3 +107,12 @@ def _require_corpora(role: str, corpora: Sequence[CorpusSettings], kinds: Sequen
     for corpus in corpora:
         if corpus.kind not in kinds:
             raise DataError(f"{role} corpora must be one of {', '.join(kinds)}, but got {corpus.kind!r}")
+
+
+def _require_rooms(settings: DataSettings) -> None:
+    if settings.rooms and not settings.speech:
+        raise DataError(f"rooms need speech to be heard in them, but got {len(settings.rooms)} and pairs only")
+    if not 0 < settings.room_share <= 1:
+        raise DataError(f"room_share must be above 0 and at most 1, but got {settings.room_share}")
+    if not 0 <= settings.early_ms <= 1000:
+        raise DataError(f"early_ms must be between 0 and 1000, but got {settings.early_ms}")
