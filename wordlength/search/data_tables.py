@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -13,57 +13,67 @@ from wordlength.objectives.audio.survey import DataSurvey
 _MOST_NAMES = 3
 
 
+class Right(str):
+    """A figure: flush right, on one line."""
+
+    __slots__ = ()
+
+
+Cell = str | Text
+
+
 def corpus_table(survey: DataSurvey) -> Table:
     """A row per corpus and role: files, length, who and what is heard, levels, clipping, silence."""
-    table = Table(title="what the corpora hold", box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    for name in ("corpus", "role"):
-        table.add_column(name)
-    for name in ("files", "unusable", "h:mm:ss"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("speakers", "noise classes", "Hz"):
-        table.add_column(name)
-    for name in ("dBFS", "clipped", "silence"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for corpus in survey.corpora:
-        table.add_row(
+    rows: list[list[Cell]] = [
+        [
             Text(corpus.name),
             corpus.role,
-            f"{corpus.files:,}",
-            f"{corpus.unusable:,}" if corpus.unusable else "",
-            _length(corpus.seconds),
+            Right(f"{corpus.files:,}"),
+            Right(f"{corpus.unusable:,}" if corpus.unusable else ""),
+            Right(_length(corpus.seconds)),
             _by_sex(corpus.speakers),
             _names(corpus.noise_classes),
             ", ".join(str(rate) for rate in corpus.rates_hz),
-            " / ".join(f"{level:.0f}" for level in corpus.level_dbfs or ()),
-            f"{100 * corpus.clipped_share:.1f} %",
-            f"{100 * corpus.silent_share:.1f} %",
-        )
-    return table
+            Right(" / ".join(f"{level:.0f}" for level in corpus.level_dbfs or ())),
+            Right(f"{100 * corpus.clipped_share:.1f} %"),
+            Right(f"{100 * corpus.silent_share:.1f} %"),
+        ]
+        for corpus in survey.corpora
+    ]
+    names = "corpus role files unusable h:mm:ss speakers noise_classes Hz dBFS clipped silence"
+    return _table("what the corpora hold", names, rows)
 
 
 def part_table(survey: DataSurvey) -> Table:
     """A row per part: mixtures, length, speakers, noises, levels, rooms."""
-    table = Table(title="what the parts are made of", box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
-    table.add_column("part")
-    for name in ("mixtures", "given", "h:mm:ss"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name in ("speakers", "noise classes"):
-        table.add_column(name)
-    table.add_column("recordings", justify="right", no_wrap=True)
-    table.add_column("dB: mixtures")
-    table.add_column("rooms", justify="right", no_wrap=True)
-    for part in survey.parts:
-        table.add_row(
+    rows: list[list[Cell]] = [
+        [
             part.part,
-            f"{part.mixtures:,}",
-            f"{part.given:,}" if part.given else "",
-            _length(part.seconds),
+            Right(f"{part.mixtures:,}"),
+            Right(f"{part.given:,}" if part.given else ""),
+            Right(_length(part.seconds)),
             _by_sex(part.speakers),
             _names(part.noise_classes),
-            f"{part.noise_recordings:,}",
+            Right(f"{part.noise_recordings:,}"),
             ", ".join(f"{level}: {count:,}" for level, count in part.snr_db.items()),
-            f"{part.rooms:,}" if part.rooms else "",
-        )
+            Right(f"{part.rooms:,}" if part.rooms else ""),
+        ]
+        for part in survey.parts
+    ]
+    names = "part mixtures given h:mm:ss speakers noise_classes recordings dB:_mixtures rooms"
+    return _table("what the parts are made of", names, rows)
+
+
+def _table(title: str, names: str, rows: Sequence[Sequence[Cell]]) -> Table:
+    """A table without the columns that have nothing in any row."""
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    columns = list(zip(*rows, strict=True))
+    shown = [index for index, cells in enumerate(columns) if any(str(cell) for cell in cells)]
+    for name, cells in ((names.split()[index], columns[index]) for index in shown):
+        is_number = isinstance(cells[0], Right)
+        table.add_column(name.replace("_", " "), justify="right" if is_number else "left", no_wrap=is_number)
+    for row in rows:
+        table.add_row(*(row[index] for index in shown))
     return table
 
 

@@ -8,13 +8,25 @@ if TYPE_CHECKING:
     from wordlength.objectives.audio.dataset import prepare, subsets
     from wordlength.objectives.audio.files import SAMPLE_RATE_HZ, read_audio
     from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData
-    from wordlength.objectives.audio.settings import CORPUS_KINDS, CorpusSettings, DataSettings
+    from wordlength.objectives.audio.settings import (
+        CORPUS_KINDS,
+        CorpusSettings,
+        DataSettings,
+        PairSettings,
+        RoomSettings,
+    )
 
 _HOMES = {
     "wordlength.objectives.audio.dataset": ["prepare", "subsets"],
     "wordlength.objectives.audio.files": ["SAMPLE_RATE_HZ", "read_audio"],
     "wordlength.objectives.audio.prepared": ["FrameSet", "MixtureSet", "PreparedData"],
-    "wordlength.objectives.audio.settings": ["CORPUS_KINDS", "CorpusSettings", "DataSettings"],
+    "wordlength.objectives.audio.settings": [
+        "CORPUS_KINDS",
+        "CorpusSettings",
+        "DataSettings",
+        "PairSettings",
+        "RoomSettings",
+    ],
 }
 
 __all__ = [
@@ -24,7 +36,9 @@ __all__ = [
     "DataSettings",
     "FrameSet",
     "MixtureSet",
+    "PairSettings",
     "PreparedData",
+    "RoomSettings",
     "prepare",
     "read_audio",
     "subsets",
