@@ -25,7 +25,14 @@ if TYPE_CHECKING:
         WordlengthError,
         WorkerError,
     )
-    from wordlength.objectives.audio import CorpusSettings, DataSettings, PreparedData, prepare
+    from wordlength.objectives.audio import (
+        CorpusSettings,
+        DataSettings,
+        PairSettings,
+        PreparedData,
+        RoomSettings,
+        prepare,
+    )
     from wordlength.objectives.evaluate import Evaluator
     from wordlength.objectives.memory import memory_bytes
     from wordlength.objectives.models import ModelSettings
@@ -66,7 +73,14 @@ _HOMES = {
         "WordlengthError",
         "WorkerError",
     ],
-    "wordlength.objectives.audio": ["CorpusSettings", "DataSettings", "PreparedData", "prepare"],
+    "wordlength.objectives.audio": [
+        "CorpusSettings",
+        "DataSettings",
+        "PairSettings",
+        "PreparedData",
+        "RoomSettings",
+        "prepare",
+    ],
     "wordlength.objectives.evaluate": ["Evaluator"],
     "wordlength.objectives.memory": ["memory_bytes"],
     "wordlength.objectives.models": ["ModelSettings"],
@@ -121,10 +135,12 @@ __all__ = [
     "ModelSettings",
     "Observer",
     "Overflow",
+    "PairSettings",
     "PowerOfTwo",
     "PreparedData",
     "QuantizedModel",
     "Role",
+    "RoomSettings",
     "Rounding",
     "SearchSpace",
     "Slot",

@@ -29,6 +29,8 @@ WAITING_SECONDS = 30.0
 _STAGES = {
     "render": "speaking sentences",
     "hash": "reading audio",
+    "measure": "measuring audio",
+    "pairs": "comparing pairs",
     "train": "training mixtures",
     "validation": "validation mixtures",
     "test": "test mixtures",

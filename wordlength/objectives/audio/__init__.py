@@ -8,7 +8,13 @@ if TYPE_CHECKING:
     from wordlength.objectives.audio.dataset import prepare, subsets
     from wordlength.objectives.audio.files import SAMPLE_RATE_HZ, read_audio
     from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData, Signal
-    from wordlength.objectives.audio.settings import CORPUS_KINDS, CorpusSettings, DataSettings
+    from wordlength.objectives.audio.settings import (
+        CORPUS_KINDS,
+        CorpusSettings,
+        DataSettings,
+        PairSettings,
+        RoomSettings,
+    )
     from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings
     from wordlength.objectives.audio.targets import Enhancer, scores
 
@@ -16,7 +22,13 @@ _HOMES = {
     "wordlength.objectives.audio.dataset": ["prepare", "subsets"],
     "wordlength.objectives.audio.files": ["SAMPLE_RATE_HZ", "read_audio"],
     "wordlength.objectives.audio.prepared": ["FrameSet", "MixtureSet", "PreparedData", "Signal"],
-    "wordlength.objectives.audio.settings": ["CORPUS_KINDS", "CorpusSettings", "DataSettings"],
+    "wordlength.objectives.audio.settings": [
+        "CORPUS_KINDS",
+        "CorpusSettings",
+        "DataSettings",
+        "PairSettings",
+        "RoomSettings",
+    ],
     "wordlength.objectives.audio.signal": ["FeatureSettings", "TargetSettings"],
     "wordlength.objectives.audio.targets": ["Enhancer", "scores"],
 }
@@ -30,7 +42,9 @@ __all__ = [
     "FeatureSettings",
     "FrameSet",
     "MixtureSet",
+    "PairSettings",
     "PreparedData",
+    "RoomSettings",
     "Signal",
     "TargetSettings",
     "prepare",

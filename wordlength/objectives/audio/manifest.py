@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -53,15 +54,20 @@ class _Row:
 
     def one_of(self, column: str, names: dict[str, str]) -> str:
         if self[column].lower() not in names:
-            known = ", ".join(dict.fromkeys(names.values()))
+            known = ", ".join(dict.fromkeys(filter(None, names.values())))
             raise DataError(f"{column} must be one of {known} or empty, but got {self[column]!r} ({self.place})")
         return names[self[column].lower()]
 
     def snr_db(self) -> float | None:
+        if not self["snr_db"]:
+            return None
         try:
-            return float(self["snr_db"]) if self["snr_db"] else None
+            level = float(self["snr_db"])
         except ValueError:
-            raise DataError(f"snr_db must be a number, but got {self['snr_db']!r} ({self.place})") from None
+            level = math.nan
+        if not -100 <= level <= 100:
+            raise DataError(f"snr_db must be a number from -100 to 100, but got {self['snr_db']!r} ({self.place})")
+        return level
 
 
 def manifest_speech(table: Path) -> list[Clip]:

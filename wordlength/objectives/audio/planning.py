@@ -62,8 +62,9 @@ def plan_of(settings: DataSettings, material: Material) -> Plan:
     The speakers of pairs are split together with the others; their noise comes along with them.
     Raises DataError where there is too little for three parts.
     """
-    # Speakers that pairs and clips to be mixed share must not be drawn twice.
-    voices = _split(settings, (*material.speech, *(pair.clean for pair in material.pairs)), "speaker", 1)
+    # A speaker, even a clip, may be both in pairs and in speech to be mixed, and is then drawn once.
+    spoken = dict.fromkeys((*material.speech, *(pair.clean for pair in material.pairs)))
+    voices = _split(settings, tuple(spoken), "speaker", 1)
     sounds = _split(settings, material.noise, "recording", 2) if material.noise else Split((), (), ())
     rooms = _split(settings, material.rooms, "room", 8) if material.rooms else Split((), (), ())
     known = set(material.speech)

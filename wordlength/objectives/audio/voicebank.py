@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -68,6 +69,8 @@ def _logs(root: Path) -> dict[str, tuple[str, float]]:
             try:
                 name, kind, level = line.split()
                 told[name] = (kind, float(level))
+                if not math.isfinite(told[name][1]):
+                    raise ValueError(level)
             except ValueError:
                 if line.strip():
                     raise DataError(

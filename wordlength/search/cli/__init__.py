@@ -13,6 +13,7 @@ from wordlength.errors import WordlengthError
 
 # Importing the commands registers them, in the order in which --help lists them.
 from wordlength.search.cli import studies  # noqa: F401  isort: skip
+from wordlength.search.cli import data  # noqa: F401  isort: skip
 from wordlength.search.cli import candidates  # noqa: F401  isort: skip
 from wordlength.search.cli import measures  # noqa: F401  isort: skip
 from wordlength.search.cli import retrain  # noqa: F401  isort: skip

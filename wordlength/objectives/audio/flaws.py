@@ -1,0 +1,156 @@
+"""What is wrong with a study's data, a line each: what leaks between parts, is out of balance, too short, clipped."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from wordlength.objectives.audio.assemble import STOI_SHORTEST_SAMPLES
+from wordlength.objectives.audio.files import SAMPLE_RATE_HZ
+from wordlength.objectives.audio.listing import Clip
+from wordlength.objectives.audio.loudness import FileFigures
+from wordlength.objectives.audio.mixing import Mixture
+from wordlength.objectives.audio.planning import PARTS, Material, Plan
+
+LEAST_SHARE_OF_A_SEX = 0.25
+MOST_SILENCE = 0.5
+UNEVEN_CLASSES = 3.0
+"""A noise class heard so many times as often as another is worth a word."""
+STOI_SHORTEST_SECONDS = STOI_SHORTEST_SAMPLES / SAMPLE_RATE_HZ
+
+Figures = Mapping[Path, FileFigures]
+
+
+def problems_of(plan: Plan, figures: Figures) -> Iterator[str]:
+    """Clips that cannot be measured: too short for STOI where it is to be taken."""
+    for part in ("validation", "test"):
+        for clip in _too_short((mixture.clean for mixture in getattr(plan, part)), figures):
+            yield (
+                f"{part} clips need at least {STOI_SHORTEST_SECONDS:.2f} s of speech for STOI, but got "
+                f"{figures[clip.path].active_seconds:.2f} s ({clip.path})"
+            )
+
+
+def warnings_of(material: Material, kept: Material, plan: Plan, figures: Figures) -> Iterator[str]:
+    """Lines for what can be used, but should be known. `kept`: the material without copies."""
+    yield from _leaks(plan, figures)
+    yield from _nameless(material)
+    yield from _copies(material, kept)
+    yield from _imbalance(plan)
+    yield from _files(material, figures)
+    short = list(_too_short((mixture.clean for mixture in plan.train), figures))
+    yield from _told(short, "training clips are too short for STOI", lambda clip: str(clip.path))
+
+
+def _leaks(plan: Plan, figures: Figures) -> Iterator[str]:
+    """What is in two parts. `keys`: per mixture what is compared, and what of it is told."""
+    keys: dict[str, Callable[[Mixture], dict[str, str]]] = {
+        "speakers": lambda mixture: {mixture.speaker: mixture.speaker},
+        "noise recordings": lambda mixture: {mixture.noise.source: mixture.noise.source},
+        "rooms": lambda mixture: {mixture.room.group: mixture.room.group} if mixture.room else {},
+        "files of the same content": lambda mixture: {
+            figures[clip.path].sha256: str(clip.path) for clip in (mixture.clean, mixture.noise)
+        },
+    }
+    for what, key in keys.items():
+        heard = {
+            part: {k: told for mixture in getattr(plan, part) for k, told in key(mixture).items()} for part in PARTS
+        }
+        for one, other in itertools.combinations(PARTS, 2):
+            if shared := sorted(heard[one].keys() & heard[other].keys()):
+                yield f"leakage: {len(shared)} {what} are in {one} and in {other}, e.g. {heard[other][shared[0]]}"
+
+
+def _nameless(material: Material) -> Iterator[str]:
+    """Corpora in which nobody is named: there the same voice may be in two parts, unseen."""
+    for clips in (material.speech, tuple(pair.clean for pair in material.pairs)):
+        for corpus, own in _by_corpus(clips).items():
+            speakers = {clip.group: clip.path for clip in own}
+            if len(speakers) == len({clip.path for clip in own}) > 1:
+                yield (
+                    f"leakage: {corpus} tells no speaker apart: each of its {len(speakers)} files counts as one, and "
+                    "a voice may be in several parts"
+                )
+
+
+def _copies(material: Material, kept: Material) -> Iterator[str]:
+    for what in ("speech", "noise", "pairs", "rooms"):
+        everything, distinct = getattr(material, what), set(getattr(kept, what))
+        if lost := [item for item in everything if item not in distinct]:
+            path = (lost[0].noise if isinstance(lost[0], Mixture) else lost[0]).path
+            yield f"copies: {len(lost)} of {len(everything)} {what} are copies of others and left out, e.g. {path}"
+
+
+def _imbalance(plan: Plan) -> Iterator[str]:
+    for part in PARTS:
+        mixtures: Sequence[Mixture] = getattr(plan, part)
+        speakers = {mixture.speaker: mixture.clean.label for mixture in mixtures}
+        if len(speakers) == 1:
+            yield f"imbalance: {part} has 1 speaker only, {next(iter(speakers))}"
+        known = [sex for sex in speakers.values() if sex != "unknown"]
+        for sex in ("female", "male"):
+            if known and known.count(sex) < LEAST_SHARE_OF_A_SEX * len(known):
+                yield f"imbalance: {known.count(sex)} of {len(known)} speakers in {part} are {sex}"
+    yield from _uneven_classes(plan)
+
+
+def _uneven_classes(plan: Plan) -> Iterator[str]:
+    counts = {part: _count(mixture.noise_class for mixture in getattr(plan, part)) for part in PARTS}
+    for part in ("validation", "test"):
+        if missing := sorted(counts["train"].keys() - counts[part].keys()):
+            yield f"imbalance: {len(missing)} noise classes are trained on, but not in {part}, e.g. {missing[0]}"
+        if new := sorted(counts[part].keys() - counts["train"].keys()):
+            yield f"imbalance: {len(new)} noise classes are in {part}, but not trained on, e.g. {new[0]}"
+    for part, classes in counts.items():
+        (least, few), *_, (most, many) = sorted(classes.items(), key=lambda item: item[1]) * 2
+        if many > UNEVEN_CLASSES * few:
+            yield f"imbalance: in {part} noise class {most} has {many} mixtures, but {least} has {few}"
+
+
+def _files(material: Material, figures: Figures) -> Iterator[str]:
+    clips = list({clip.path: clip for clip in material.clips()}.values())
+    for corpus, own in _by_corpus(clips).items():
+        slow = [clip for clip in own if figures[clip.path].rate_hz < SAMPLE_RATE_HZ]
+        yield from _told(
+            slow,
+            f"files of {corpus} are sampled below the study's {SAMPLE_RATE_HZ} Hz",
+            lambda clip: f"{clip.path} at {figures[clip.path].rate_hz} Hz",
+        )
+        clipped = [clip for clip in own if figures[clip.path].clipped]
+        yield from _told(clipped, f"of {len(own)} files of {corpus} are clipped", lambda clip: str(clip.path))
+    silent = [clip for clip in material.speech if _silent_share(figures[clip.path]) > MOST_SILENCE]
+    yield from _told(
+        silent,
+        f"speech files are silent for more than {100 * MOST_SILENCE:g} % of the time",
+        lambda clip: f"{clip.path} for {100 * _silent_share(figures[clip.path]):.0f} %",
+    )
+
+
+def _too_short(clips: Iterable[Clip], figures: Figures) -> Iterator[Clip]:
+    seen = {clip.path: clip for clip in clips}
+    yield from (clip for path, clip in seen.items() if figures[path].active_seconds < STOI_SHORTEST_SECONDS)
+
+
+def _silent_share(figure: FileFigures) -> float:
+    return 1 - figure.active_seconds / figure.seconds
+
+
+def _told(clips: Sequence[Clip], what: str, example: Callable[[Clip], str]) -> Iterator[str]:
+    if clips:
+        yield f"{len(clips)} {what}, e.g. {example(clips[0])}"
+
+
+def _by_corpus(clips: Iterable[Clip]) -> dict[str, list[Clip]]:
+    corpora: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        corpora[clip.corpus].append(clip)
+    return dict(corpora)
+
+
+def _count(names: Iterable[str]) -> dict[str, int]:
+    counts: dict[str, int] = defaultdict(int)
+    for name in names:
+        counts[name] += 1
+    return dict(sorted(counts.items()))

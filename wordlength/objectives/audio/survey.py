@@ -1,0 +1,207 @@
+"""What a study's corpora hold and what its parts are made of, measured before anything is prepared."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from wordlength.errors import DataError
+from wordlength.objectives.audio.corpora import read_noise, read_pairs, read_rooms, read_speech
+from wordlength.objectives.audio.flaws import problems_of, warnings_of
+from wordlength.objectives.audio.listing import Clip
+from wordlength.objectives.audio.loudness import FileFigures, measure_file
+from wordlength.objectives.audio.mixing import Mixture
+from wordlength.objectives.audio.planning import PARTS, Material, plan_of, without_copies
+from wordlength.objectives.audio.rendering import read_pair
+from wordlength.objectives.audio.settings import DataSettings
+
+__all__ = ["CorpusFigures", "DataSurvey", "PartFigures", "survey"]
+
+Progress = Callable[[str, int, int], None]
+Figures = Mapping[Path, FileFigures]
+
+
+@dataclass(frozen=True, slots=True)
+class CorpusFigures:
+    """One corpus in one role: speech, noise, clean or noisy files of pairs, rooms.
+
+    seconds, clips, rates and levels are of usable files; levels are root mean squares in dB of full scale,
+    (lowest, median, highest); silent_share is of the time, clipped_share of the files.
+    """
+
+    role: str
+    name: str
+    files: int
+    unusable: int
+    seconds: float
+    speakers: dict[str, int]
+    noise_classes: dict[str, int]
+    rates_hz: dict[int, int]
+    level_dbfs: tuple[float, float, float] | None
+    clipped_share: float
+    silent_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class PartFigures:
+    """One part: training, validation or test. Counts are of mixtures, but for the speakers, who are counted by sex."""
+
+    part: str
+    mixtures: int
+    given: int
+    seconds: float
+    speakers: dict[str, int]
+    noise_classes: dict[str, int]
+    noise_recordings: int
+    snr_db: dict[str, int]
+    rooms: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataSurvey:
+    """Everything that was found; with problems, the data cannot be used."""
+
+    corpora: tuple[CorpusFigures, ...]
+    parts: tuple[PartFigures, ...]
+    warnings: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """In JSON types."""
+        return asdict(self)
+
+
+def survey(settings: DataSettings, cache: Path, progress: Progress | None = None) -> DataSurvey:
+    """Read every file of the study's corpora once, plan its parts, and tell what is found.
+
+    `progress(stage, done, total)` is told of "render", "measure" and "pairs". Nothing is raised for data that cannot
+    be used: that is among the problems, one line each.
+    """
+    report = progress or (lambda stage, done, total: None)
+    material, problems = _listed(settings, cache, lambda done, total: report("render", done, total))
+    figures = _measured(material.clips(), lambda done, total: report("measure", done, total))
+    found = tuple(_corpora(material, figures))
+    problems += [figure.problem for figure in figures.values() if figure.problem]
+    if problems:
+        # Without all corpora, or with files that are none, the parts would not be those of the study.
+        return DataSurvey(found, (), (), tuple(problems))
+    problems = _broken_pairs(material.pairs, lambda done, total: report("pairs", done, total))
+    kept = without_copies(material, {path: figure.sha256 for path, figure in figures.items()})
+    try:
+        plan = plan_of(settings, kept)
+    except DataError as error:
+        return DataSurvey(found, (), (), (*problems, str(error)))
+    parts = tuple(_part(part, getattr(plan, part), figures) for part in PARTS)
+    problems += problems_of(plan, figures)
+    return DataSurvey(found, parts, tuple(warnings_of(material, kept, plan, figures)), tuple(problems))
+
+
+def _listed(settings: DataSettings, cache: Path, render: Callable[[int, int], None]) -> tuple[Material, list[str]]:
+    """What the corpora hold, and why some cannot be listed."""
+    problems: list[str] = []
+
+    def tried(read: Callable[[Any], Sequence[Any]], corpora: Iterable[Any]) -> tuple[Any, ...]:
+        found: list[Any] = []
+        for corpus in corpora:
+            try:
+                found += read(corpus)
+            except DataError as error:
+                problems.append(str(error))
+        return tuple(found)
+
+    material = Material(
+        tried(lambda corpus: read_speech(corpus, cache, render), settings.speech),
+        tried(lambda corpus: read_noise(corpus, cache, render), settings.noise),
+        tried(read_pairs, settings.pairs),
+        tried(read_rooms, settings.rooms),
+    )
+    return material, problems
+
+
+def _measured(clips: Iterable[Clip], progress: Callable[[int, int], None]) -> dict[Path, FileFigures]:
+    paths = sorted({clip.path for clip in clips})
+    figures = {}
+    for done, path in enumerate(paths, 1):
+        figures[path] = measure_file(path)
+        progress(done, len(paths))
+    return figures
+
+
+def _broken_pairs(pairs: Sequence[Mixture], progress: Callable[[int, int], None]) -> list[str]:
+    given = [pair for pair in pairs if pair.given]
+    problems = []
+    for done, pair in enumerate(given, 1):
+        try:
+            read_pair(pair.clean.path, pair.noise.path)
+        except DataError as error:
+            problems.append(str(error))
+        progress(done, len(given))
+    return problems
+
+
+def _corpora(material: Material, figures: Figures) -> Iterator[CorpusFigures]:
+    roles = {
+        "speech": material.speech,
+        "noise": material.noise,
+        "clean of pairs": tuple(pair.clean for pair in material.pairs),
+        "noisy of pairs": tuple(pair.noise for pair in material.pairs if pair.given),
+        "noise of pairs": tuple(pair.noise for pair in material.pairs if not pair.given),
+        "rooms": material.rooms,
+    }
+    for role, clips in roles.items():
+        for name in dict.fromkeys(clip.corpus for clip in clips):
+            yield _corpus(role, name, [clip for clip in clips if clip.corpus == name], figures)
+
+
+def _corpus(role: str, name: str, clips: Sequence[Clip], figures: Figures) -> CorpusFigures:
+    files = {clip.path: figures[clip.path] for clip in clips}
+    usable = [figure for figure in files.values() if not figure.problem]
+    levels = sorted(figure.level_dbfs for figure in usable)
+    seconds = sum(figure.seconds for figure in usable)
+    is_noise = role.startswith(("noise", "noisy"))
+    return CorpusFigures(
+        role=role,
+        name=name,
+        files=len(files),
+        unusable=len(files) - len(usable),
+        seconds=seconds,
+        speakers={} if is_noise or role == "rooms" else _by_sex(clips),
+        noise_classes=_counts(clip.group for clip in clips) if is_noise else {},
+        rates_hz=dict(sorted(Counter(figure.rate_hz for figure in usable).items())),
+        level_dbfs=(levels[0], median(levels), levels[-1]) if levels else None,
+        clipped_share=sum(figure.clipped for figure in usable) / max(1, len(usable)),
+        silent_share=1 - sum(figure.active_seconds for figure in usable) / seconds if seconds else 0.0,
+    )
+
+
+def _part(part: str, mixtures: Sequence[Mixture], figures: Figures) -> PartFigures:
+    return PartFigures(
+        part=part,
+        mixtures=len(mixtures),
+        given=sum(mixture.given for mixture in mixtures),
+        seconds=sum(figures[mixture.clean.path].seconds for mixture in mixtures),
+        speakers=_by_sex([mixture.clean for mixture in mixtures]),
+        noise_classes=_counts(mixture.noise_class for mixture in mixtures),
+        noise_recordings=len({mixture.noise.source for mixture in mixtures}),
+        snr_db=_levels(mixtures),
+        rooms=len({mixture.room.group for mixture in mixtures if mixture.room}),
+    )
+
+
+def _by_sex(clips: Sequence[Clip]) -> dict[str, int]:
+    return _counts({clip.group: clip.label for clip in clips}.values())
+
+
+def _levels(mixtures: Sequence[Mixture]) -> dict[str, int]:
+    """Mixtures per level in dB, lowest first; `unknown` where a corpus does not tell it."""
+    levels = Counter(mixture.snr_db for mixture in mixtures)
+    known = {f"{level:g}": levels[level] for level in sorted(level for level in levels if level is not None)}
+    return known | ({"unknown": levels[None]} if None in levels else {})
+
+
+def _counts(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))

@@ -1,0 +1,51 @@
+"""What a study's corpora hold: data."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+from rich.text import Text
+
+from wordlength.atomic import write_atomically
+from wordlength.search.cli.asked import require_places, study_spec
+from wordlength.search.cli.common import AnyStudy, HomeOption, app, console, home_of, print_error
+from wordlength.search.cli.measures import JsonFile
+
+
+@app.command()
+def data(study: AnyStudy, json_file: JsonFile = None, home: HomeOption = None) -> None:
+    """What the study's corpora hold and what training, validation and test are made of; nothing is trained.
+
+    Every file is read once. Levels are root mean squares in dB of full scale (lowest / median / highest); a file is
+    clipped where it stays at full scale for three samples, and silent where it lies 40 dB below its loudest frame.
+    Warnings, a line each: speakers, noise recordings or equal files in two parts, imbalance, clips too short.
+
+    Exit status 1 where the data cannot be used; 0 with warnings.
+
+    Examples:
+
+        wordlength data examples/klein.yaml
+
+        wordlength data examples/klein.yaml --json data.json
+    """
+    place = home_of(home)
+    spec = study_spec(study, place)
+    require_places(json=json_file)
+    from wordlength.objectives.audio.survey import survey
+    from wordlength.search.data_tables import corpus_table, part_table
+    from wordlength.search.progress import LaunchDisplay
+
+    with LaunchDisplay(console) as display:
+        found = survey(spec.data, place.cache, display.data)
+    if json_file is not None:
+        write_atomically(json_file, (json.dumps({"study": spec.name, **found.to_dict()}, indent=2) + "\n").encode())
+    if found.corpora:
+        console.print(corpus_table(found))
+    if found.parts:
+        console.print(part_table(found))
+    for line in found.warnings:
+        console.print(Text.assemble(("warning: ", "bold yellow"), line), soft_wrap=True)
+    for line in found.problems:
+        print_error(line)
+    raise typer.Exit(1 if found.problems else 0)

@@ -1,0 +1,97 @@
+"""What a study's corpora hold, as tables for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from wordlength.objectives.audio.survey import DataSurvey
+
+_MOST_NAMES = 3
+
+
+class Right(str):
+    """A figure: flush right, on one line."""
+
+    __slots__ = ()
+
+
+Cell = str | Text
+
+
+def corpus_table(survey: DataSurvey) -> Table:
+    """A row per corpus and role: files, length, who and what is heard, levels, clipping, silence."""
+    rows: list[list[Cell]] = [
+        [
+            Text(corpus.name),
+            corpus.role,
+            Right(f"{corpus.files:,}"),
+            Right(f"{corpus.unusable:,}" if corpus.unusable else ""),
+            Right(_length(corpus.seconds)),
+            _by_sex(corpus.speakers),
+            _names(corpus.noise_classes),
+            ", ".join(str(rate) for rate in corpus.rates_hz),
+            Right(" / ".join(f"{level:.0f}" for level in corpus.level_dbfs or ())),
+            Right(f"{100 * corpus.clipped_share:.1f} %"),
+            Right(f"{100 * corpus.silent_share:.1f} %"),
+        ]
+        for corpus in survey.corpora
+    ]
+    names = "corpus role files unusable h:mm:ss speakers noise_classes Hz dBFS clipped silence"
+    return _table("what the corpora hold", names, rows)
+
+
+def part_table(survey: DataSurvey) -> Table:
+    """A row per part: mixtures, length, speakers, noises, levels, rooms."""
+    rows: list[list[Cell]] = [
+        [
+            part.part,
+            Right(f"{part.mixtures:,}"),
+            Right(f"{part.given:,}" if part.given else ""),
+            Right(_length(part.seconds)),
+            _by_sex(part.speakers),
+            _names(part.noise_classes),
+            Right(f"{part.noise_recordings:,}"),
+            ", ".join(f"{level}: {count:,}" for level, count in part.snr_db.items()),
+            Right(f"{part.rooms:,}" if part.rooms else ""),
+        ]
+        for part in survey.parts
+    ]
+    names = "part mixtures given h:mm:ss speakers noise_classes recordings dB:_mixtures rooms"
+    return _table("what the parts are made of", names, rows)
+
+
+def _table(title: str, names: str, rows: Sequence[Sequence[Cell]]) -> Table:
+    """A table without the columns that have nothing in any row."""
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    columns = list(zip(*rows, strict=True))
+    shown = [index for index, cells in enumerate(columns) if any(str(cell) for cell in cells)]
+    for name, cells in ((names.split()[index], columns[index]) for index in shown):
+        is_number = isinstance(cells[0], Right)
+        table.add_column(name.replace("_", " "), justify="right" if is_number else "left", no_wrap=is_number)
+    for row in rows:
+        table.add_row(*(row[index] for index in shown))
+    return table
+
+
+def _length(seconds: float) -> str:
+    minutes, whole = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{whole:02}"
+
+
+def _by_sex(speakers: Mapping[str, int]) -> str:
+    """`10 (4 female, 6 male)`; only the sum where no sex is known."""
+    total = sum(speakers.values())
+    if not total or set(speakers) == {"unknown"}:
+        return f"{total:,}" if total else ""
+    return f"{total:,} ({', '.join(f'{count:,} {sex}' for sex, count in speakers.items())})"
+
+
+def _names(classes: Mapping[str, int]) -> Text:
+    """How many there are, and the first few; as Text, for a name may hold square brackets."""
+    first = list(classes)[:_MOST_NAMES]
+    more = ", …" if len(classes) > len(first) else ""
+    return Text(f"{len(classes)} ({', '.join(first)}{more})" if classes else "")
