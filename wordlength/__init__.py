@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from wordlength.objectives.audio import CorpusSettings, DataSettings, PreparedData, prepare
     from wordlength.objectives.evaluate import Evaluator
     from wordlength.objectives.memory import memory_bytes
-    from wordlength.objectives.models import ModelSettings
+    from wordlength.objectives.models import IrmCnn, KerasFile, ModelSettings, QualityCnn, SpectrumDnn, UserModel
     from wordlength.objectives.quantized_model import QuantizedModel, quantize
     from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialJob, TrialReport, TrialState
     from wordlength.objectives.settings import AnalysisSettings, EvaluationSettings, GateSettings, TrainingSettings
@@ -69,7 +69,14 @@ _HOMES = {
     "wordlength.objectives.audio": ["CorpusSettings", "DataSettings", "PreparedData", "prepare"],
     "wordlength.objectives.evaluate": ["Evaluator"],
     "wordlength.objectives.memory": ["memory_bytes"],
-    "wordlength.objectives.models": ["ModelSettings"],
+    "wordlength.objectives.models": [
+        "IrmCnn",
+        "KerasFile",
+        "ModelSettings",
+        "QualityCnn",
+        "SpectrumDnn",
+        "UserModel",
+    ],
     "wordlength.objectives.quantized_model": ["QuantizedModel", "quantize"],
     "wordlength.objectives.report": ["Accumulator", "LayerAnalysis", "TrialJob", "TrialReport", "TrialState"],
     "wordlength.objectives.settings": ["AnalysisSettings", "EvaluationSettings", "GateSettings", "TrainingSettings"],
@@ -116,6 +123,8 @@ __all__ = [
     "FrontPoint",
     "GateSettings",
     "Home",
+    "IrmCnn",
+    "KerasFile",
     "LayerAnalysis",
     "ModelError",
     "ModelSettings",
@@ -123,6 +132,7 @@ __all__ = [
     "Overflow",
     "PowerOfTwo",
     "PreparedData",
+    "QualityCnn",
     "QuantizedModel",
     "Role",
     "Rounding",
@@ -130,6 +140,7 @@ __all__ = [
     "Slot",
     "SlotInfo",
     "SpecError",
+    "SpectrumDnn",
     "StudySpec",
     "StudyView",
     "TrainingDiverged",
@@ -138,6 +149,7 @@ __all__ = [
     "TrialReport",
     "TrialRow",
     "TrialState",
+    "UserModel",
     "VirtualBitShift",
     "WordlengthError",
     "WorkerError",
