@@ -19,8 +19,7 @@ def checked(model: Any, shape: NetworkShape, place: str) -> Any:
     if isinstance(model, keras.Sequential):
         if not model.built:
             raise ModelError(f"a sequential network must begin with an Input, but {model.name!r} does not ({place})")
-        model = keras.Model(model.inputs, model.outputs, name=model.name)
-    if not hasattr(model, "_operations_by_depth"):
+    elif not hasattr(model, "_operations_by_depth"):
         kind = type(model).__name__
         raise ModelError(f"a network must be a functional or sequential Keras model, but got a {kind} ({place})")
     if len(model.inputs) != 1 or len(model.outputs) != 1:
@@ -32,7 +31,8 @@ def checked(model: Any, shape: NetworkShape, place: str) -> Any:
             f"a network must take {shape.inputs} and give {(shape.outputs,)} for each window, "
             f"but it takes {takes} and gives {gives} ({place})"
         )
-    return model
+    # The same layers again, since Keras warns where a model was made from a list and is called with a tensor.
+    return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
 
 
 def require_least(name: str, shape: NetworkShape, frames: int, bins: int) -> None:
