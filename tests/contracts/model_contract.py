@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from wordlength.errors import ModelError
 from wordlength.objectives.models import ModelSettings, build_model
-from wordlength.objectives.network import float_network
+from wordlength.objectives.models.float_network import float_network
 from wordlength.objectives.quantized_model import quantize
 from wordlength.objectives.shape import NetworkShape
 from wordlength.search.model_spec import ModelField

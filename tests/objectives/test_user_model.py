@@ -10,7 +10,7 @@ from keras import layers
 
 from wordlength.errors import ModelError
 from wordlength.objectives.models import IrmCnn, KerasFile, UserModel, build_model
-from wordlength.objectives.network import pretrained_network
+from wordlength.objectives.models.float_network import pretrained_network
 from wordlength.objectives.shape import NetworkShape
 
 pytestmark = pytest.mark.usefixtures("tensorflow")

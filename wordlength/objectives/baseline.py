@@ -152,7 +152,7 @@ def _train(
 def _read(
     data: PreparedData, settings: ModelSettings, pretrained: KerasFile, seed: int, digest: str
 ) -> Iterator[BaselineProgress | Baseline]:
-    from wordlength.objectives.network import pretrained_network
+    from wordlength.objectives.models.float_network import pretrained_network
 
     model = pretrained_network(pretrained, settings, data.shape, seed)
     yield _measured(model, data, seed, losses=(), scores=(), best_epoch=0, digest=digest)
@@ -161,7 +161,7 @@ def _read(
 def _measured(model: Any, data: PreparedData, seed: int, **known: Any) -> Baseline:
     """The trained network, folded, and what it reaches."""
     from wordlength.objectives.memory import float_bytes
-    from wordlength.objectives.network import folded_network
+    from wordlength.objectives.models.float_network import folded_network
     from wordlength.objectives.quantized_model import quantize
     from wordlength.objectives.stoi import StoiMeter
     from wordlength.objectives.training import Predictor, Windows

@@ -17,7 +17,7 @@ from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, spread
 from wordlength.objectives.distillation import windows_to_learn
 from wordlength.objectives.memory import memory_bytes
-from wordlength.objectives.network import float_network
+from wordlength.objectives.models.float_network import float_network
 from wordlength.objectives.noise import paired_difference
 from wordlength.objectives.quantized_model import QuantizedModel, quantize
 from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialJob, TrialReport, TrialState, Weights

@@ -16,7 +16,7 @@ import numpy as np
 from wordlength.errors import TrainingDiverged
 from wordlength.objectives.distillation import windows_to_learn
 from wordlength.objectives.models import ModelSettings
-from wordlength.objectives.network import float_network
+from wordlength.objectives.models.float_network import float_network
 from wordlength.objectives.quantized_model import quantize
 from wordlength.objectives.report import Weights
 from wordlength.objectives.stoi import StoiMeter

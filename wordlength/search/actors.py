@@ -40,7 +40,7 @@ class BaselineWorker:
 
     def slots(self, settings: EvaluationSettings, shape: NetworkShape) -> tuple[SlotInfo, ...]:
         """Of the network that the settings describe."""
-        from wordlength.objectives.network import float_network
+        from wordlength.objectives.models.float_network import float_network
         from wordlength.space import find_slots
 
         return find_slots(float_network(settings.model, shape))
@@ -51,8 +51,8 @@ class BaselineWorker:
         """Epoch by epoch; last item the Baseline."""
         from wordlength.objectives.baseline import prepare_baseline
 
-        begun = settings.model, settings.training, seed, cache, self._threads, settings.pretrained
-        yield from prepare_baseline(data, *begun)
+        begun = settings.model, settings.training, seed, cache, self._threads
+        yield from prepare_baseline(data, *begun, pretrained=settings.pretrained)
 
 
 class TrialWorker:

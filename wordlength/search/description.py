@@ -109,6 +109,8 @@ def _without_logins(spec: StudySpec) -> str:
     """The study file's text; of storage addresses that may hold a login or a key, only the scheme."""
     plain = yaml.safe_load(spec.origin.text)
     text = spec.origin.text
+    if isinstance(plain.get("model"), dict) and "source" in plain["model"]:
+        return spec.published()  # A copy that a cluster was given; the user's code is not for others.
     for address in (plain.get("storage") or {}).values():
         if isinstance(address, str) and ("@" in address or "?" in address):
             if address not in text:  # Written with escapes: then without the user's own comments.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, PlainSerializer, Tag, WithJsonSchema
 
-from wordlength.errors import SpecError
+from wordlength.errors import ModelError, SpecError
 from wordlength.objectives.models import (
     NETWORKS,
     IrmCnn,
@@ -19,6 +20,9 @@ from wordlength.objectives.models import (
     SpectrumDnn,
     UserModel,
 )
+
+if TYPE_CHECKING:
+    from wordlength.search.spec import StudySpec
 
 _TAG = "model:"
 """What tags of the union begin with: pydantic puts them into the places of errors, where they mean nothing."""
@@ -73,8 +77,36 @@ BaselineField = Annotated[
 """The float baseline, trained, in a `.keras` file."""
 
 
-def with_model_file(model: ModelSettings, path: Path) -> ModelSettings:
-    """The network with what its file holds, read beside the study file `path`. Raises SpecError, ModelError."""
+def with_files(spec: StudySpec, path: Path) -> StudySpec:
+    """The study with what the files of network and baseline hold, read beside its file `path`. Raises SpecError."""
+    baseline = spec.baseline and _with_content(spec.baseline, path, "baseline")
+    if baseline is not None and "model" not in spec.model_fields_set:
+        return spec.model_copy(update={"model": baseline, "baseline": baseline})
+    try:
+        model = _with_model_file(spec.model, path)
+    except ModelError as error:
+        raise SpecError(f"{error} (model in {path})") from None
+    return spec.model_copy(update={"model": model, "baseline": baseline})
+
+
+def with_files_beside(plain: Mapping[str, Any], spec: StudySpec) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """A study file's keys that need no other places, and the files to lie beside it: name → content."""
+    own, files = dict(plain), {}
+    if isinstance(spec.baseline, KerasFile):
+        own["baseline"] = f"baseline/{spec.baseline.label}"
+        files[own["baseline"]] = spec.baseline.content
+    match spec.model:
+        case UserModel(arguments=arguments, source=source):
+            own["model"] = {"name": spec.model.label, "arguments": arguments, "source": source}
+        case KerasFile() if spec.model == spec.baseline:
+            own.pop("model", None)
+        case KerasFile(content=content):
+            own["model"] = f"model/{spec.model.label}"
+            files[own["model"]] = content
+    return own, files
+
+
+def _with_model_file(model: ModelSettings, path: Path) -> ModelSettings:
     match model:
         case UserModel(source=""):
             place = _beside(path, model.file)
@@ -86,12 +118,11 @@ def with_model_file(model: ModelSettings, path: Path) -> ModelSettings:
                 raise SpecError(f"a network's file must define the function, but {place} is empty (model in {path})")
             return UserModel(f"{place}:{model.function}", model.arguments, text)
         case KerasFile():
-            return with_content(model, path, "model")
+            return _with_content(model, path, "model")
     return model
 
 
-def with_content(file: KerasFile, path: Path, key: str) -> KerasFile:
-    """The Keras file with its content, read beside the study file `path`. Raises SpecError."""
+def _with_content(file: KerasFile, path: Path, key: str) -> KerasFile:
     place = _beside(path, file.file)
     return KerasFile.holding(str(place), _read(place, key, path))
 

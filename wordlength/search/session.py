@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def model_slots(spec: StudySpec, verbose: bool = False) -> tuple[SlotInfo, ...]:
     """The slots of the study's network, without data or training."""
     with quiet_tensorflow(verbose):
-        from wordlength.objectives.network import float_network
+        from wordlength.objectives.models.float_network import float_network
         from wordlength.space import find_slots
 
         return find_slots(float_network(spec.model, spec.data.shape))
@@ -47,8 +47,8 @@ def open_baseline(
     from wordlength.objectives.baseline import prepare_baseline
 
     tell: Callable[[BaselineProgress | Baseline], None] = (observer or Observer()).baseline
-    begun = spec.model, spec.training, spec.seed, home.cache, spec.workers.cpus, spec.baseline
-    for item in prepare_baseline(data, *begun):
+    begun = spec.model, spec.training, spec.seed, home.cache, spec.workers.cpus
+    for item in prepare_baseline(data, *begun, pretrained=spec.baseline):
         tell(item)
     assert isinstance(item, Baseline)
     return data, item

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, StringConstraints, ValidationError, field_validator
 
-from wordlength.errors import ModelError, SpecError
+from wordlength.errors import SpecError
 from wordlength.objectives.audio.settings import DataSettings
 from wordlength.objectives.models import IrmCnn
 from wordlength.objectives.settings import AnalysisSettings, GateSettings, TrainingSettings
@@ -24,8 +24,7 @@ from wordlength.search.model_spec import (
     ModelField,
     is_tag,
     published_model,
-    with_content,
-    with_model_file,
+    with_files,
 )
 from wordlength.search.space_spec import STRICT, FormatField, SpaceSpec, fitting
 from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, Slot
@@ -265,7 +264,7 @@ def parse_spec(text: str, path: Path) -> StudySpec:
     for place, value in _booleans(plain, spec.model_dump(mode="json")):
         raise SpecError(f"value must be a number, but got {value} ({place} in {path})")
     spec._origin = Origin(path, text)
-    return _with_files(_with_absolute_paths(spec, path), path)
+    return with_files(_with_absolute_paths(spec, path), path)
 
 
 def with_overrides(spec: StudySpec, trials: int | None = None, count: int | None = None) -> StudySpec:
@@ -300,21 +299,6 @@ def _with_absolute_paths(spec: StudySpec, path: Path) -> StudySpec:
     addresses = {name: _beside(path, getattr(spec.storage, name)) for name in ("optuna", "tracking")}
     storage = spec.storage.model_copy(update=addresses)
     return spec.model_copy(update={"data": data, "data_root": Path(os.path.abspath(root)), "storage": storage})
-
-
-def _with_files(spec: StudySpec, path: Path) -> StudySpec:
-    """What the files of network and baseline hold is the study's, too."""
-    model, baseline = spec.model, spec.baseline
-    try:
-        if baseline is not None:
-            baseline = with_content(baseline, path, "baseline")
-        if baseline is not None and "model" not in spec.model_fields_set:
-            model = baseline
-        else:
-            model = with_model_file(model, path)
-    except ModelError as error:
-        raise SpecError(f"{error} (model in {path})") from None
-    return spec.model_copy(update={"model": model, "baseline": baseline})
 
 
 def _beside(path: Path, address: str | None) -> str | None:
