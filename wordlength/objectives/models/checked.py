@@ -31,8 +31,20 @@ def checked(model: Any, shape: NetworkShape, place: str) -> Any:
             f"a network must take {shape.inputs} and give {(shape.outputs,)} for each window, "
             f"but it takes {takes} and gives {gives} ({place})"
         )
-    # The same layers again, since Keras warns where a model was made from a list and is called with a tensor.
-    return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    return _plain(model)
+
+
+def _plain(model: Any) -> Any:
+    """From tensor to tensor, since Keras warns of a model made from a list; no layer with a past elsewhere."""
+    import keras
+
+    plain = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    if all(len(layer._inbound_nodes) <= 1 for layer in plain.layers):
+        return plain
+    # Used twice, or used in a model that came before: a sequential one that was saved has been through both.
+    copy = keras.models.clone_model(plain)
+    copy.set_weights(plain.get_weights())
+    return copy
 
 
 def require_least(name: str, shape: NetworkShape, frames: int, bins: int) -> None:

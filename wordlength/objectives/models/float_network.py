@@ -19,8 +19,6 @@ def float_network(settings: ModelSettings, shape: NetworkShape) -> Any:
 def pretrained_network(file: KerasFile, settings: ModelSettings, shape: NetworkShape, seed: int) -> Any:
     """The study's network, not folded yet, with the weights of a `.keras` file. Raises ModelError unless they fit."""
     trained = checked(file.trained(), shape, file.name)
-    if settings == file:
-        return trained
     model = build_model(settings, shape, seed)
     wanted, got = ([str(tuple(weight.shape)) for weight in one.get_weights()] for one in (model, trained))
     for number, (one, other) in enumerate(zip_longest(wanted, got, fillvalue="none"), start=1):
