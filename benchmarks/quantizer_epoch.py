@@ -32,7 +32,7 @@ def random_frames(count: int = WINDOWS) -> FrameSet:
     features = rng.standard_normal((count + 15, 64)).astype(np.float32)
     targets = rng.random((count + 15, 129)).astype(np.float32)
     windows = np.arange(15, count + 15, dtype=np.int32)
-    return FrameSet(features, targets, windows, np.zeros(count, np.int32))
+    return FrameSet(features, targets, windows, np.zeros(count, np.int32), 15, 0)
 
 
 def main(rounds: int) -> None:

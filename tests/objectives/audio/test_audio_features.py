@@ -1,16 +1,22 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordlength.objectives.audio.features import (
-    frame_count,
-    ideal_ratio_mask,
-    istft,
-    log_mel,
-    mel_filterbank,
-    stft,
-)
+from wordlength.objectives.audio import FeatureSettings, features
+from wordlength.objectives.audio.masks import ideal_ratio_mask
+
+DEFAULT = FeatureSettings()
+stft = partial(features.stft, settings=DEFAULT)
+istft = partial(features.istft, settings=DEFAULT)
+log_mel = partial(features.log_mel, settings=DEFAULT)
+frame_count = partial(features.frame_count, settings=DEFAULT)
+
+
+def mel_filterbank(bins: int = 64) -> np.ndarray:
+    return features.mel_filterbank(FeatureSettings(mel_bins=bins))
 
 
 def signal(samples: int, seed: int = 0) -> np.ndarray:
@@ -80,12 +86,6 @@ def test_mel_filters_differ_and_rise_in_frequency() -> None:
     centres = (np.arange(129)[:, None] * filters).sum(axis=0)
     assert np.diff(centres).min() > 0.2  # in bins of 62.5 Hz
     assert np.linalg.matrix_rank(filters) > 50
-
-
-@pytest.mark.parametrize("bins", [0, 130])
-def test_impossible_filter_counts_are_refused(bins: int) -> None:
-    with pytest.raises(ValueError, match=f"bins must be between 1 and 129, but got {bins}"):
-        mel_filterbank(bins)
 
 
 def test_filterbank_cannot_be_changed_by_a_caller() -> None:

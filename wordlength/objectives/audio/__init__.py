@@ -1,4 +1,4 @@
-"""Speech in noise: corpora, mixtures at a given signal-to-noise ratio, features and ideal ratio masks."""
+"""Speech in noise: corpora, mixtures at a given signal-to-noise ratio, features and training targets."""
 
 from typing import TYPE_CHECKING
 
@@ -7,14 +7,18 @@ from wordlength.lazy import lazy_names
 if TYPE_CHECKING:
     from wordlength.objectives.audio.dataset import prepare, subsets
     from wordlength.objectives.audio.files import SAMPLE_RATE_HZ, read_audio
-    from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData
+    from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData, Signal
     from wordlength.objectives.audio.settings import CORPUS_KINDS, CorpusSettings, DataSettings
+    from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings
+    from wordlength.objectives.audio.targets import Enhancer, scores
 
 _HOMES = {
     "wordlength.objectives.audio.dataset": ["prepare", "subsets"],
     "wordlength.objectives.audio.files": ["SAMPLE_RATE_HZ", "read_audio"],
-    "wordlength.objectives.audio.prepared": ["FrameSet", "MixtureSet", "PreparedData"],
+    "wordlength.objectives.audio.prepared": ["FrameSet", "MixtureSet", "PreparedData", "Signal"],
     "wordlength.objectives.audio.settings": ["CORPUS_KINDS", "CorpusSettings", "DataSettings"],
+    "wordlength.objectives.audio.signal": ["FeatureSettings", "TargetSettings"],
+    "wordlength.objectives.audio.targets": ["Enhancer", "scores"],
 }
 
 __all__ = [
@@ -22,11 +26,16 @@ __all__ = [
     "SAMPLE_RATE_HZ",
     "CorpusSettings",
     "DataSettings",
+    "Enhancer",
+    "FeatureSettings",
     "FrameSet",
     "MixtureSet",
     "PreparedData",
+    "Signal",
+    "TargetSettings",
     "prepare",
     "read_audio",
+    "scores",
     "subsets",
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordlength.objectives.audio import store
-from wordlength.objectives.audio.assemble import frames_of, mixtures_of, moments, standardise
+from wordlength.objectives.audio.assemble import frames_of, mixtures_of, signal_of, standardise
 from wordlength.objectives.audio.corpora import Clip, read_noise, read_speech
-from wordlength.objectives.audio.features import HOP_SAMPLES
-from wordlength.objectives.audio.files import SAMPLE_RATE_HZ, file_sha256
+from wordlength.objectives.audio.files import file_sha256
 from wordlength.objectives.audio.mixing import Mixture, plan_mixtures, representative_subset, split_groups
 from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData
+from wordlength.objectives.audio.scoring import require_measure
 from wordlength.objectives.audio.settings import DataSettings
 
 __all__ = ["FEATURES_VERSION", "DataSettings", "FrameSet", "MixtureSet", "PreparedData", "prepare", "subsets"]
@@ -43,6 +43,7 @@ def prepare(settings: DataSettings, cache: Path, progress: Progress | None = Non
     Raises DataError for data that cannot be used.
     """
     report = progress or (lambda stage, done, total: None)
+    require_measure(settings.target.score_measure)
     speech, noise = _clips(settings, cache, report)
     stamp = _stamp(settings, speech, noise)
     known = store.recall(stamp, cache)
@@ -87,31 +88,35 @@ def _build(
     settings: DataSettings, speech: Sequence[Clip], noise: Sequence[Clip], digest: str, report: Progress
 ) -> PreparedData:
     plan = _plan(settings, speech, noise)
-    train = frames_of(plan.train, _stage("train", report))
-    mean, std = moments(train)
-    validation = mixtures_of(plan.validation, _stage("validation", report))
-    test = mixtures_of(plan.test, _stage("test", report))
+    features, target = settings.features, settings.target
+    train = frames_of(plan.train, features, target, _stage("train", report))
+    signal = signal_of(train, features, target)
+    validation = mixtures_of(plan.validation, signal, _stage("validation", report))
+    test = mixtures_of(plan.test, signal, _stage("test", report))
     for frames in (train, validation.frames, test.frames):
-        standardise(frames, mean, std)
+        standardise(frames, signal)
     subset = _subset(settings, plan.train)
     return PreparedData(
         train=train,
         subset_windows=_windows_of(subset, train),
         validation=validation,
         test=test,
-        mean=mean,
-        std=std,
+        signal=signal,
         digest=digest,
         summary={
             "features_version": FEATURES_VERSION,
             "snr_db": list(settings.snr_db),
+            "features": features.kind,
+            "sample_rate_hz": features.sample_rate_hz,
+            "target": target.kind,
             "speech_corpora": sorted({clip.corpus for clip in speech}),
             "noise_corpora": sorted({clip.corpus for clip in noise}),
-            "train": _summary(plan.train, train),
-            "subset": _summary([plan.train[index] for index in subset], None),
-            "validation": _summary(plan.validation, validation.frames)
+            "train": _summary(plan.train, _seconds(train, settings)),
+            "subset": _summary([plan.train[index] for index in subset], {}),
+            "validation": _summary(plan.validation, _seconds(validation.frames, settings))
             | {"noisy_stoi": float(validation.noisy_stoi.mean())},
-            "test": _summary(plan.test, test.frames) | {"noisy_stoi": float(test.noisy_stoi.mean())},
+            "test": _summary(plan.test, _seconds(test.frames, settings))
+            | {"noisy_stoi": float(test.noisy_stoi.mean())},
         },
     )
 
@@ -203,15 +208,28 @@ def _choices(settings: DataSettings) -> list[Any]:
         float(settings.subset_fraction),
         settings.validation_mixtures,
         settings.seed,
+        list(_signal_choices(settings)),
     ]
+
+
+def _signal_choices(settings: DataSettings) -> Iterator[Any]:
+    """Every number of features and target as it is used: a default is the same whether written out or not."""
+    features, target = settings.features, settings.target
+    yield from (features.kind, features.sample_rate_hz, features.frame_samples, features.hop_samples, features.bins)
+    yield from (target.kind, float(target.criterion), target.score_measure, *target.context(features))
 
 
 def _hash(value: list[Any]) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
-def _summary(plan: Sequence[Mixture], frames: FrameSet | None) -> dict[str, Any]:
-    seconds = {} if frames is None else {"seconds": round(frames.windows.size * HOP_SAMPLES / SAMPLE_RATE_HZ, 3)}
+def _seconds(frames: FrameSet, settings: DataSettings) -> dict[str, float]:
+    """How long the frames are together, repeated ones left out."""
+    steps = frames.windows.size * (settings.shape.frames if settings.target.outputs_per_mixture else 1)
+    return {"seconds": round(steps * settings.features.hop_samples / settings.features.sample_rate_hz, 3)}
+
+
+def _summary(plan: Sequence[Mixture], seconds: dict[str, float]) -> dict[str, Any]:
     return seconds | {
         "mixtures": len(plan),
         "utterances": len({mixture.clean.source for mixture in plan}),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 from wordlength.errors import DataError
+from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings, require_fitting
 from wordlength.objectives.shape import NetworkShape
 from wordlength.strict import STRICT
 
@@ -66,14 +67,20 @@ class DataSettings:
     """At most so many validation mixtures, chosen to represent all; by default all."""
     seed: int = 0
     """Fixes splits, mixtures and subset."""
+    features: FeatureSettings = field(default_factory=FeatureSettings)
+    """What the network hears."""
+    target: TargetSettings = field(default_factory=TargetSettings)
+    """What the network learns."""
 
     @property
     def shape(self) -> NetworkShape:
         """What a network is given and gives."""
-        return NetworkShape(frames=16, bins=64, outputs=129)
+        frames = sum(self.target.context(self.features)) + 1
+        return NetworkShape(frames, self.features.bins, self.target.outputs(self.features))
 
     def __post_init__(self) -> None:
         """Check every field."""
+        require_fitting(self.features, self.target)
         _require_corpora("speech", self.speech, SPEECH_KINDS)
         _require_corpora("noise", self.noise, NOISE_KINDS)
         if not self.snr_db or not all(math.isfinite(level) and -60 <= level <= 60 for level in self.snr_db):
