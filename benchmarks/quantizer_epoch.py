@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 from wordlength.objectives.audio import FrameSet
-from wordlength.objectives.models import ModelSettings, build_model
+from wordlength.objectives.models import IrmCnn, build_model
 from wordlength.objectives.quiet import start_tensorflow
 from wordlength.objectives.shape import NetworkShape
 from wordlength.space import Candidate, parse_format
@@ -41,7 +41,7 @@ def main(rounds: int) -> None:
     from wordlength.objectives.training import Trainer, Windows
 
     windows = Windows.of(random_frames())
-    float_model = build_model(ModelSettings(), NetworkShape(16, 64, 129), seed=0)
+    float_model = build_model(IrmCnn(), NetworkShape(16, 64, 129), seed=0)
     quantized = quantize(float_model)
     slots = [info.slot for info in quantized.slots]
     trainers = [Trainer(model, windows, 128, 1e-3) for model in (float_model, quantized.model)]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
-from wordlength.objectives.models import ModelSettings
+from wordlength.objectives.models import KerasFile, ModelSettings
 from wordlength.strict import STRICT
 
 
@@ -131,3 +131,5 @@ class EvaluationSettings:
     training: TrainingSettings
     analysis: AnalysisSettings
     gate: GateSettings
+    pretrained: KerasFile | None = None
+    """The file that holds the float baseline, where it is not trained."""
