@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.register_assert_rewrite("format_contract", "traced_graph")
+pytest.register_assert_rewrite("format_contract", "layer_contract", "traced_graph")
 
 
 @pytest.fixture(scope="session")

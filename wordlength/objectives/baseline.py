@@ -20,7 +20,7 @@ from wordlength.objectives.models import ModelSettings
 from wordlength.objectives.settings import TrainingSettings
 from wordlength.space import Slot, SlotInfo, TensorInfo
 
-BASELINE_VERSION = 2
+BASELINE_VERSION = 3
 """Part of the cache key; raised when the same settings would give another baseline."""
 
 
@@ -46,9 +46,8 @@ class Baseline:
 
     def parameters(self, slot: Slot) -> tuple[npt.NDArray[np.float32], ...]:
         """The slot's float tensors as its format sees them, output channels last; none for activations."""
-        remaining = iter(self.weights)
-        tensors = {info.slot: [(tensor, next(remaining)) for tensor in info.tensors] for info in self.slots}
-        return tuple(weight.reshape(tensor.packed_shape) for tensor, weight in tensors[slot])
+        tensors = {info.slot: info.tensors for info in self.slots}[slot]
+        return tuple(self.weights[tensor.place].reshape(tensor.packed_shape) for tensor in tensors)
 
     @property
     def content_digest(self) -> str:
@@ -177,7 +176,8 @@ def save_baseline(baseline: Baseline, path: Path) -> None:
         )
     }
     plain["slots"] = [
-        [str(info.slot), [[t.name, list(t.shape), t.channel_axes] for t in info.tensors]] for info in baseline.slots
+        [str(info.slot), info.no_binary, [[t.name, list(t.shape), t.channel_axes, t.place] for t in info.tensors]]
+        for info in baseline.slots
     ]
     arrays = {f"weight_{number}": weight for number, weight in enumerate(baseline.weights)}
     arrays |= {f"sample_{slot}": values for slot, values in baseline.samples.items()}
@@ -199,8 +199,8 @@ def load_baseline(path: Path) -> Baseline | None:
 def _read_baseline(stored: Any) -> Baseline:
     plain = json.loads(str(stored["meta"]))
     plain["slots"] = tuple(
-        SlotInfo(Slot.parse(slot), tuple(TensorInfo(name, tuple(shape), axes) for name, shape, axes in tensors))
-        for slot, tensors in plain["slots"]
+        SlotInfo(Slot.parse(slot), tuple(TensorInfo(name, tuple(shape), *rest) for name, shape, *rest in tensors), told)
+        for slot, told, tensors in plain["slots"]
     )
     plain |= {name: tuple(plain[name]) for name in ("gains", "losses", "scores")}
     weights = tuple(stored[f"weight_{n}"] for n in range(sum(name.startswith("weight_") for name in stored)))

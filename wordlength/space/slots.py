@@ -94,7 +94,8 @@ class SlotInfo:
             raise FormatError(f"{self.slot} cannot be binary: {self.no_binary}")
 
     def formats(self, fmt: Format) -> tuple[Format, ...]:
-        """The format of each tensor. Raises FormatError naming the slot if `fmt` is for other channels."""
+        """The format of each tensor. Raises FormatError naming the slot if `fmt` is for other channels, or as `require`."""
+        self.require(fmt)
         try:
             return fmt.for_tensors([tensor.packed_shape[-1] for tensor in self.tensors])
         except FormatError as error:
@@ -211,7 +212,7 @@ _NO_BINARY_STATE = "the state of a recurrent layer is its memory, and its functi
 
 def _tensor(parts: Anatomy, path: str, places: dict[int, int]) -> TensorInfo:
     variable = variable_of(parts.layer, path)
-    depthwise = path.endswith("depthwise_kernel") or parts.kind.startswith("Depthwise") and path.endswith("kernel")
+    depthwise = path.endswith("depthwise_kernel") or (parts.kind.startswith("Depthwise") and path.endswith("kernel"))
     return TensorInfo(path, tuple(variable.shape), 2 if depthwise else 1, places[id(variable)])
 
 
@@ -260,7 +261,7 @@ _SLOTTED = frozenset(Family) - {Family.PASSING, Family.AVERAGE, Family.INPUT}
 _REFUSALS: tuple[tuple[Callable[[Anatomy], Any], str], ...] = (
     (
         lambda parts: parts.family is Family.FOLDED,
-        "batch normalization must be folded (wordlength.objectives.folding) before it is quantized, but {name!r} is not",
+        "batch normalization must be folded before it is quantized (objectives/folding.py), but {name!r} is not",
     ),
     (
         lambda parts: parts.family in _SLOTTED and len(parts.layer._inbound_nodes) > 1,
