@@ -48,9 +48,8 @@ class Baseline:
 
     def parameters(self, slot: Slot) -> tuple[npt.NDArray[np.float32], ...]:
         """The slot's float tensors as its format sees them, output channels last; none for activations."""
-        remaining = iter(self.weights)
-        tensors = {info.slot: [(tensor, next(remaining)) for tensor in info.tensors] for info in self.slots}
-        return tuple(weight.reshape(tensor.packed_shape) for tensor, weight in tensors[slot])
+        tensors = {info.slot: info.tensors for info in self.slots}[slot]
+        return tuple(self.weights[tensor.place].reshape(tensor.packed_shape) for tensor in tensors)
 
     @property
     def content_digest(self) -> str:
@@ -161,12 +160,12 @@ def _read(
 def _measured(model: Any, data: PreparedData, seed: int, **known: Any) -> Baseline:
     """The trained network, folded, and what it reaches."""
     from wordlength.objectives.memory import float_bytes
-    from wordlength.objectives.models.float_network import folded_network
+    from wordlength.objectives.folding import folded
     from wordlength.objectives.quantized_model import quantize
     from wordlength.objectives.stoi import StoiMeter
     from wordlength.objectives.training import Predictor, Windows
 
-    network = folded_network(model)
+    network = folded(model)
     quantized = quantize(network)
     masks = Predictor(network, Windows.of(data.validation.frames)).masks()
     if not np.isfinite(masks).all():
@@ -225,7 +224,8 @@ def save_baseline(baseline: Baseline, path: Path) -> None:
         )
     }
     plain["slots"] = [
-        [str(info.slot), [[t.name, list(t.shape), t.channel_axes] for t in info.tensors]] for info in baseline.slots
+        [str(info.slot), info.no_binary, [[t.name, list(t.shape), t.channel_axes, t.place] for t in info.tensors]]
+        for info in baseline.slots
     ]
     arrays = {f"weight_{number}": weight for number, weight in enumerate(baseline.weights)}
     arrays |= {f"sample_{slot}": values for slot, values in baseline.samples.items()}
@@ -247,8 +247,8 @@ def load_baseline(path: Path) -> Baseline | None:
 def _read_baseline(stored: Any) -> Baseline:
     plain = json.loads(str(stored["meta"]))
     plain["slots"] = tuple(
-        SlotInfo(Slot.parse(slot), tuple(TensorInfo(name, tuple(shape), axes) for name, shape, axes in tensors))
-        for slot, tensors in plain["slots"]
+        SlotInfo(Slot.parse(slot), tuple(TensorInfo(name, tuple(shape), *rest) for name, shape, *rest in tensors), told)
+        for slot, told, tensors in plain["slots"]
     )
     plain |= {name: tuple(plain[name]) for name in ("gains", "losses", "scores")}
     weights = tuple(stored[f"weight_{n}"] for n in range(sum(name.startswith("weight_") for name in stored)))

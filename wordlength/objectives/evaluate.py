@@ -118,11 +118,11 @@ class Evaluator:
             seconds=course.seconds,
             **outcome,
         )
-        return report, tuple(self.quantized.model.get_weights())
+        return report, self.quantized.weights()
 
     def use(self, weights: Weights) -> None:
         """Give the quantized model these float weights, in Keras' order."""
-        self.quantized.model.set_weights(list(weights))
+        self.quantized.set_weights(weights)
 
     def assign(self, candidate: Candidate) -> None:
         """Give the quantized model these formats."""

@@ -136,7 +136,7 @@ def float_reach(
     quantized: QuantizedModel, baseline: Baseline, frames: FrameSet, progress: Callable[[int, int], None]
 ) -> ReachMeter:
     """A meter that has seen the float baseline on all windows of the frames."""
-    quantized.model.set_weights(list(baseline.weights))
+    quantized.set_weights(baseline.weights)
     quantized.assign(Candidate.uniform((info.slot for info in baseline.slots), Float32(), Float32(), Float32()))
     meter = ReachMeter(quantized, frames, watched_formats(baseline))
     for done, total in meter.measure():

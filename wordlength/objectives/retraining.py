@@ -87,7 +87,7 @@ class Retrainer:
         started = time.perf_counter()
         losses: list[list[float]] = []
         self._quantized.admit(candidate.items())
-        self._quantized.model.set_weights(list(self._baseline.weights))
+        self._quantized.set_weights(self._baseline.weights)
         rates = (self._settings.learning_rate, self._settings.second_learning_rate)
         for step, (formats, rate) in enumerate(zip((candidate.parameters_only(), candidate), rates, strict=True), 1):
             self._quantized.assign(formats)
@@ -96,14 +96,14 @@ class Retrainer:
             for epoch, loss in enumerate(self._trainer.train(self._settings.epochs, seed, learning_rate=rate), 1):
                 losses[-1].append(loss)
                 yield RetrainingProgress(step, epoch, loss)
-        weights = tuple(self._quantized.model.get_weights())
+        weights = self._quantized.weights()
         gains = self.measure(candidate, weights)
         yield Retrained(weights, tuple(map(tuple, losses)), gains, time.perf_counter() - started)
 
     def measure(self, candidate: Candidate, weights: Weights) -> HeldOutGains:
         """What these float weights reach in these formats, without training."""
         self._quantized.admit(candidate.items())
-        self._quantized.model.set_weights(list(weights))
+        self._quantized.set_weights(weights)
         self._quantized.assign(candidate)
         return self._measure(self._predictors)
 

@@ -70,7 +70,7 @@ class Screener:
         losses = evaluator.trainer.train(passes, seed, evaluator.subset, next_formats, pieces=pieces)
         for done, _ in enumerate(losses, start=1):
             yield done / (passes * pieces)
-        yield tuple(evaluator.quantized.model.get_weights())
+        yield evaluator.quantized.weights()
 
     def assess(self, candidate: Candidate, weights: Weights, share: float, seed: int) -> float | None:
         """STOI improvement with the shared weights; None if training diverged.

@@ -6,6 +6,7 @@ from itertools import zip_longest
 from typing import Any
 
 from wordlength.errors import ModelError
+from wordlength.objectives.folding import folded
 from wordlength.objectives.models import KerasFile, ModelSettings, build_model
 from wordlength.objectives.models.checked import checked
 from wordlength.objectives.shape import NetworkShape
@@ -13,7 +14,7 @@ from wordlength.objectives.shape import NetworkShape
 
 def float_network(settings: ModelSettings, shape: NetworkShape) -> Any:
     """The network whose weights a Baseline holds; those in it are not theirs yet. Raises ModelError."""
-    return folded_network(build_model(settings, shape, seed=0))
+    return folded(build_model(settings, shape, seed=0))
 
 
 def pretrained_network(file: KerasFile, settings: ModelSettings, shape: NetworkShape, seed: int) -> Any:
@@ -28,9 +29,4 @@ def pretrained_network(file: KerasFile, settings: ModelSettings, shape: NetworkS
                 f"and the file's of {other}; leave out model to take the file's network ({file.name})"
             )
     model.set_weights(trained.get_weights())
-    return model
-
-
-def folded_network(model: Any) -> Any:
-    """The same function without batch normalization."""
     return model
