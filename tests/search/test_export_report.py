@@ -317,3 +317,17 @@ def test_the_analysis_of_retrained_weights_is_not_claimed() -> None:
         assert "Test mixtures" not in text
     for text in both(retraining=RETRAINING):
         assert "Fixed-point analysis" not in text
+
+
+def test_input_and_output_are_told_as_the_study_has_them() -> None:
+    moments = {"mean": (), "std": ()}
+    common = {"sample_rate_hz": 8000, "frame_samples": 128, "hop_samples": 64, "power_floor": 1e-6, **moments}
+    features = Features(kind="log_spectrum", bins=65, frames_before=3, frames_after=2, **common)
+    assert features.text == "(n, 6, 65) standardised log-spectrum"
+    told = {
+        "psm": "(n, 65) mask",
+        "spectrum": "(n, 65) standardised log-magnitude",
+    }
+    for kind, text in told.items():
+        assert Target(kind=kind, outputs=65, measure=None, **moments).text == text
+    assert Target(kind="score", outputs=1, measure="pesq", **moments).text == "(n, 1) estimated pesq"

@@ -248,6 +248,8 @@ LIES = {
         r"must hold 0 frames",
     ),
     "other features": (with_config(lambda c: c["features"].update(hop_samples=7)), r"features are made, but"),
+    "another target": (with_config(lambda c: c["target"].update(kind="psm")), r"how the study's targets are made, but"),
+    "another look-back": (with_config(lambda c: c["features"].update(frames_before=14)), r"features are made, but"),
     "another mean": (with_config(lambda c: c["features"]["mean"].__setitem__(0, 1.5)), r"features are made, but"),
     "no arithmetic": (
         with_config(lambda c: c.update(arithmetic=None, no_arithmetic="too wide")),

@@ -140,7 +140,7 @@ def _spec(config: BundleConfig, home: Home, study: Path | None) -> StudySpec:
 def check_signal(config: BundleConfig, data: PreparedData | None) -> None:
     """How the input is made from sound and what the output is; means and deviations only with the data."""
     signal = data.signal if data else _described(config)
-    parts = (("features", config.features, features_of(signal)), ("target", config.target, target_of(signal)))
+    parts = (("features", config.features, features_of(signal)), ("targets", config.target, target_of(signal)))
     for name, told, wanted in parts:
         if told != wanted:
             raise BundleError(f"{CONFIG} must say how the study's {name} are made, but {name} differ")
