@@ -91,7 +91,7 @@ def _imbalance(plan: Plan) -> Iterator[str]:
             yield f"imbalance: {part} has 1 speaker only, {next(iter(speakers))}"
         known = [sex for sex in speakers.values() if sex != "unknown"]
         for sex in ("female", "male"):
-            if known and known.count(sex) < LEAST_SHARE_OF_A_SEX * len(known):
+            if len(known) > 1 and known.count(sex) < LEAST_SHARE_OF_A_SEX * len(known):
                 yield f"imbalance: {known.count(sex)} of {len(known)} speakers in {part} are {sex}"
     yield from _uneven_classes(plan)
 
