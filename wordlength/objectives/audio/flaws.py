@@ -64,15 +64,15 @@ def _leaks(plan: Plan, figures: Figures) -> Iterator[str]:
 
 
 def _nameless(material: Material) -> Iterator[str]:
-    """Corpora in which nobody is named: there the same voice may be in two parts, unseen."""
-    for clips in (material.speech, tuple(pair.clean for pair in material.pairs)):
-        for corpus, own in _by_corpus(clips).items():
-            speakers = {clip.group: clip.path for clip in own}
-            if len(speakers) == len({clip.path for clip in own}) > 1:
-                yield (
-                    f"leakage: {corpus} tells no speaker apart: each of its {len(speakers)} files counts as one, and "
-                    "a voice may be in several parts"
-                )
+    """Files whose speaker is only their own name: the same voice may be in two parts, unseen."""
+    spoken = {clip.path: clip for clip in (*material.speech, *(pair.clean for pair in material.pairs))}
+    for corpus, own in _by_corpus(spoken.values()).items():
+        nameless = [clip for clip in own if clip.group in (clip.source, clip.source.rpartition(".")[0])]
+        if len(nameless) > 1:
+            yield (
+                f"leakage: {len(nameless)} of {len(own)} files of {corpus} name no speaker and count as one each: "
+                f"a voice may be in several parts, e.g. {nameless[0].path}"
+            )
 
 
 def _copies(material: Material, kept: Material) -> Iterator[str]:
