@@ -13,7 +13,7 @@ import time
 
 from quantizer_epoch import random_frames
 
-from wordlength.objectives.models import ModelSettings, build_model
+from wordlength.objectives.models import IrmCnn, build_model
 from wordlength.objectives.quiet import start_tensorflow
 from wordlength.objectives.settings import AnalysisSettings
 from wordlength.objectives.shape import NetworkShape
@@ -32,7 +32,7 @@ def main(rounds: int) -> None:
 
     settings = AnalysisSettings()
     windows = Windows.of(random_frames(WINDOWS))
-    quantized = quantize(build_model(ModelSettings(), NetworkShape(16, 64, 129), seed=0))
+    quantized = quantize(build_model(IrmCnn(), NetworkShape(16, 64, 129), seed=0))
     candidate = Candidate.uniform([info.slot for info in quantized.slots], *map(parse_format, FORMATS))
     trainer = Trainer(quantized.model, windows, 128, 3e-4)
     analyser = Analyser(quantized, windows, spread(windows.current, settings.windows), settings)

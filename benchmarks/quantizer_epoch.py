@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 from wordlength.objectives.audio import FrameSet
-from wordlength.objectives.models import ModelSettings, build_model
+from wordlength.objectives.models import IrmCnn, build_model
 from wordlength.objectives.quiet import start_tensorflow
 from wordlength.objectives.shape import NetworkShape
 from wordlength.space import Candidate, parse_format
@@ -32,7 +32,7 @@ def random_frames(count: int = WINDOWS) -> FrameSet:
     features = rng.standard_normal((count + 15, 64)).astype(np.float32)
     targets = rng.random((count + 15, 129)).astype(np.float32)
     windows = np.arange(15, count + 15, dtype=np.int32)
-    return FrameSet(features, targets, windows, np.zeros(count, np.int32))
+    return FrameSet(features, targets, windows, np.zeros(count, np.int32), 15, 0)
 
 
 def main(rounds: int) -> None:
@@ -41,7 +41,7 @@ def main(rounds: int) -> None:
     from wordlength.objectives.training import Trainer, Windows
 
     windows = Windows.of(random_frames())
-    float_model = build_model(ModelSettings(), NetworkShape(16, 64, 129), seed=0)
+    float_model = build_model(IrmCnn(), NetworkShape(16, 64, 129), seed=0)
     quantized = quantize(float_model)
     slots = [info.slot for info in quantized.slots]
     trainers = [Trainer(model, windows, 128, 1e-3) for model in (float_model, quantized.model)]

@@ -10,7 +10,7 @@ import soundfile
 from hypothesis import settings
 
 from wordlength.objectives.audio import SAMPLE_RATE_HZ, CorpusSettings, DataSettings, PreparedData, prepare
-from wordlength.objectives.models import ModelSettings
+from wordlength.objectives.models import IrmCnn, ModelSettings
 from wordlength.objectives.settings import AnalysisSettings, EvaluationSettings, GateSettings, TrainingSettings
 
 REPOSITORY = Path(__file__).parents[1]
@@ -107,7 +107,7 @@ def tiny_data(tiny_data_settings: DataSettings, study_cache: Path) -> PreparedDa
 @pytest.fixture(scope="session")
 def tiny_model_settings() -> ModelSettings:
     """The case study's shape with two filters per convolution."""
-    return ModelSettings(filters=(2, 2, 2, 2, 2, 2), dense=(8, 8))
+    return IrmCnn(filters=(2, 2, 2, 2, 2, 2), dense=(8, 8))
 
 
 @pytest.fixture(scope="session")

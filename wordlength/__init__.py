@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     )
     from wordlength.objectives.evaluate import Evaluator
     from wordlength.objectives.memory import memory_bytes
-    from wordlength.objectives.models import ModelSettings
+    from wordlength.objectives.models import IrmCnn, KerasFile, ModelSettings, QualityCnn, SpectrumDnn, UserModel
     from wordlength.objectives.quantized_model import QuantizedModel, quantize
     from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialJob, TrialReport, TrialState
     from wordlength.objectives.settings import AnalysisSettings, EvaluationSettings, GateSettings, TrainingSettings
@@ -83,7 +83,14 @@ _HOMES = {
     ],
     "wordlength.objectives.evaluate": ["Evaluator"],
     "wordlength.objectives.memory": ["memory_bytes"],
-    "wordlength.objectives.models": ["ModelSettings"],
+    "wordlength.objectives.models": [
+        "IrmCnn",
+        "KerasFile",
+        "ModelSettings",
+        "QualityCnn",
+        "SpectrumDnn",
+        "UserModel",
+    ],
     "wordlength.objectives.quantized_model": ["QuantizedModel", "quantize"],
     "wordlength.objectives.report": ["Accumulator", "LayerAnalysis", "TrialJob", "TrialReport", "TrialState"],
     "wordlength.objectives.settings": ["AnalysisSettings", "EvaluationSettings", "GateSettings", "TrainingSettings"],
@@ -130,6 +137,8 @@ __all__ = [
     "FrontPoint",
     "GateSettings",
     "Home",
+    "IrmCnn",
+    "KerasFile",
     "LayerAnalysis",
     "ModelError",
     "ModelSettings",
@@ -138,6 +147,7 @@ __all__ = [
     "PairSettings",
     "PowerOfTwo",
     "PreparedData",
+    "QualityCnn",
     "QuantizedModel",
     "Role",
     "RoomSettings",
@@ -146,6 +156,7 @@ __all__ = [
     "Slot",
     "SlotInfo",
     "SpecError",
+    "SpectrumDnn",
     "StudySpec",
     "StudyView",
     "TrainingDiverged",
@@ -154,6 +165,7 @@ __all__ = [
     "TrialReport",
     "TrialRow",
     "TrialState",
+    "UserModel",
     "VirtualBitShift",
     "WordlengthError",
     "WorkerError",

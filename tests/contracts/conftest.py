@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.register_assert_rewrite("format_contract", "traced_graph", "corpus_contract")
+pytest.register_assert_rewrite("corpus_contract", "format_contract", "layer_contract", "model_contract", "traced_graph")
 
 
 @pytest.fixture(scope="session")

@@ -56,7 +56,7 @@ class Case:
             variable.assign(RNG.normal(0, 0.4, variable.shape))
         self.quantized: QuantizedModel = quantize(self.float_model)
         targets = np.zeros((40, 2), np.float32)
-        windows = Windows(FEATURES, targets, CURRENT)
+        windows = Windows(FEATURES, targets, CURRENT, 15, 0)
         self.analyser = Analyser(self.quantized, windows, CURRENT, AnalysisSettings(len(CURRENT)))
         self.slots = [info.slot for info in self.quantized.slots]
         # Every kind below is admitted before the first trace, so that there is one.
@@ -216,7 +216,7 @@ def test_averaging_adds_places_and_pools_of_three_have_none(case: Case) -> None:
     x = layers.Conv1D(2, 3, activation="relu", name="one")(inputs)
     x = layers.Conv1D(2, 3, activation="relu", name="two")(layers.AveragePooling1D(3)(x))
     model = quantize(keras.Model(inputs, layers.Dense(2, name="three")(layers.GlobalAveragePooling1D()(x))))
-    windows = Windows(FEATURES, np.zeros((40, 2), np.float32), CURRENT)
+    windows = Windows(FEATURES, np.zeros((40, 2), np.float32), CURRENT, 15, 0)
     analyser = Analyser(model, windows, CURRENT, AnalysisSettings(9))
     fill(model, 2.0**-5)
     candidate = Candidate.uniform([info.slot for info in model.slots], *FIXED)
@@ -264,7 +264,7 @@ def test_padded_windows_that_overlap_have_no_finite_fraction() -> None:
         for name, pooled in (("overlapping", overlapping), ("tiling", tiling))
     ]
     model = quantize(keras.Model(inputs, layers.Concatenate()(outputs)))
-    windows = Windows(FEATURES, np.zeros((40, 4), np.float32), CURRENT)
+    windows = Windows(FEATURES, np.zeros((40, 4), np.float32), CURRENT, 15, 0)
     analyser = Analyser(model, windows, CURRENT, AnalysisSettings(9))
     fill(model, 2.0**5)
     candidate = Candidate.uniform([info.slot for info in model.slots], Fixed(4, 8), Fixed(9, 2), Fixed(8, 7))

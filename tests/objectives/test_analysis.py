@@ -71,7 +71,7 @@ class Study:
         model.set_weights([np.array(weight, np.float32) for weight in inputs["weights"]])
         self.weights = model.get_weights()
         self.quantized = quantize(model)
-        windows = Windows(features, targets, self.current)
+        windows = Windows(features, targets, self.current, 15, 0)
         self.analyser = Analyser(self.quantized, windows, self.current, AnalysisSettings(7, PRECISION_LIMIT))
         for candidate in CANDIDATES:  # Every kind is admitted before the first trace, so that there is one.
             self.quantized.assign(candidate)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
+import keras
 import numpy as np
 import pytest
 
-from wordlength.objectives.audio import PreparedData
+from wordlength.objectives.audio import DataSettings, FeatureSettings, PreparedData, TargetSettings, prepare
 from wordlength.objectives.baseline import Baseline
 from wordlength.objectives.distillation import mixed, windows_to_learn
 from wordlength.objectives.models import ModelSettings, build_model
@@ -56,3 +60,28 @@ def test_a_mixture_by_hand() -> None:
     assert mixed(np.float32([[0.2, 1.0]]), np.float32([[0.6, 0.0]]), 0.25).tolist() == [
         pytest.approx([0.3, 0.75], abs=1e-7)
     ]
+
+
+@pytest.mark.parametrize("target", [TargetSettings("spectrum"), TargetSettings("score", segment_seconds=0.5)])
+def test_other_targets_are_mixed_and_learned_as_masks_are(
+    tensorflow, tiny_data_settings: DataSettings, study_cache: Path, target: TargetSettings
+) -> None:
+    features = FeatureSettings("log_spectrum", 8000, 128, 64)
+    data = prepare(dataclasses.replace(tiny_data_settings, features=features, target=target), study_cache)
+    shape = data.shape
+
+    def small_model(seed: int) -> keras.Model:
+        keras.utils.set_random_seed(seed)
+        return keras.Sequential(
+            [keras.Input(shape.inputs), keras.layers.Flatten(), keras.layers.Dense(shape.outputs, use_bias=False)]
+        )
+
+    teacher, learner = small_model(0), small_model(1)
+    windows = windows_to_learn(data.train, teacher, 0.5)
+    taught = Predictor(teacher, Windows.of(data.train)).masks()
+    windows.prepare(windows.current)
+    wanted = (data.train.targets[windows.current] + taught) / 2
+    assert wanted.shape == (windows.current.size, shape.outputs)
+    np.testing.assert_allclose(windows.outputs(windows.current).numpy(), wanted, atol=1e-5)
+    first, *_, last = Trainer(learner, windows, batch_size=16, learning_rate=1e-3).train(5, seed=0)
+    assert last < 0.9 * first

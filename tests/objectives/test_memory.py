@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordlength.objectives.memory import float_bytes, memory_bytes, slot_bytes
-from wordlength.objectives.models import ModelSettings, build_model
+from wordlength.objectives.models import IrmCnn, build_model
 from wordlength.objectives.shape import NetworkShape
 from wordlength.space import (
     Candidate,
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.usefixtures("tensorflow")
 
 @pytest.fixture(scope="module")
 def slots():
-    infos = find_slots(build_model(ModelSettings(), NetworkShape(16, 64, 129), seed=0))
+    infos = find_slots(build_model(IrmCnn(), NetworkShape(16, 64, 129), seed=0))
     assert len(infos) == 27
     return infos
 

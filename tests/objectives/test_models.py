@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from wordlength.objectives.memory import float_bytes
-from wordlength.objectives.models import ModelSettings, build_model
+from wordlength.objectives.models import IrmCnn, build_model
 from wordlength.objectives.shape import NetworkShape
 from wordlength.space import Role, find_slots
 
@@ -25,7 +25,7 @@ TABLE_1 = {
 
 @pytest.fixture(scope="module")
 def case_study():
-    return build_model(ModelSettings(), SHAPE, seed=0)
+    return build_model(IrmCnn(), SHAPE, seed=0)
 
 
 def test_parameters_per_layer_are_those_of_the_paper(case_study) -> None:
@@ -74,11 +74,10 @@ def test_a_smaller_network_has_the_same_layers(case_study, tiny_model_settings) 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "lstm"}, "model name must be one of irm_cnn, but got 'lstm'"),
         ({"filters": (8, 16, 16, 0, 64, 64)}, "filters and dense units must be between 1 and 4096, but got 0"),
         ({"dense": (512, 5000)}, "filters and dense units must be between 1 and 4096, but got 5000"),
     ],
 )
 def test_bad_settings_are_refused(changes, message) -> None:
     with pytest.raises(ValueError, match=message):
-        ModelSettings(**changes)
+        IrmCnn(**changes)

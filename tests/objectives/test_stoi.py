@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 from pystoi import stoi
 
-from wordlength.objectives.audio import SAMPLE_RATE_HZ, CorpusSettings, DataSettings, MixtureSet, PreparedData, prepare
+from wordlength.objectives.audio import (
+    SAMPLE_RATE_HZ,
+    CorpusSettings,
+    DataSettings,
+    FeatureSettings,
+    MixtureSet,
+    PreparedData,
+    prepare,
+)
 from wordlength.objectives.audio.features import istft, stft
 from wordlength.objectives.stoi import StoiMeter
 
@@ -33,7 +41,7 @@ def test_each_improvement_is_pystois(mixtures: MixtureSet, meter: StoiMeter) -> 
     for number in range(2):
         clean, noisy = mixtures.mixture(number)
         mask = masks[mixtures.frames.mixture_of_window == number]
-        enhanced = istft(stft(noisy) * mask, clean.size)
+        enhanced = istft(stft(noisy, FeatureSettings()) * mask, clean.size, FeatureSettings())
         wanted = stoi(clean, enhanced, SAMPLE_RATE_HZ) - stoi(clean, noisy, SAMPLE_RATE_HZ)
         assert improvement.per_mixture[number] == pytest.approx(wanted, abs=1e-12)
         assert wanted != 0
@@ -81,7 +89,7 @@ def test_one_mixture_has_no_standard_error(mixtures: MixtureSet) -> None:
 def test_masks_must_be_finite(mixtures: MixtureSet, meter: StoiMeter, value: float) -> None:
     masks = oracle(mixtures).copy()
     masks[3, 5] = value
-    with pytest.raises(ValueError, match="masks must be finite, but the model's outputs are not"):
+    with pytest.raises(ValueError, match="outputs must be finite, but the model's are not"):
         meter.improvement(masks)
 
 

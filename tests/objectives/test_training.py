@@ -10,7 +10,14 @@ from keras import layers
 from wordlength.errors import TrainingDiverged, WordlengthError
 from wordlength.objectives.audio import FrameSet
 from wordlength.objectives.settings import TrainingSettings
-from wordlength.objectives.training import PREDICTION_BATCH, Predictor, Trainer, Windows, mask_error, train_baseline
+from wordlength.objectives.training import (
+    PREDICTION_BATCH,
+    Predictor,
+    Trainer,
+    Windows,
+    mean_squared_error,
+    train_baseline,
+)
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -27,6 +34,8 @@ def frames_of(scale: float = 1.0, seed: int = 0) -> FrameSet:
         targets=rng.uniform(size=(FRAMES, OUTPUTS)).astype(np.float32),
         windows=windows,
         mixture_of_window=np.zeros_like(windows),
+        before=15,
+        after=0,
     )
 
 
@@ -70,9 +79,9 @@ def test_windows_are_the_current_and_15_past_frames() -> None:
     assert windows.features is frames.features, "a copy"
 
 
-def test_mask_error_is_the_mean_square() -> None:
+def test_mean_squared_error_is_the_mean_square() -> None:
     wanted, given = np.array([[0.0, 1.0], [0.5, 0.5]], np.float32), np.array([[0.5, 1.0], [0.5, 0.0]], np.float32)
-    assert float(mask_error(wanted, given)) == 0.125
+    assert float(mean_squared_error(wanted, given)) == 0.125
 
 
 def test_same_seed_and_weights_train_to_the_last_bit_alike(course: Course) -> None:

@@ -18,6 +18,7 @@ from wordlength.search.export.config import (
     LayerProof,
     Objectives,
     Retraining,
+    Target,
 )
 from wordlength.search.export.facts import head_facts
 from wordlength.search.export.report import report_markdown
@@ -111,15 +112,18 @@ def config_of(point: FrontPoint, **changes: object) -> BundleConfig:
         "retraining": None,
         "data_digest": "d" * 64,
         "features": Features(
+            kind="log_mel",
             sample_rate_hz=16_000,
             frame_samples=256,
             hop_samples=128,
-            mel_bins=64,
-            frames=16,
+            bins=64,
+            frames_before=15,
+            frames_after=0,
             power_floor=1e-6,
             mean=(),
             std=(),
         ),
+        "target": Target(kind="irm", outputs=129, measure=None, mean=(), std=()),
         "arithmetic": ARITHMETIC,
         "no_arithmetic": "",
         "needs_wordlength": {"conv_1.weights": "po2<4,-1> has a `<b>zero</b>` of its own"},

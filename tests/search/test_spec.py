@@ -47,7 +47,7 @@ BROKEN = [
     ("snr_db: [0]", "snr_db: [zero]", r"but got 'zero' \(data\.snr_db\.0"),
     ("snr_db: [0]", "snr_db: [0", r"must be YAML, but .*line \d+"),
     ("step_one_epochs: 1", "step_one_epochs: 0", r"step_one_epochs must be between 1 and 10000, but got 0 \(training"),
-    ("name: irm_cnn", "name: resnet", r"model name must be one of irm_cnn, but got 'resnet' \(model"),
+    ("name: irm_cnn", "name: resnet", r"model name must be one of irm_cnn, spectrum_dnn, .* got 'resnet' \(model"),
     ("po2: {bits: [2, 5], offset: [-1, 1]}", "po3: {bits: [2, 5]}", r"got 'po3'; did you mean 'po2'"),
     ("po2: {bits: [2, 5], offset: [-1, 1]}", "binary: {}", r"weights cannot be binary: .* \(space\.weights in"),
     ("po2: {bits: [2, 5], offset: [-1, 1]}", "vbs: {bits: [2, 5], group: 0}", r"vbs group .* got 0 \(space\.weights"),

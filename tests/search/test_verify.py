@@ -209,7 +209,7 @@ def set_row(name: str, value: object) -> Callable[[Path], None]:
 OTHER_BIASES = replace("c/network.c", r"biases\[o\] = ", "biases[o] = 9999 + ")
 NESTED = "[" * 100_000
 LIES = {
-    "another version": (with_config(lambda c: c.update(bundle_version=2)), r"must have bundle_version 1, but has 2"),
+    "another version": (with_config(lambda c: c.update(bundle_version=1)), r"must have bundle_version 2, but has 1"),
     "a missing key": (with_config(lambda c: c.pop("features")), r"breaks a rule at features: Field required"),
     "an unknown key": (with_config(lambda c: c.update(more=1)), r"config\.json breaks a rule at more"),
     "a path for a digest": (with_config(lambda c: c.update(data_digest="../../x")), r"breaks a rule at data_digest"),

@@ -5,7 +5,8 @@ import pytest
 from keras import layers
 
 from wordlength.errors import FormatError, ModelError
-from wordlength.space import Fixed, PowerOfTwo, Role, Slot, SlotInfo, TensorInfo, find_slots
+from wordlength.space import Binary, Fixed, PowerOfTwo, Role, Slot, SlotInfo, TensorInfo, find_slots
+from wordlength.space.slots import variable_of
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -105,8 +106,8 @@ def test_a_layer_with_an_activation_of_its_own_keeps_its_slot() -> None:
 def test_a_linear_layer_that_feeds_more_than_an_activation_layer_keeps_its_slot() -> None:
     inputs = keras.Input((5,))
     linear = layers.Dense(3, name="a")(inputs)
-    model = keras.Model(inputs, layers.Add()([linear, layers.ReLU(name="b")(linear)]))
-    assert list(found(model)) == ["a.weights", "a.biases", "a.activations", "b.activations"]
+    model = keras.Model(inputs, layers.Add(name="c")([linear, layers.ReLU(name="b")(linear)]))
+    assert list(found(model)) == ["a.weights", "a.biases", "a.activations", "b.activations", "c.activations"]
 
 
 def test_a_linear_output_layer_keeps_its_slot() -> None:
@@ -121,17 +122,16 @@ def test_layers_without_weights_have_no_slot() -> None:
 @pytest.mark.parametrize(
     ("build", "shape", "kind"),
     [
-        (lambda: layers.BatchNormalization(name="odd"), (5,), "BatchNormalization"),
-        (lambda: layers.LSTM(3, name="odd"), (9, 5), "LSTM"),
         (lambda: layers.Embedding(10, 3, name="odd"), (5,), "Embedding"),
-        (lambda: layers.Conv2DTranspose(3, 2, name="odd"), (9, 9, 5), "Conv2DTranspose"),
+        (lambda: layers.Conv3D(3, 2, name="odd"), (9, 9, 9, 5), "Conv3D"),
+        (lambda: layers.Lambda(lambda x: x * x, name="odd"), (5,), "Lambda"),
         (lambda: layers.PReLU(name="odd"), (5,), "PReLU"),
         (lambda: keras.Sequential([keras.Input((5,)), layers.Dense(3)], name="odd"), (5,), "Sequential"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_unknown_layers_with_weights_are_named(build, shape, kind) -> None:
-    with pytest.raises(ModelError, match=f"must be one of Conv1D, Conv2D, .*, but layer 'odd' is a {kind}"):
+def test_unknown_layers_are_named(build, shape, kind) -> None:
+    with pytest.raises(ModelError, match=f"layers must be one of Activation, .*, but layer 'odd' is a {kind}"):
         find_slots(sequential(shape, build(), layers.Dense(2)))
 
 
@@ -165,3 +165,130 @@ def test_slot_text_round_trip(role: Role) -> None:
 def test_bad_slot_text_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=rf"written LAYER\.weights, \.biases or \.activations, but got '{text}'"):
         Slot.parse(text)
+
+
+PARTS = {
+    "GRU": (
+        lambda: layers.GRU(3, name="a"),
+        (9, 5),
+        [("cell.kernel", (5, 9)), ("cell.recurrent_kernel", (3, 9))],
+        [("cell.bias", (2, 9))],
+    ),
+    "LSTM without bias": (
+        lambda: layers.LSTM(3, use_bias=False, name="a"),
+        (9, 5),
+        [("cell.kernel", (5, 12)), ("cell.recurrent_kernel", (3, 12))],
+        [],
+    ),
+    "Bidirectional": (
+        lambda: layers.Bidirectional(layers.SimpleRNN(3), name="a"),
+        (9, 5),
+        [
+            *(("forward_layer.cell.kernel", (5, 3)), ("forward_layer.cell.recurrent_kernel", (3, 3))),
+            *(("backward_layer.cell.kernel", (5, 3)), ("backward_layer.cell.recurrent_kernel", (3, 3))),
+        ],
+        [("forward_layer.cell.bias", (3,)), ("backward_layer.cell.bias", (3,))],
+    ),
+    "TimeDistributed": (
+        lambda: layers.TimeDistributed(layers.Dense(4), name="a"),
+        (9, 5),
+        [("layer.kernel", (5, 4))],
+        [("layer.bias", (4,))],
+    ),
+    "LayerNormalization": (lambda: layers.LayerNormalization(name="a"), (9, 5), [("gamma", (5,))], [("beta", (5,))]),
+    "LayerNormalization without centre": (
+        lambda: layers.LayerNormalization(center=False, name="a"),
+        (9, 5),
+        [("gamma", (5,))],
+        [],
+    ),
+    "DepthwiseConv1D": (
+        lambda: layers.DepthwiseConv1D(3, depth_multiplier=2, name="a"),
+        (9, 5),
+        [("kernel", (3, 5, 2))],
+        [("bias", (10,))],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_the_tensors_of_a_layer_are_found_where_they_lie(name: str) -> None:
+    build, shape, weights, biases = PARTS[name]
+    model = sequential(shape, build())
+    infos = find_slots(model)
+    by_role = {info.slot.role: [(tensor.name, tensor.shape) for tensor in info.tensors] for info in infos}
+    assert {str(info.slot).split(".")[0] for info in infos} == {"a"}
+    assert by_role[Role.WEIGHTS] == weights
+    assert by_role.get(Role.BIASES, []) == biases
+    assert by_role[Role.ACTIVATIONS] == []
+    for info in infos:
+        for tensor in info.tensors:
+            assert model.weights[tensor.place] is variable_of(model.layers[0], tensor.name)
+            depthwise = name == "DepthwiseConv1D" and info.slot.role is Role.WEIGHTS
+            assert tensor.packed_shape == ((3, 10) if depthwise else tensor.shape)
+
+
+REFUSED = {
+    "batch normalization must be folded .*, but 'odd' is not": lambda: layers.BatchNormalization(name="odd"),
+    "start every window anew, but 'odd' is stateful": lambda: layers.GRU(3, stateful=True, name="odd"),
+    "both directions must be merged, but 'odd'": lambda: layers.Bidirectional(
+        layers.GRU(3), merge_mode=None, name="odd"
+    ),
+    "a TimeDistributed cannot be of a GRU, but layer 'odd' is": lambda: layers.TimeDistributed(
+        layers.GRU(3), name="odd"
+    ),
+    "a TimeDistributed cannot be of a LayerNormalization, but layer 'odd' is": lambda: layers.TimeDistributed(
+        layers.LayerNormalization(), name="odd"
+    ),
+}
+
+
+@pytest.mark.parametrize("told", REFUSED)
+def test_what_cannot_be_quantized_is_told_in_one_line(told: str) -> None:
+    inputs = keras.Input((2, 9, 5) if "of a GRU" in told else (9, 5), 7)
+    outputs = REFUSED[told]()(inputs)
+    with pytest.raises(ModelError, match=told) as refused:
+        find_slots(keras.Model(inputs, outputs))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_recurrent_layers_state_beside_its_output_is_refused() -> None:
+    inputs = keras.Input((9, 5))
+    _, state = layers.GRU(3, return_state=True, name="odd")(inputs)
+    with pytest.raises(ModelError, match=r"must give its output alone, but 'odd' gives its state too"):
+        find_slots(keras.Model(inputs, state))
+
+
+def test_operations_that_are_no_layers_are_refused() -> None:
+    inputs = keras.Input((5,))
+    with pytest.raises(ModelError, match=r"'add' is the operation Add of keras\.ops; write it as a layer"):
+        find_slots(keras.Model(inputs, layers.Dense(5)(inputs) + inputs))
+
+
+def test_a_layer_of_ones_own_with_a_known_name_is_unknown() -> None:
+    class ReLU(layers.Layer):
+        def call(self, x):
+            return -x
+
+    with pytest.raises(ModelError, match="but layer 'own' is a ReLU"):
+        find_slots(sequential((5,), layers.Dense(3), ReLU(name="own")))
+
+
+def test_a_merge_has_a_slot_and_what_moves_values_has_none() -> None:
+    inputs = keras.Input((4, 5))
+    left, right = layers.Dense(5, "relu", name="left")(inputs), layers.Dense(5, "relu", name="right")(inputs)
+    x = layers.Add(name="sum")([left, right])
+    x = layers.Concatenate(name="both")([x, layers.Permute((1, 2))(left)])
+    x = layers.ReLU(name="rectified")(layers.Multiply(name="product")([x, x]))
+    slots = found(keras.Model(inputs, layers.GlobalMaxPooling1D()(x)))
+    named = [slot.removesuffix(".activations") for slot in slots if slot.endswith("activations")]
+    assert named == ["left", "right", "sum", "rectified"]
+
+
+def test_a_recurrent_state_cannot_be_binary() -> None:
+    *_, state = find_slots(sequential((9, 5), layers.GRU(3, name="a")))
+    with pytest.raises(FormatError, match=r"a\.activations cannot be binary: the state of a recurrent layer"):
+        state.require(Binary())
+    state.require(Fixed(8, 0))
+    *_, plain = find_slots(sequential((9, 5), layers.Dense(3, name="a")))
+    plain.require(Binary())

@@ -33,7 +33,7 @@ from wordlength.objectives.accumulators import AccumulatorAnalyser
 from wordlength.objectives.quantized_model import QuantizedModel, admit, assign
 from wordlength.objectives.report import Accumulator, LayerAnalysis, integer_bits_for, ratio_db
 from wordlength.objectives.settings import AnalysisSettings, GateSettings
-from wordlength.objectives.training import Windows, mask_error
+from wordlength.objectives.training import Windows, mean_squared_error
 from wordlength.space import Candidate, Format, Slot
 from wordlength.space.quantizers import USUAL_KINDS, FormatQuantizer, Kind
 
@@ -117,7 +117,7 @@ class Analyser:
         with tf.GradientTape() as tape:
             tensors = self._probes(inputs, training=True)
             taps, outputs, probed = tensors[:count], tensors[count], tensors[count + 1 :]
-            loss = mask_error(targets, outputs)
+            loss = mean_squared_error(targets, outputs)
         gradients = tape.gradient(loss, [*trained, *taps], unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return taps, gradients, probed
 

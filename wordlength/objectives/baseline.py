@@ -1,4 +1,4 @@
-"""The float baseline of a study: trained once, cached by the content of everything that decides it."""
+"""The float baseline of a study: trained once or read from a file, cached by the content of all that decides it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from wordlength.atomic import write_atomically
+from wordlength.errors import TrainingDiverged
 from wordlength.objectives.audio import PreparedData
-from wordlength.objectives.models import ModelSettings
+from wordlength.objectives.models import KerasFile, ModelSettings
 from wordlength.objectives.settings import TrainingSettings
 from wordlength.space import Slot, SlotInfo, TensorInfo
 
-BASELINE_VERSION = 2
+BASELINE_VERSION = 3
 """Part of the cache key; raised when the same settings would give another baseline."""
 
 
@@ -28,8 +29,9 @@ BASELINE_VERSION = 2
 class Baseline:
     """A trained float model and what the search needs to know of it.
 
-    `weights`: in Keras' order. `samples`: per slot, float values that its format will have to hold.
-    `gains`: STOI improvement of every validation mixture, whose mean is `stoi_improvement`.
+    `weights`: of the network without batch normalization, in Keras' order. `samples`: per slot, float values that its
+    format will have to hold. `gains`: STOI improvement of every validation mixture, whose mean is `stoi_improvement`.
+    `losses`, `scores`: of each epoch of its training, `best_epoch` from 1 on; none and 0 where it came trained.
     """
 
     weights: tuple[npt.NDArray[np.float32], ...]
@@ -46,9 +48,8 @@ class Baseline:
 
     def parameters(self, slot: Slot) -> tuple[npt.NDArray[np.float32], ...]:
         """The slot's float tensors as its format sees them, output channels last; none for activations."""
-        remaining = iter(self.weights)
-        tensors = {info.slot: [(tensor, next(remaining)) for tensor in info.tensors] for info in self.slots}
-        return tuple(weight.reshape(tensor.packed_shape) for tensor, weight in tensors[slot])
+        tensors = {info.slot: info.tensors for info in self.slots}[slot]
+        return tuple(self.weights[tensor.place].reshape(tensor.packed_shape) for tensor in tensors)
 
     @property
     def content_digest(self) -> str:
@@ -70,33 +71,58 @@ class BaselineProgress:
 
 
 def baseline_digest(
-    data: PreparedData, model: ModelSettings, training: TrainingSettings, seed: int, threads: int = 1
+    data: PreparedData,
+    model: ModelSettings,
+    training: TrainingSettings,
+    seed: int,
+    threads: int = 1,
+    pretrained: KerasFile | None = None,
 ) -> str:
-    """Names everything that decides the baseline: data content, network, its training, seed, TensorFlow's threads."""
+    """Names everything that decides the baseline: data content, network, its training, seed, TensorFlow's threads.
+
+    Of a network that comes trained, its file's content in place of training and seed of the weights.
+    """
     decides = {
         "version": BASELINE_VERSION,
         "data": data.digest,
-        "model": asdict(model),
-        "epochs": training.baseline_epochs,
-        "batch_size": training.batch_size,
-        "learning_rate": training.learning_rate,
-        "seed": seed,
+        "model": model.described,
+        "seed": seed,  # Of the values sampled, too.
         "threads": threads,
     }
-    if training.baseline_patience:  # Without it the digest is what it was before there was any.
-        decides["patience"] = training.baseline_patience
+    if pretrained is None:
+        decides |= {
+            "epochs": training.baseline_epochs,
+            "patience": training.baseline_patience,
+            "batch_size": training.batch_size,
+            "learning_rate": training.learning_rate,
+        }
+    else:
+        decides["pretrained"] = pretrained.digest
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def prepare_baseline(
-    data: PreparedData, model: ModelSettings, training: TrainingSettings, seed: int, cache: Path, threads: int = 1
+    data: PreparedData,
+    model: ModelSettings,
+    training: TrainingSettings,
+    seed: int,
+    cache: Path,
+    threads: int = 1,
+    pretrained: KerasFile | None = None,
 ) -> Iterator[BaselineProgress | Baseline]:
-    """The baseline from the cache, or trained now: progress after each epoch, last the Baseline."""
-    digest = baseline_digest(data, model, training, seed, threads)
+    """The baseline from the cache, or made now: of a training, progress after each epoch; last the Baseline.
+
+    `pretrained`: the file whose weights it has; then nothing is trained. Raises ModelError, TrainingDiverged.
+    """
+    digest = baseline_digest(data, model, training, seed, threads, pretrained)
     path = baseline_path(cache, digest)
     known = load_baseline(path)
     if known is None:
-        for state in _train(data, model, training, seed, digest):
+        if pretrained is None:
+            states = _train(data, model, training, seed, digest)
+        else:
+            states = _read(data, model, pretrained, seed, digest)
+        for state in states:
             if isinstance(state, Baseline):
                 save_baseline(state, path)
             yield state
@@ -107,9 +133,7 @@ def prepare_baseline(
 def _train(
     data: PreparedData, settings: ModelSettings, training: TrainingSettings, seed: int, digest: str
 ) -> Iterator[BaselineProgress | Baseline]:
-    from wordlength.objectives.memory import float_bytes
     from wordlength.objectives.models import build_model
-    from wordlength.objectives.quantized_model import quantize
     from wordlength.objectives.stoi import StoiMeter
     from wordlength.objectives.training import Predictor, Windows, train_baseline
 
@@ -119,20 +143,43 @@ def _train(
     states = train_baseline(model, windows, training, seed, lambda: meter.improvement(predictor.masks()).mean)
     for state in states:
         yield BaselineProgress(len(state.losses), training.baseline_epochs, state.losses[-1], state.scores[-1])
-    improvement = meter.improvement(predictor.masks())
-    quantized = quantize(model)
-    yield Baseline(
-        weights=state.weights,
+    yield _measured(
+        model, data, seed, losses=state.losses, scores=state.scores, best_epoch=state.best_epoch, digest=digest
+    )
+
+
+def _read(
+    data: PreparedData, settings: ModelSettings, pretrained: KerasFile, seed: int, digest: str
+) -> Iterator[BaselineProgress | Baseline]:
+    from wordlength.objectives.models.float_network import pretrained_network
+
+    model = pretrained_network(pretrained, settings, data.shape, seed)
+    yield _measured(model, data, seed, losses=(), scores=(), best_epoch=0, digest=digest)
+
+
+def _measured(model: Any, data: PreparedData, seed: int, **known: Any) -> Baseline:
+    """The trained network, folded, and what it reaches."""
+    from wordlength.objectives.memory import float_bytes
+    from wordlength.objectives.folding import folded
+    from wordlength.objectives.quantized_model import quantize
+    from wordlength.objectives.stoi import StoiMeter
+    from wordlength.objectives.training import Predictor, Windows
+
+    network = folded(model)
+    quantized = quantize(network)
+    masks = Predictor(network, Windows.of(data.validation.frames)).masks()
+    if not np.isfinite(masks).all():
+        raise TrainingDiverged("the float baseline's outputs must be finite, but some are not")
+    improvement = StoiMeter(data.validation).improvement(masks)
+    return Baseline(
+        weights=tuple(network.get_weights()),
         slots=quantized.slots,
-        samples=_samples(quantized, windows, data.subset_windows, seed),
+        samples=_samples(quantized, Windows.of(data.train), data.subset_windows, seed),
         stoi_improvement=improvement.mean,
         stoi_standard_error=improvement.standard_error,
         gains=tuple(improvement.per_mixture.tolist()),
         memory_bytes=float_bytes(quantized.slots),
-        losses=state.losses,
-        scores=state.scores,
-        best_epoch=state.best_epoch,
-        digest=digest,
+        **known,
     )
 
 
@@ -177,7 +224,8 @@ def save_baseline(baseline: Baseline, path: Path) -> None:
         )
     }
     plain["slots"] = [
-        [str(info.slot), [[t.name, list(t.shape), t.channel_axes] for t in info.tensors]] for info in baseline.slots
+        [str(info.slot), info.no_binary, [[t.name, list(t.shape), t.channel_axes, t.place] for t in info.tensors]]
+        for info in baseline.slots
     ]
     arrays = {f"weight_{number}": weight for number, weight in enumerate(baseline.weights)}
     arrays |= {f"sample_{slot}": values for slot, values in baseline.samples.items()}
@@ -199,8 +247,8 @@ def load_baseline(path: Path) -> Baseline | None:
 def _read_baseline(stored: Any) -> Baseline:
     plain = json.loads(str(stored["meta"]))
     plain["slots"] = tuple(
-        SlotInfo(Slot.parse(slot), tuple(TensorInfo(name, tuple(shape), axes) for name, shape, axes in tensors))
-        for slot, tensors in plain["slots"]
+        SlotInfo(Slot.parse(slot), tuple(TensorInfo(name, tuple(shape), *rest) for name, shape, *rest in tensors), told)
+        for slot, told, tensors in plain["slots"]
     )
     plain |= {name: tuple(plain[name]) for name in ("gains", "losses", "scores")}
     weights = tuple(stored[f"weight_{n}"] for n in range(sum(name.startswith("weight_") for name in stored)))

@@ -1,4 +1,4 @@
-"""Distillation: the float model's masks among what is learned (Hinton, Vinyals & Dean 2015).
+"""Distillation: the float model's outputs among what is learned (Hinton, Vinyals & Dean 2015).
 
 With a squared error, learning a mixture of two targets is learning both at once: the loss against
 (1 − share) · ideal + share · float differs from the mixture of both losses by a constant.
@@ -19,10 +19,10 @@ from wordlength.objectives.training import Predictor, Windows
 
 @dataclass(frozen=True)
 class DistilledWindows(Windows):
-    """Windows whose targets are mixed with the masks of `teacher`, each when it is first trained on.
+    """Windows whose targets are mixed with the outputs of `teacher`, each when it is first trained on.
 
-    `known`: (frames,) whether a frame's target is in `mixed`, (frames, 129); the others keep their own. Frames that are
-    never trained on take no memory: their part of `mixed` is never written to.
+    `known`: (frames,) whether a frame's target is in `mixed`, (frames, outputs); the others keep their own. Frames that
+    are never trained on take no memory: their part of `mixed` is never written to.
     """
 
     teacher: Any
@@ -31,29 +31,29 @@ class DistilledWindows(Windows):
     mixed: npt.NDArray[np.float32]
 
     def outputs(self, current: npt.NDArray[np.int32]) -> tf.Tensor:
-        """(batch,) indices of current frames → (batch, 129) target masks."""
+        """(batch,) indices of current frames → (batch, outputs) targets."""
         return tf.constant(np.where(self.known[current, np.newaxis], self.mixed[current], self.targets[current]))
 
     def prepare(self, current: npt.NDArray[np.int32]) -> None:
         """Mix the targets of these windows."""
         missing = np.unique(current[~self.known[current]])
         if len(missing):
-            masks = Predictor(self.teacher, self).masks(missing)
-            self.mixed[missing] = mixed(self.targets[missing], masks, self.share)
+            taught = Predictor(self.teacher, self).masks(missing)
+            self.mixed[missing] = mixed(self.targets[missing], taught, self.share)
             self.known[missing] = True
 
 
 def windows_to_learn(frames: FrameSet, teacher: Any, share: float) -> Windows:
-    """Training windows; their targets are ideal ratio masks, or mixed with so much of the teacher's masks."""
+    """Training windows; their targets are the data's, or mixed with so much of the teacher's outputs."""
     ideal = Windows.of(frames)
     if not share:
         return ideal
     known = np.zeros(len(ideal.targets), np.bool_)
     mixed_so_far = np.zeros(ideal.targets.shape, np.float32)
-    return DistilledWindows(ideal.features, ideal.targets, ideal.current, teacher, share, known, mixed_so_far)
+    return DistilledWindows(**vars(ideal), teacher=teacher, share=share, known=known, mixed=mixed_so_far)
 
 
-def mixed(ideal: npt.NDArray[Any], masks: npt.NDArray[Any], share: float) -> npt.NDArray[np.float32]:
-    """(1 − share) · ideal + share · masks, all (windows, 129)."""
-    target: npt.NDArray[np.float32] = ideal + np.float32(share) * (masks - ideal)
+def mixed(ideal: npt.NDArray[Any], taught: npt.NDArray[Any], share: float) -> npt.NDArray[np.float32]:
+    """(1 − share) · ideal + share · taught, all (windows, outputs)."""
+    target: npt.NDArray[np.float32] = ideal + np.float32(share) * (taught - ideal)
     return target

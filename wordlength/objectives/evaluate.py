@@ -17,7 +17,7 @@ from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, spread
 from wordlength.objectives.distillation import windows_to_learn
 from wordlength.objectives.memory import memory_bytes
-from wordlength.objectives.models import build_model
+from wordlength.objectives.models.float_network import float_network
 from wordlength.objectives.noise import paired_difference
 from wordlength.objectives.quantized_model import QuantizedModel, quantize
 from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialJob, TrialReport, TrialState, Weights
@@ -62,7 +62,7 @@ class Evaluator:
         self._settings = settings
         self.data = data
         self.baseline = baseline
-        self.float_model = build_model(settings.model, data.shape, seed=0)
+        self.float_model = float_network(settings.model, data.shape)
         self.float_model.set_weights(list(baseline.weights))
         self.quantized: QuantizedModel = quantize(self.float_model)
         training = settings.training
@@ -118,11 +118,11 @@ class Evaluator:
             seconds=course.seconds,
             **outcome,
         )
-        return report, tuple(self.quantized.model.get_weights())
+        return report, self.quantized.weights()
 
     def use(self, weights: Weights) -> None:
         """Give the quantized model these float weights, in Keras' order."""
-        self.quantized.model.set_weights(list(weights))
+        self.quantized.set_weights(weights)
 
     def assign(self, candidate: Candidate) -> None:
         """Give the quantized model these formats."""

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import qkeras
 
 from wordlength.errors import ModelError
 from wordlength.objectives.report import Weights
 from wordlength.space import Binary, Candidate, Format, Role, Slot, SlotInfo, find_slots
+from wordlength.space.layer_types import LAYER_TYPES, Family
 from wordlength.space.quantizers import USUAL_KINDS, FormatQuantizer, Kind, SwitchedActivation
-from wordlength.space.slots import KERNELS, has_own_activation
+from wordlength.space.rounded_layer import RoundedLayer
+from wordlength.space.slots import Anatomy, anatomy, variable_of
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,19 @@ class QuantizedModel:
     """One for each of the slot's tensors; one for activations."""
     thresholds: Mapping[Slot, Slot]
     """BIASES slot → the ACTIVATIONS slot of its sum, of which it is the threshold where that is binary."""
+    anatomy: Mapping[str, Anatomy]
+    """Layer → what it is made of in the float model."""
+    variables: tuple[Any, ...]
+    """The weights in the float model's order: beside branches, that of the QKeras model may be another."""
+
+    def weights(self) -> Weights:
+        """The float weights, in the float model's order."""
+        return tuple(np.asarray(variable) for variable in self.variables)
+
+    def set_weights(self, weights: Iterable[Any]) -> None:
+        """Give it these float weights, in the float model's order."""
+        for variable, values in zip(self.variables, weights, strict=True):
+            variable.assign(values)
 
     @property
     def activation_slots(self) -> tuple[Slot, ...]:
@@ -74,7 +90,7 @@ class QuantizedModel:
 def layer_parameter(layer: Any, tensor: str) -> Any:
     """The weight variable of a QKeras layer that is `tensor` of the Keras layer it was made from."""
     stem = _STEMS.get((type(layer).__name__.removeprefix("Q"), tensor))
-    return getattr(layer, f"{stem}_kernel" if stem else tensor)
+    return variable_of(layer.layer if isinstance(layer, RoundedLayer) else layer, f"{stem}_kernel" if stem else tensor)
 
 
 def admit(quantizers: Mapping[Slot, Iterable[FormatQuantizer]], formats: Iterable[tuple[Slot, Format]]) -> None:
@@ -90,6 +106,7 @@ def assign(
 ) -> None:
     """Give a slot's quantizers the candidate's formats, tensor by tensor."""
     fmt = candidate[info.slot]
+    info.require(fmt)
     formats = info.formats(fmt) if info.tensors else (fmt,)
     for quantizer, part in zip(quantizers, formats, strict=True):
         quantizer.assign(part, learns)
@@ -110,17 +127,18 @@ def quantize(float_model: Any) -> QuantizedModel:
     taps: dict[Slot, Any] = {}
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        kwargs.pop("mask", None)  # There is none: layers that make one are unknown.
         slot = Slot(layer.name, Role.ACTIVATIONS)
         if slot not in quantizers:
             return layer(*args, **kwargs)
         (quantizer,) = quantizers[slot]
-        original = float_model.get_layer(layer.name)
-        if type(original).__name__ not in KERNELS:
+        parts = anatomy(float_model.get_layer(layer.name))
+        if parts.family is Family.FUNCTION:
             output = SwitchedActivation(layer, quantizer, name=f"{layer.name}_switched")(*args)
         else:
             output = layer(*args, **kwargs)
-            if has_own_activation(original):
-                function = keras.layers.Activation(original.activation, name=f"{layer.name}_function")
+            if parts.has_function:
+                function = keras.layers.Activation(parts.core.activation, name=f"{layer.name}_function")
                 output = SwitchedActivation(function, quantizer, name=f"{layer.name}_activation")(output)
         taps[slot] = output
         return qkeras.QActivation(quantizer, name=f"{layer.name}_quantized")(output)
@@ -128,19 +146,35 @@ def quantize(float_model: Any) -> QuantizedModel:
     model = keras.models.clone_model(
         functional(float_model), clone_function=lambda layer: quantized_layer(layer, quantizers), call_function=call
     )
-    model.set_weights(float_model.get_weights())
+    variables = variables_of(model, float_model)
     order = [info.slot for info in slots if info.slot.role is Role.ACTIVATIONS]
     for parts in quantizers.values():
         for quantizer in parts:
             quantizer.in_use = False  # So far only Keras has asked for shapes.
     inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
-    return QuantizedModel(
+    made = QuantizedModel(
         model,
         keras.Model(inputs, [*(taps[slot] for slot in order), *model.outputs]),
         slots,
         quantizers,
         _thresholds(float_model, order),
+        {layer.name: anatomy(layer) for layer in float_model.layers},
+        variables,
     )
+    made.set_weights(float_model.get_weights())
+    return made
+
+
+def variables_of(model: Any, float_model: Any) -> tuple[Any, ...]:
+    """The weights of a model with the float model's layers, by name, in the float model's order.
+
+    Layers that a QKeras model has beside them may change the order in which Keras finds those of branches.
+    """
+    found: dict[int, Any] = {}
+    for layer in float_model.layers:
+        copies = model.get_layer(layer.name).weights if layer.weights else ()
+        found |= {id(variable): copy for variable, copy in zip(layer.weights, copies, strict=True)}
+    return tuple(found[id(variable)] for variable in float_model.weights)
 
 
 def _thresholds(float_model: Any, activations: list[Slot]) -> dict[Slot, Slot]:
@@ -149,7 +183,8 @@ def _thresholds(float_model: Any, activations: list[Slot]) -> dict[Slot, Slot]:
     for layer in float_model.layers:
         followers = [layer.name, *(node.operation.name for node in layer._outbound_nodes)]
         slots = [slot for name in followers if (slot := Slot(name, Role.ACTIVATIONS)) in activations]
-        if slots and getattr(layer, "use_bias", False):
+        parts = anatomy(layer)
+        if slots and parts.family is Family.KERNEL and parts.biases:
             found[Slot(layer.name, Role.BIASES)] = slots[0]
     return found
 
@@ -157,7 +192,7 @@ def _thresholds(float_model: Any, activations: list[Slot]) -> dict[Slot, Slot]:
 def frozen(weights: Weights, float_model: Any, candidate: Candidate) -> QuantizedModel:
     """A model of its own with these weights and formats, for saving."""
     copy = quantize(float_model)
-    copy.model.set_weights(list(weights))
+    copy.set_weights(weights)
     copy.assign(candidate)
     return copy
 
@@ -172,11 +207,35 @@ def functional(model: Any) -> Any:
 
 
 def quantized_layer(layer: Any, quantizers: Mapping[Slot, tuple[FormatQuantizer, ...]]) -> Any:
-    """The QKeras copy of a layer with a kernel, its tensors with these quantizers; a copy of any other layer."""
+    """A layer whose tensors these quantizers round, QKeras' own where it has one; a copy of a layer without tensors.
+
+    A layer with a kernel has no function then: it is to follow.
+    """
+    parts = anatomy(layer)
+    if has_qkeras_layer(parts):
+        return qkeras_layer(layer, quantizers)
+    copy = layer.__class__.from_config(layer.get_config())
+    weights, biases = (quantizers.get(Slot(layer.name, role), ()) for role in (Role.WEIGHTS, Role.BIASES))
+    by_path = dict(zip((*parts.weights, *parts.biases), (*weights, *biases), strict=True))
+    if not by_path:
+        return copy
+    if parts.family is Family.KERNEL:
+        anatomy(copy).core.activation = keras.activations.linear
+    state = quantizers[Slot(layer.name, Role.ACTIVATIONS)][0] if parts.family is Family.RECURRENT else None
+    return RoundedLayer(copy, by_path, state, name=layer.name)
+
+
+def has_qkeras_layer(parts: Anatomy) -> bool:
+    """Whether QKeras has a layer of this type with a kernel that computes what Keras' does."""
+    known = LAYER_TYPES[parts.kind]
+    plain = parts.core is parts.layer and getattr(parts.layer, "padding", "") != "causal"
+    return plain and parts.family is Family.KERNEL and known.qkeras
+
+
+def qkeras_layer(layer: Any, quantizers: Mapping[Slot, tuple[Any, ...]]) -> Any:
+    """The QKeras copy of a layer with a kernel, its tensors with these quantizers."""
     kind = type(layer).__name__
-    if kind not in KERNELS:
-        return layer.__class__.from_config(layer.get_config())
-    stems = {name: _STEMS.get((kind, name), name.removesuffix("_kernel")) for name in KERNELS[kind]}
+    stems = {name: _STEMS.get((kind, name), name.removesuffix("_kernel")) for name in LAYER_TYPES[kind].weights}
     kernels = zip(stems.values(), quantizers[Slot(layer.name, Role.WEIGHTS)], strict=True)
     arguments: dict[str, Any] = {f"{stem}_quantizer": quantizer for stem, quantizer in kernels}
     if layer.use_bias:

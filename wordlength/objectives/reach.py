@@ -16,7 +16,7 @@ from wordlength.objectives.proposals import proposed_candidate
 from wordlength.objectives.quantized_model import QuantizedModel
 from wordlength.objectives.report import integer_bits_for
 from wordlength.objectives.sensitivity import ranged
-from wordlength.objectives.training import PREDICTION_BATCH, Windows
+from wordlength.objectives.training import Windows
 from wordlength.space import Candidate, Fixed, Float32, Format, Role, Slot
 
 
@@ -74,7 +74,7 @@ class ReachMeter:
 
     def measure(self) -> Iterator[tuple[int, int]]:
         """Run all windows through the model as it stands; yields (batches done, batches in total)."""
-        size = min(PREDICTION_BATCH, len(self._frames.windows))
+        size = min(self._windows.prediction_batch, len(self._frames.windows))
         starts = range(0, len(self._frames.windows), size)
         for done, start in enumerate(starts, 1):
             # The last batch reaches back, so that all are of one size; windows seen before are cut off again.
@@ -136,7 +136,7 @@ def float_reach(
     quantized: QuantizedModel, baseline: Baseline, frames: FrameSet, progress: Callable[[int, int], None]
 ) -> ReachMeter:
     """A meter that has seen the float baseline on all windows of the frames."""
-    quantized.model.set_weights(list(baseline.weights))
+    quantized.set_weights(baseline.weights)
     quantized.assign(Candidate.uniform((info.slot for info in baseline.slots), Float32(), Float32(), Float32()))
     meter = ReachMeter(quantized, frames, watched_formats(baseline))
     for done, total in meter.measure():

@@ -15,7 +15,8 @@ import numpy as np
 
 from wordlength.errors import TrainingDiverged
 from wordlength.objectives.distillation import windows_to_learn
-from wordlength.objectives.models import ModelSettings, build_model
+from wordlength.objectives.models import ModelSettings
+from wordlength.objectives.models.float_network import float_network
 from wordlength.objectives.quantized_model import quantize
 from wordlength.objectives.report import Weights
 from wordlength.objectives.stoi import StoiMeter
@@ -63,7 +64,7 @@ class Retrainer:
     ) -> None:
         self._settings = settings
         self._baseline = baseline
-        self._float_model = build_model(model, data.shape, seed=0)
+        self._float_model = float_network(model, data.shape)
         self._float_model.set_weights(list(baseline.weights))
         self._quantized = quantize(self._float_model)
         windows = windows_to_learn(data.train, self._float_model, settings.distillation)
@@ -86,7 +87,7 @@ class Retrainer:
         started = time.perf_counter()
         losses: list[list[float]] = []
         self._quantized.admit(candidate.items())
-        self._quantized.model.set_weights(list(self._baseline.weights))
+        self._quantized.set_weights(self._baseline.weights)
         rates = (self._settings.learning_rate, self._settings.second_learning_rate)
         for step, (formats, rate) in enumerate(zip((candidate.parameters_only(), candidate), rates, strict=True), 1):
             self._quantized.assign(formats)
@@ -95,14 +96,14 @@ class Retrainer:
             for epoch, loss in enumerate(self._trainer.train(self._settings.epochs, seed, learning_rate=rate), 1):
                 losses[-1].append(loss)
                 yield RetrainingProgress(step, epoch, loss)
-        weights = tuple(self._quantized.model.get_weights())
+        weights = self._quantized.weights()
         gains = self.measure(candidate, weights)
         yield Retrained(weights, tuple(map(tuple, losses)), gains, time.perf_counter() - started)
 
     def measure(self, candidate: Candidate, weights: Weights) -> HeldOutGains:
         """What these float weights reach in these formats, without training."""
         self._quantized.admit(candidate.items())
-        self._quantized.model.set_weights(list(weights))
+        self._quantized.set_weights(weights)
         self._quantized.assign(candidate)
         return self._measure(self._predictors)
 

@@ -41,17 +41,17 @@ class Screener:
         self._few = spread(frames.windows, DAMAGE_WINDOWS)
 
     def damages(self, alternatives: Sequence[Mapping[Slot, Format]]) -> list[float]:
-        """Mean squared change of the float model's masks when only these slots are rounded, for each alternative."""
+        """Mean squared change of the float model's outputs when only these slots are rounded, for each alternative."""
         evaluator = self._evaluator
         evaluator.use(evaluator.baseline.weights)
         untouched = {info.slot: Float32() for info in evaluator.quantized.slots}
 
-        def masks(formats: Mapping[Slot, Format]) -> npt.NDArray[np.float32]:
+        def outputs(formats: Mapping[Slot, Format]) -> npt.NDArray[np.float32]:
             evaluator.assign(Candidate.of((untouched | dict(formats)).items()))
             return evaluator.predictor.masks(self._few)
 
-        exact = masks({})
-        return [float(np.mean(np.square(masks(formats) - exact))) for formats in alternatives]
+        exact = outputs({})
+        return [float(np.mean(np.square(outputs(formats) - exact))) for formats in alternatives]
 
     def train_shared(self, space: SearchSpace, passes: int, seed: int) -> Iterator[float | Weights]:
         """Weights for all formats of the space: from the baseline's, over the representative subset.
@@ -70,7 +70,7 @@ class Screener:
         losses = evaluator.trainer.train(passes, seed, evaluator.subset, next_formats, pieces=pieces)
         for done, _ in enumerate(losses, start=1):
             yield done / (passes * pieces)
-        yield tuple(evaluator.quantized.model.get_weights())
+        yield evaluator.quantized.weights()
 
     def assess(self, candidate: Candidate, weights: Weights, share: float, seed: int) -> float | None:
         """STOI improvement with the shared weights; None if training diverged.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
-from wordlength.objectives.models import ModelSettings
+from wordlength.objectives.models import KerasFile, ModelSettings
 from wordlength.strict import STRICT
 
 
@@ -38,7 +38,7 @@ class TrainingSettings:
     step_one_learning_rate: float | None = None
     """The same for step one alone; by default that of both."""
     distillation: float = 0.0
-    """Share of the float model's masks in what the quantized steps learn; the rest are the ideal ratio masks."""
+    """Share of the float model's outputs in what the quantized steps learn; the rest are the data's targets."""
 
     def __post_init__(self) -> None:
         _require("baseline_epochs", self.baseline_epochs, 1, 10_000)
@@ -69,7 +69,7 @@ class RetrainingSettings:
     second_learning_rate: float = 3e-4
     """The same for step two, which starts from step one's weights."""
     distillation: float = 1.0
-    """Share of the float model's own masks in the masks to be learned; the rest are the ideal ratio masks."""
+    """Share of the float model's own outputs in what is learned; the rest are the data's targets."""
     batch_size: int = 128
     """Windows per training step."""
     seed: int = 0
@@ -131,3 +131,5 @@ class EvaluationSettings:
     training: TrainingSettings
     analysis: AnalysisSettings
     gate: GateSettings
+    pretrained: KerasFile | None = None
+    """The file that holds the float baseline, where it is not trained."""

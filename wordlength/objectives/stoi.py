@@ -1,7 +1,7 @@
-"""The intelligibility objective: STOI improvement of masked over noisy speech.
+"""The intelligibility objective: STOI improvement of enhanced over noisy speech.
 
-Per mixture STOI(clean, enhanced) − STOI(clean, noisy), by pystoi (Taal et al. 2011, not extended), at
-16 kHz; `enhanced` is the noisy spectrum times the mask, back in time.
+Per mixture STOI(clean, enhanced) − STOI(clean, noisy), by pystoi (Taal et al. 2011, not extended), which resamples
+from the study's rate to 10 kHz; how outputs become enhanced speech is in audio/targets.py.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from pystoi import stoi
 
-from wordlength.objectives.audio import SAMPLE_RATE_HZ, MixtureSet
-from wordlength.objectives.audio.features import istft, stft
+from wordlength.objectives.audio import MixtureSet
+from wordlength.objectives.audio.targets import Enhancer
 from wordlength.objectives.noise import standard_error
 
 
@@ -28,24 +28,25 @@ class StoiImprovement:
 
 
 class StoiMeter:
-    """Measures masks on a fixed set of mixtures; the noisy spectra are computed once."""
+    """Measures a network's outputs on a fixed set of mixtures. Raises DataError where they make no sound."""
 
     def __init__(self, mixtures: MixtureSet) -> None:
         self._mixtures = mixtures
-        self._spectra = [stft(mixtures.mixture(number)[1]) for number in range(len(mixtures))]
+        self._enhancer = Enhancer(mixtures)
 
-    def improvement(self, masks: npt.NDArray[np.float32], mixtures: Sequence[int] | None = None) -> StoiImprovement:
-        """Masks of all windows in order (windows, 129) → improvement. `mixtures`: those the masks are for, if not all.
+    def improvement(self, outputs: npt.NDArray[np.float32], mixtures: Sequence[int] | None = None) -> StoiImprovement:
+        """Outputs of all windows in order (windows, outputs) → improvement. `mixtures`: those meant, if not all.
 
-        Raises ValueError if a mask is not finite, since pystoi would answer with a number all the same.
+        Raises ValueError if an output is not finite, since pystoi would answer with a number all the same.
         """
-        if not np.isfinite(masks).all():
-            raise ValueError("masks must be finite, but the model's outputs are not")
-        numbers = range(len(self._spectra)) if mixtures is None else mixtures
-        counts = [len(self._spectra[number]) for number in numbers]
+        if not np.isfinite(outputs).all():
+            raise ValueError("outputs must be finite, but the model's are not")
+        numbers = range(len(self._mixtures)) if mixtures is None else mixtures
+        counts = [self._enhancer.frames(number) for number in numbers]
+        rate_hz = self._mixtures.signal.features.sample_rate_hz
         gains = np.empty(len(counts))
-        for place, (number, mask) in enumerate(zip(numbers, np.split(masks, np.cumsum(counts)[:-1]), strict=True)):
+        for place, (number, part) in enumerate(zip(numbers, np.split(outputs, np.cumsum(counts)[:-1]), strict=True)):
             clean, _ = self._mixtures.mixture(number)
-            enhanced = istft(self._spectra[number] * mask, len(clean))
-            gains[place] = stoi(clean, enhanced, SAMPLE_RATE_HZ) - self._mixtures.noisy_stoi[number]
+            enhanced = self._enhancer.enhanced(number, part)
+            gains[place] = stoi(clean, enhanced, rate_hz) - self._mixtures.noisy_stoi[number]
         return StoiImprovement(float(gains.mean()), standard_error(gains), gains)

@@ -1,7 +1,7 @@
 """Training: one traced step per model, for the float baseline and for both quantized steps.
 
 A batch of windows is copied out of the frames where these lie, for a worker in memory that all of its machine share;
-TensorFlow never holds more of them. The loss is the mean squared error of the mask.
+TensorFlow never holds more of them. The loss is the mean squared error: of masks, standardised spectra or scores.
 """
 
 from __future__ import annotations
@@ -18,34 +18,44 @@ import tensorflow as tf
 
 from wordlength.errors import TrainingDiverged
 from wordlength.objectives.audio import FrameSet
-from wordlength.objectives.audio.features import HISTORY_FRAMES
 from wordlength.objectives.settings import TrainingSettings
 
 PREDICTION_BATCH = 128
 """Windows at a time: with more, the layers' outputs leave the core's cache (512 took 15 to 40 % longer)."""
-_HISTORY = np.arange(-HISTORY_FRAMES, 1, dtype=np.int32)
+_PREDICTION_VALUES = 1 << 17
+"""Features at a time, if that makes fewer windows: those of whole segments are a hundred times as large."""
 
 
 @dataclass(frozen=True)
 class Windows:
-    """Batches of a FrameSet. `features`: (frames, 64); `targets`: (frames, 129)."""
+    """Batches of a FrameSet. `features`: (frames, bins); `targets`: (frames, outputs)."""
 
     features: npt.NDArray[np.float32]
     targets: npt.NDArray[np.float32]
     current: npt.NDArray[np.int32]
     """Index of every window's current frame."""
+    before: int
+    after: int
+    """Frames of a window before and after its current one."""
 
     @classmethod
     def of(cls, frames: FrameSet) -> Windows:
         """Without a copy."""
-        return cls(frames.features, frames.targets, frames.windows)
+        return cls(frames.features, frames.targets, frames.windows, frames.before, frames.after)
+
+    @property
+    def prediction_batch(self) -> int:
+        """Windows at a time when a model predicts."""
+        values = (self.before + 1 + self.after) * int(self.features.shape[1])
+        return max(1, min(PREDICTION_BATCH, _PREDICTION_VALUES // values))
 
     def inputs(self, current: npt.NDArray[np.int32]) -> tf.Tensor:
-        """(batch,) indices of current frames → (batch, 16, 64)."""
-        return tf.constant(self.features[current[:, np.newaxis] + _HISTORY])
+        """(batch,) indices of current frames → (batch, before + 1 + after, bins)."""
+        frames = np.arange(-self.before, self.after + 1, dtype=np.int32)
+        return tf.constant(self.features[current[:, np.newaxis] + frames])
 
     def outputs(self, current: npt.NDArray[np.int32]) -> tf.Tensor:
-        """(batch,) indices of current frames → (batch, 129) target masks."""
+        """(batch,) indices of current frames → (batch, outputs) targets."""
         return tf.constant(self.targets[current])
 
     def prepare(self, current: npt.NDArray[np.int32]) -> None:
@@ -135,7 +145,7 @@ class Trainer:
         self.traces += 1
         self._optimizer.learning_rate.assign(learning_rate)
         with tf.GradientTape() as tape:
-            loss = mask_error(targets, self.model(inputs, training=True))
+            loss = mean_squared_error(targets, self.model(inputs, training=True))
         variables = self.model.trainable_variables
         self._optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
@@ -152,10 +162,10 @@ class Predictor:
         self._batch = tf.function(self._trace_batch, jit_compile=False, autograph=False)
 
     def masks(self, current: npt.NDArray[np.int32] | None = None) -> npt.NDArray[np.float32]:
-        """(windows,) → (windows, 129) masks."""
+        """(windows,) → (windows, outputs): masks, standardised spectra or scores."""
         current = self.windows.current if current is None else current
-        padded = np.pad(current, (0, -len(current) % PREDICTION_BATCH), mode="edge")
-        batches = padded.reshape(-1, PREDICTION_BATCH)
+        size = self.windows.prediction_batch
+        batches = np.pad(current, (0, -len(current) % size), mode="edge").reshape(-1, size)
         parts = [self._batch(self.windows.inputs(part), self._version()).numpy() for part in batches]
         return np.concatenate(parts)[: len(current)]
 
@@ -169,8 +179,8 @@ def falling(progress: float) -> float:
     return 0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * progress))
 
 
-def mask_error(wanted: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
-    """Mean squared error over a batch of masks, both (batch, 129) → scalar."""
+def mean_squared_error(wanted: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
+    """Over a batch of targets and outputs, both (batch, outputs) → scalar."""
     return tf.reduce_mean(tf.square(wanted - given))
 
 
@@ -178,7 +188,7 @@ def mask_error(wanted: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
 class FloatTraining:
     """The float baseline's training: the weights of its best epoch and what it went through.
 
-    `losses`: mean squared mask error per epoch; `scores`: STOI improvement on the validation mixtures
+    `losses`: mean squared error per epoch; `scores`: STOI improvement on the validation mixtures
     per epoch; `best_epoch` counts from 1.
     """
 
@@ -193,7 +203,7 @@ def train_baseline(
 ) -> Iterator[FloatTraining]:
     """Train the float model; yields the state after every epoch and leaves the model at its best one.
 
-    The best epoch has the largest `score()`, which measures the model as it stands: the mask error on
+    The best epoch has the largest `score()`, which measures the model as it stands: the error on
     unheard speakers turns upwards epochs before their intelligibility does. It ends early once as many epochs
     as `baseline_patience` says, if not 0, have brought no larger score. Raises TrainingDiverged.
     """

@@ -40,10 +40,10 @@ class BaselineWorker:
 
     def slots(self, settings: EvaluationSettings, shape: NetworkShape) -> tuple[SlotInfo, ...]:
         """Of the network that the settings describe."""
-        from wordlength.objectives.models import build_model
+        from wordlength.objectives.models.float_network import float_network
         from wordlength.space import find_slots
 
-        return find_slots(build_model(settings.model, shape, seed=0))
+        return find_slots(float_network(settings.model, shape))
 
     def run(
         self, data: PreparedData, settings: EvaluationSettings, seed: int, cache: Path
@@ -51,7 +51,8 @@ class BaselineWorker:
         """Epoch by epoch; last item the Baseline."""
         from wordlength.objectives.baseline import prepare_baseline
 
-        yield from prepare_baseline(data, settings.model, settings.training, seed, cache, self._threads)
+        begun = settings.model, settings.training, seed, cache, self._threads
+        yield from prepare_baseline(data, *begun, pretrained=settings.pretrained)
 
 
 class TrialWorker:

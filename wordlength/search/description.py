@@ -50,15 +50,15 @@ def describe(spec: StudySpec, data: PreparedData, baseline: Baseline, space: Sea
 
 
 def _params(spec: StudySpec, data: PreparedData) -> dict[str, str]:
-    parts: dict[str, Any] = {
-        "model": spec.model,
-        "training": spec.training,
-        "analysis": spec.analysis,
-        "gate": spec.gate,
+    parts: dict[str, dict[str, Any]] = {
+        "model": spec.model.described,
+        "training": dataclasses.asdict(spec.training),
+        "analysis": dataclasses.asdict(spec.analysis),
+        "gate": dataclasses.asdict(spec.gate),
     }
-    params = {
-        f"{part}.{name}": str(value) for part, s in parts.items() for name, value in dataclasses.asdict(s).items()
-    }
+    params = {f"{part}.{name}": str(value) for part, values in parts.items() for name, value in values.items()}
+    if spec.baseline is not None:
+        params |= {f"baseline.{name}": str(value) for name, value in spec.baseline.described.items()}
     params |= {f"search.{name}": str(value) for name, value in spec.search.model_dump(exclude={"uniform"}).items()}
     return params | {f"data.{name}": str(value) for name, value in data.summary.items()}
 
@@ -109,6 +109,8 @@ def _without_logins(spec: StudySpec) -> str:
     """The study file's text; of storage addresses that may hold a login or a key, only the scheme."""
     plain = yaml.safe_load(spec.origin.text)
     text = spec.origin.text
+    if isinstance(plain.get("model"), dict) and "source" in plain["model"]:
+        return spec.published()  # A copy that a cluster was given; the user's code is not for others.
     for address in (plain.get("storage") or {}).values():
         if isinstance(address, str) and ("@" in address or "?" in address):
             if address not in text:  # Written with escapes: then without the user's own comments.
@@ -155,7 +157,7 @@ def _settings(spec: StudySpec, data: PreparedData, baseline: Baseline) -> dict[s
     training = spec.training
     return {
         "data": f"{_mixture(parts)}: {amounts}",
-        "network": f"{spec.model.name}, {count:,} parameters",
+        "network": f"{spec.model.label}, {count:,} parameters",
         "formats": "; ".join(f"{role} {_choice(getattr(spec.space, role))}" for role in Role)
         + ("; some layers have their own" if spec.space.layers else ""),
         "training": f"{training.step_one_epochs} + {training.step_two_epochs} epochs on {spec.data.subset_fraction:.0%}"

@@ -69,7 +69,7 @@ def launch(
 
 def evaluation_settings(spec: StudySpec) -> EvaluationSettings:
     """The part of the spec that every trial needs."""
-    return EvaluationSettings(spec.model, spec.training, spec.analysis, spec.gate)
+    return EvaluationSettings(spec.model, spec.training, spec.analysis, spec.gate, pretrained=spec.baseline)
 
 
 def prepare_data(spec: StudySpec, home: Home, observer: Observer | None = None) -> PreparedData:
@@ -114,7 +114,7 @@ def _formats(spec: StudySpec, space: SearchSpace) -> tuple[tuple[Slot, Format], 
 
 def _known_baseline(data: PreparedData, spec: StudySpec, home: Home, observer: Observer) -> Baseline | None:
     """The float baseline if it is cached here: no worker has to start TensorFlow to find it."""
-    digest = baseline_digest(data, spec.model, spec.training, spec.seed, spec.workers.cpus)
+    digest = baseline_digest(data, spec.model, spec.training, spec.seed, spec.workers.cpus, pretrained=spec.baseline)
     baseline = load_baseline(baseline_path(home.cache, digest))
     if baseline is not None:
         observer.baseline(baseline)

@@ -19,6 +19,7 @@ from wordlength.search import front as fronts
 from wordlength.search.drivers import Drivers
 from wordlength.search.home import Home, StudyFolder, Turn
 from wordlength.search.loop import Loop
+from wordlength.search.model_spec import with_files_beside
 from wordlength.search.observer import Observer
 from wordlength.search.spec import StudySpec
 from wordlength.search.stopping import Stopping
@@ -87,7 +88,10 @@ def _open(spec: StudySpec, home: Home, prepared: Prepared, store: StudyStore) ->
     except TrackingError as error:
         raise SpecError(f"MLflow must take the study, but it does not: {error.reason} (storage.tracking)") from None
     _remember(store, spec, prepared)
-    text = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False)
+    plain, files = with_files_beside(spec.model_dump(mode="json"), spec)
+    for name, content in files.items():
+        write_atomically(folder.path / name, content)
+    text = yaml.safe_dump(plain, sort_keys=False)
     write_atomically(folder.study_file, text.encode(), private=True)  # Its addresses may hold a login.
     return tracker
 

@@ -102,9 +102,10 @@ class LaunchDisplay(Observer):
             return
         epochs = len(progress.losses)
         self._show("float baseline", epochs, epochs, f"STOI {progress.stoi_improvement:+.4f}")
+        origin = f"epoch {progress.best_epoch} of {epochs}" if epochs else "it came trained"
         self._say(
             f"float baseline: STOI improvement {progress.stoi_improvement:+.4f} ± {progress.stoi_standard_error:.4f} "
-            f"with {progress.memory_bytes:,} bytes (epoch {progress.best_epoch} of {epochs})"
+            f"with {progress.memory_bytes:,} bytes ({origin})"
         )
 
     def tracked(self, experiment_id: str) -> None:

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 def model_slots(spec: StudySpec, verbose: bool = False) -> tuple[SlotInfo, ...]:
     """The slots of the study's network, without data or training."""
     with quiet_tensorflow(verbose):
-        from wordlength.objectives.models import build_model
+        from wordlength.objectives.models.float_network import float_network
         from wordlength.space import find_slots
 
-        return find_slots(build_model(spec.model, spec.data.shape, spec.seed))
+        return find_slots(float_network(spec.model, spec.data.shape))
 
 
 def describe_again(spec: StudySpec, identity: str, home: Home, verbose: bool = False) -> Description:
@@ -47,7 +47,8 @@ def open_baseline(
     from wordlength.objectives.baseline import prepare_baseline
 
     tell: Callable[[BaselineProgress | Baseline], None] = (observer or Observer()).baseline
-    for item in prepare_baseline(data, spec.model, spec.training, spec.seed, home.cache, spec.workers.cpus):
+    begun = spec.model, spec.training, spec.seed, home.cache, spec.workers.cpus
+    for item in prepare_baseline(data, *begun, pretrained=spec.baseline):
         tell(item)
     assert isinstance(item, Baseline)
     return data, item

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -15,9 +16,16 @@ from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, StringConst
 
 from wordlength.errors import SpecError
 from wordlength.objectives.audio.settings import DataSettings
-from wordlength.objectives.models import ModelSettings
+from wordlength.objectives.models import IrmCnn
 from wordlength.objectives.settings import AnalysisSettings, GateSettings, TrainingSettings
 from wordlength.search.front import parse_bytes
+from wordlength.search.model_spec import (
+    BaselineField,
+    ModelField,
+    is_tag,
+    published_model,
+    with_files,
+)
 from wordlength.search.space_spec import STRICT, FormatField, SpaceSpec, fitting
 from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, Slot
 
@@ -176,8 +184,11 @@ class StudySpec(BaseModel):
     """Folder that corpus paths start from, itself relative to the study file; WORDLENGTH_DATA overrides it."""
     data: DataSettings
     """Speech, noise and how they are mixed and split."""
-    model: ModelSettings = ModelSettings()
-    """The network."""
+    model: ModelField = IrmCnn()
+    """The network: one by name, your own as `file.py:function`, or the architecture in a `file.keras`."""
+    baseline: BaselineField | None = None
+    """A trained network, `file.keras`, as the float baseline: then nothing is trained in float. Without `model`, the
+    network is the file's, too."""
     training: TrainingSettings = TrainingSettings()
     """Float baseline and two-step training."""
     analysis: AnalysisSettings = AnalysisSettings()
@@ -207,6 +218,8 @@ class StudySpec(BaseModel):
         plain = self.model_dump(mode="json", exclude={"storage", "data_root"})
         for corpus in (corpus for role in CORPUS_ROLES for corpus in plain["data"][role]):
             corpus.pop("path", None)
+        plain["model"] = published_model(self.model)
+        plain["baseline"] = self.baseline and self.baseline.label
         return yaml.safe_dump(plain, sort_keys=False)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -219,6 +232,8 @@ class StudySpec(BaseModel):
         for corpus in (corpus for role in CORPUS_ROLES for corpus in plain["data"][role]):
             # The data's digest is of contents; where they lie may change.
             corpus.pop("path", None)
+        plain["model"] = json.loads(json.dumps(self.model.described))
+        plain["baseline"] = self.baseline and self.baseline.digest
         return plain
 
 
@@ -251,7 +266,7 @@ def parse_spec(text: str, path: Path) -> StudySpec:
     for place, value in _booleans(plain, spec.model_dump(mode="json")):
         raise SpecError(f"value must be a number, but got {value} ({place} in {path})")
     spec._origin = Origin(path, text)
-    return _with_absolute_paths(spec, path)
+    return with_files(_with_absolute_paths(spec, path), path)
 
 
 def with_overrides(spec: StudySpec, trials: int | None = None, count: int | None = None) -> StudySpec:
@@ -347,7 +362,11 @@ def _line(problem: Any) -> str:
 
 def _place(location: tuple[Any, ...]) -> list[Any]:
     # Tags of unions are pydantic's, not the user's.
-    return [part for part in location if part not in ("range", "format") and not str(part).startswith("function-")]
+    return [
+        part
+        for part in location
+        if part not in ("range", "format") and not str(part).startswith("function-") and not is_tag(part)
+    ]
 
 
 def _shown(value: Any) -> str:

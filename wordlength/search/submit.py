@@ -1,5 +1,6 @@
 """A whole launch handed to a Ray cluster as a job: driver, workers and study file run there, with this package's code.
 
+A network of the user's own goes along: the text of its file inside the study file, a .keras file beside it.
 The job carries the package's own sources, so that whatever version the cluster has installed, driver and workers are of
 one; everything else comes from what is installed there.
 """
@@ -16,8 +17,10 @@ from pathlib import Path
 import yaml
 
 import wordlength
+from wordlength.atomic import write_atomically
 from wordlength.errors import SpecError, WorkerError
 from wordlength.search.home import HOME_VARIABLE
+from wordlength.search.model_spec import with_files_beside
 from wordlength.search.spec import DATA_ROOT_VARIABLE, StudySpec
 
 STUDY = "wordlength.study"
@@ -66,7 +69,7 @@ class Jobs:
         name = f"wordlength-{spec.name}-{len(before) + 1}"
         command = " ".join(["python -m wordlength launch", _FILE, "--ray-address auto --no-ui", *options])
         with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / _FILE).write_text(spec.origin.text, encoding="utf-8")
+            write_study(spec, Path(folder))
             package = Path(folder) / "package" / "wordlength"
             shutil.copytree(Path(wordlength.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
             environment = {
@@ -119,6 +122,18 @@ class Jobs:
         for details in self._client.list_jobs():
             if details.submission_id and (details.metadata or {}).get(STUDY) == study:
                 yield Job(details.submission_id, str(details.status.value), details.message or "")
+
+
+def write_study(spec: StudySpec, folder: Path) -> None:
+    """The study file as the job reads it: to the letter, unless its network is in a file, which then goes along."""
+    text = spec.origin.text
+    plain = yaml.safe_load(text)
+    own, files = with_files_beside(plain, spec)
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    if own != plain:
+        text = yaml.safe_dump(own, sort_keys=False)
+    (folder / _FILE).write_text(text, encoding="utf-8")
 
 
 def _require_reachable(spec: StudySpec) -> None:

@@ -19,7 +19,7 @@ import ray
 from ray._private import ray_constants
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-from wordlength.errors import WorkerError
+from wordlength.errors import ModelError, WorkerError
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, BaselineProgress
 from wordlength.objectives.report import TrialJob
@@ -102,7 +102,7 @@ class WorkerPool:
         try:
             return tuple(ray.get(self._baseline_worker.slots.remote(settings, shape)))
         except RayError as error:
-            raise WorkerError(f"the network must build, but it failed: {reason_of(error)}") from None
+            raise _refusal(error) or WorkerError(f"the network must build, but it failed: {reason_of(error)}") from None
 
     def baseline(
         self, data: Any, settings: EvaluationSettings, seed: int, cache: Path
@@ -112,7 +112,9 @@ class WorkerPool:
             for item in self._baseline_worker.run.options(num_returns="streaming").remote(data, settings, seed, cache):
                 yield ray.get(item)
         except RayError as error:
-            raise WorkerError(f"the float baseline must train, but its worker failed: {reason_of(error)}") from None
+            raise _refusal(error) or WorkerError(
+                f"the float baseline must train, but its worker failed: {reason_of(error)}"
+            ) from None
         finally:
             ray.kill(self._baseline_worker)
             self._baseline_worker = None
@@ -311,6 +313,12 @@ def _check_nodes() -> None:
 def _raised_while_starting(error: RayError) -> bool:
     """Whether a worker's constructor raised, which it would do again."""
     return isinstance(error, RayTaskError) or "creation task" in str(error).partition("\n")[0]
+
+
+def _refusal(error: RayError) -> ModelError | None:
+    """What a worker said of the user's network: it stands as it is."""
+    cause = getattr(error, "cause", None)
+    return ModelError(str(cause)) if isinstance(cause, ModelError) else None
 
 
 def reason_of(error: BaseException) -> str:

@@ -6,14 +6,17 @@ a separable convolution belong to its layer's WEIGHTS slot.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 from math import prod
+from operator import attrgetter
 from typing import Any
 
 from wordlength.errors import FormatError, ModelError
-from wordlength.space.formats import Format
+from wordlength.space.formats import Binary, Format
+from wordlength.space.layer_types import LAYER_TYPES, Family, LayerType, of_family
 
 
 class Role(StrEnum):
@@ -48,13 +51,15 @@ class Slot:
 class TensorInfo:
     """One stored tensor of a slot: its attribute on the layer, its shape in Keras.
 
-    `channel_axes`: how many trailing axes make up the output channel, 2 for depthwise kernels
-    (height, width, input channel, multiplier), else 1.
+    `name`: its path where a layer holds others, `cell.kernel`. `channel_axes`: how many trailing axes make up the
+    output channel, 2 for depthwise kernels (height, width, input channel, multiplier), else 1; the channels of a
+    transposed convolution's kernel are those of its input, which Keras has last. `place`: among the model's weights.
     """
 
     name: str
     shape: tuple[int, ...]
     channel_axes: int = 1
+    place: int = field(default=0, compare=False)
 
     @property
     def count(self) -> int:
@@ -69,18 +74,28 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class SlotInfo:
-    """A slot with what it stores; `tensors` is empty for activations, which are not stored."""
+    """A slot with what it stores; `tensors` is empty for activations, which are not stored.
+
+    `no_binary`: why it cannot be binary; empty if it can.
+    """
 
     slot: Slot
     tensors: tuple[TensorInfo, ...]
+    no_binary: str = ""
 
     @property
     def count(self) -> int:
         """Number of stored elements."""
         return sum(tensor.count for tensor in self.tensors)
 
+    def require(self, fmt: Format) -> None:
+        """Raise FormatError naming the slot if its layer cannot have the format, whatever the role."""
+        if self.no_binary and isinstance(fmt, Binary):
+            raise FormatError(f"{self.slot} cannot be binary: {self.no_binary}")
+
     def formats(self, fmt: Format) -> tuple[Format, ...]:
-        """The format of each tensor. Raises FormatError naming the slot if `fmt` is for other channels."""
+        """The format of each tensor. Raises FormatError naming the slot if `fmt` is for other channels, or as `require`."""
+        self.require(fmt)
         try:
             return fmt.for_tensors([tensor.packed_shape[-1] for tensor in self.tensors])
         except FormatError as error:
@@ -88,50 +103,123 @@ class SlotInfo:
 
 
 KERNELS: dict[str, tuple[str, ...]] = {
-    "Dense": ("kernel",),
-    "Conv1D": ("kernel",),
-    "Conv2D": ("kernel",),
-    "DepthwiseConv2D": ("kernel",),
-    "SeparableConv1D": ("depthwise_kernel", "pointwise_kernel"),
-    "SeparableConv2D": ("depthwise_kernel", "pointwise_kernel"),
+    name: kind.weights for name, kind in LAYER_TYPES.items() if kind.family is Family.KERNEL
 }
-"""Layer type → its kernel attributes. A layer type with weights that is not here is an error."""
+"""Layer type with a kernel → its kernel attributes."""
 
-ACTIVATION_LAYERS = frozenset({"Activation", "ReLU", "LeakyReLU", "ELU", "Softmax"})
+ACTIVATION_LAYERS = of_family(Family.FUNCTION)
+_RECURRENT = of_family(Family.RECURRENT)
+_LEAVES_ITS_OUTPUT = (Family.KERNEL, Family.SCALE, Family.MERGE)
+"""Families whose linear output an activation layer that follows alone quantizes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anatomy:
+    """What a layer is made of, wrappers looked through.
+
+    `core`: the layer in a TimeDistributed, else the layer itself. `weights`, `biases`: paths of its tensors from the
+    layer that the model has, those that are not there left out.
+    """
+
+    layer: Any
+    core: Any
+    family: Family
+    weights: tuple[str, ...]
+    biases: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """The core's layer type."""
+        return type(self.core).__name__
+
+    @property
+    def has_function(self) -> bool:
+        """Whether a layer with a kernel applies a non-linearity itself."""
+        return self.family is Family.KERNEL and has_own_activation(self.core)
+
+
+def anatomy(layer: Any) -> Anatomy:
+    """Look into a layer. Raises ModelError naming a layer of unknown type, or a wrapper of what it cannot wrap."""
+    kind, known = type(layer).__name__, _type_of(layer)
+    if known.family is not Family.WRAPPER:
+        return _anatomy(layer, layer, known, ("",))
+    inner = layer.layer if kind == "TimeDistributed" else layer.forward_layer
+    found = _type_of(inner, layer.name)
+    if kind == "Bidirectional":
+        allowed, prefixes = found.family is Family.RECURRENT, ("forward_layer.", "backward_layer.")
+    else:
+        allowed, prefixes = found.family in (Family.KERNEL, Family.PASSING, Family.AVERAGE), ("layer.",)
+    if not allowed:
+        raise ModelError(f"a {kind} cannot be of a {type(inner).__name__}, but layer {layer.name!r} is")
+    return _anatomy(layer, layer if kind == "Bidirectional" else inner, found, prefixes)
+
+
+def _anatomy(layer: Any, core: Any, known: LayerType, prefixes: tuple[str, ...]) -> Anatomy:
+    def there(paths: tuple[str, ...]) -> tuple[str, ...]:
+        # A name of Keras' that is None belongs to a layer without bias, scale or centre.
+        every = (prefix + path for prefix in prefixes for path in paths)
+        return tuple(path for path in every if variable_of(layer, path) is not None)
+
+    return Anatomy(layer, core, known.family, there(known.weights), there(known.biases))
+
+
+def _type_of(layer: Any, wrapper: str = "") -> LayerType:
+    kind = type(layer).__name__
+    if kind not in LAYER_TYPES or not type(layer).__module__.startswith("keras."):
+        known = ", ".join(sorted(LAYER_TYPES))
+        raise ModelError(f"layers must be one of {known}, but layer {wrapper or layer.name!r} is a {kind}")
+    return LAYER_TYPES[kind]
+
+
+def variable_of(layer: Any, path: str) -> Any:
+    """The variable at a tensor's path; None if the layer has none."""
+    holder, _, name = path.rpartition(".")
+    return getattr(attrgetter(holder)(layer) if holder else layer, name, None)
 
 
 def find_slots(model: Any) -> tuple[SlotInfo, ...]:
     """Every quantizable tensor of a built functional or sequential Keras model, in layer order.
 
-    A layer with a kernel has WEIGHTS, BIASES if it has a bias, and ACTIVATIONS unless it is linear and
-    an activation layer follows, which then has the ACTIVATIONS slot. Raises ModelError naming a layer
-    with weights of unknown type, a nested model, or a layer used twice.
+    A layer has WEIGHTS and BIASES if it has such tensors. It has ACTIVATIONS if it gives values that its inputs do
+    not have, unless it is linear and activation layers alone follow, which then have them. Raises ModelError naming
+    layer and reason for whatever no format can be given to.
     """
+    for operation in getattr(model, "operations", ()):
+        _require_layer(operation)
+    places = {id(variable): place for place, variable in enumerate(model.weights)}
     found: list[SlotInfo] = []
     for layer in model.layers:
-        kind = type(layer).__name__
-        if kind in KERNELS:
-            _require_plain_use(layer)
-            kernels = tuple(_kernel(layer, name) for name in KERNELS[kind])
-            found.append(SlotInfo(Slot(layer.name, Role.WEIGHTS), kernels))
-            if layer.use_bias:
-                found.append(SlotInfo(Slot(layer.name, Role.BIASES), (TensorInfo("bias", tuple(layer.bias.shape)),)))
-            if has_own_activation(layer) or not _feeds_activation_layer(layer):
-                found.append(SlotInfo(Slot(layer.name, Role.ACTIVATIONS), ()))
-        elif kind in ACTIVATION_LAYERS:
-            _require_plain_use(layer)
-            found.append(SlotInfo(Slot(layer.name, Role.ACTIVATIONS), ()))
-        elif layer.weights:
-            known = ", ".join(sorted(KERNELS))
-            raise ModelError(f"layers with weights must be one of {known}, but layer {layer.name!r} is a {kind}")
+        parts = anatomy(layer)
+        _require_quantizable(parts)
+        found += _slots_of(parts, places)
     if not any(info.tensors for info in found):
         raise ModelError(f"a model to quantize needs a layer with weights, but {model.name!r} has none")
     return tuple(found)
 
 
-def _kernel(layer: Any, name: str) -> TensorInfo:
-    depthwise = name == "depthwise_kernel" or type(layer).__name__.startswith("Depthwise")
-    return TensorInfo(name, tuple(getattr(layer, name).shape), 2 if depthwise else 1)
+def _slots_of(parts: Anatomy, places: dict[int, int]) -> Iterator[SlotInfo]:
+    name = parts.layer.name
+    for role, paths in ((Role.WEIGHTS, parts.weights), (Role.BIASES, parts.biases)):
+        if paths:
+            yield SlotInfo(Slot(name, role), tuple(_tensor(parts, path, places) for path in paths))
+    if _has_values_of_its_own(parts):
+        state = parts.family is Family.RECURRENT
+        yield SlotInfo(Slot(name, Role.ACTIVATIONS), (), _NO_BINARY_STATE if state else "")
+
+
+_NO_BINARY_STATE = "the state of a recurrent layer is its memory, and its function lies within"
+
+
+def _tensor(parts: Anatomy, path: str, places: dict[int, int]) -> TensorInfo:
+    variable = variable_of(parts.layer, path)
+    depthwise = path.endswith("depthwise_kernel") or (parts.kind.startswith("Depthwise") and path.endswith("kernel"))
+    return TensorInfo(path, tuple(variable.shape), 2 if depthwise else 1, places[id(variable)])
+
+
+def _has_values_of_its_own(parts: Anatomy) -> bool:
+    if parts.family in _LEAVES_ITS_OUTPUT:
+        return parts.has_function or not _feeds_activation_layer(parts.layer)
+    return parts.family in (Family.RECURRENT, Family.FUNCTION)
 
 
 def has_own_activation(layer: Any) -> bool:
@@ -144,13 +232,68 @@ def _feeds_activation_layer(layer: Any) -> bool:
     return bool(consumers) and all(type(consumer).__name__ in ACTIVATION_LAYERS for consumer in consumers)
 
 
-def _require_plain_use(layer: Any) -> None:
-    if len(layer._inbound_nodes) > 1:
-        uses = len(layer._inbound_nodes)
-        raise ModelError(f"a layer with a format must be used once, but {layer.name!r} is used {uses} times")
-    if getattr(layer, "padding", "") == "causal":
-        raise ModelError(f"convolutions must not have causal padding (QKeras fails on it), but {layer.name!r} has")
-    if getattr(layer, "groups", 1) != 1:
+def _require_layer(operation: Any) -> None:
+    from keras import Layer
+
+    if not isinstance(operation, Layer):
+        kind = type(operation).__name__
         raise ModelError(
-            f"convolutions must have groups=1 (QKeras has no others), but {layer.name!r} has {layer.groups}"
+            f"a network must be made of layers, but {operation.name!r} is the operation {kind} of keras.ops; "
+            "write it as a layer, + as layers.Add()"
         )
+
+
+def _require_quantizable(parts: Anatomy) -> None:
+    for breaks, told in _REFUSALS:
+        if breaks(parts):
+            uses = len(parts.layer._inbound_nodes)
+            raise ModelError(told.format(name=parts.layer.name, core=parts.core, kind=parts.kind, uses=uses))
+
+
+def _recurrent_parts(parts: Anatomy) -> tuple[Any, ...]:
+    if parts.family is not Family.RECURRENT:
+        return ()
+    core = parts.core
+    return (core.forward_layer, core.backward_layer) if hasattr(core, "forward_layer") else (core,)
+
+
+_SLOTTED = frozenset(Family) - {Family.PASSING, Family.AVERAGE, Family.INPUT}
+_REFUSALS: tuple[tuple[Callable[[Anatomy], Any], str], ...] = (
+    (
+        lambda parts: parts.family is Family.FOLDED,
+        "batch normalization must be folded before it is quantized (objectives/folding.py), but {name!r} is not",
+    ),
+    (
+        lambda parts: parts.family in _SLOTTED and len(parts.layer._inbound_nodes) > 1,
+        "a layer with a format must be used once, but {name!r} is used {uses} times",
+    ),
+    (
+        lambda parts: getattr(parts.core, "groups", 1) != 1,
+        "convolutions must have groups=1 (QKeras has no others), but {name!r} has {core.groups}",
+    ),
+    (
+        lambda parts: getattr(parts.core, "lora_enabled", False),
+        "kernels must not be split by LoRA, but that of {name!r} is",
+    ),
+    (
+        lambda parts: getattr(parts.core, "interpolation", "nearest") != "nearest",
+        "upsampling must repeat values (interpolation='nearest'), but {name!r} has {core.interpolation!r}",
+    ),
+    (
+        lambda parts: any(one.stateful for one in _recurrent_parts(parts)),
+        "a recurrent layer must start every window anew, but {name!r} is stateful",
+    ),
+    (
+        lambda parts: any(one.return_state for one in _recurrent_parts(parts)),
+        "a recurrent layer must give its output alone, but {name!r} gives its state too (return_state)",
+    ),
+    (
+        lambda parts: len({type(one) for one in _recurrent_parts(parts)}) > 1,
+        "both directions must be of one type, but {name!r} has two",
+    ),
+    (
+        lambda parts: getattr(parts.layer, "merge_mode", "concat") is None,
+        "both directions must be merged, but {name!r} has merge_mode=None",
+    ),
+)
+"""What a layer of a known type must not be → what is said of it."""

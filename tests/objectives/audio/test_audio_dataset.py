@@ -3,6 +3,7 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,22 @@ import soundfile
 from pystoi import stoi
 
 from wordlength.errors import DataError
-from wordlength.objectives.audio import CorpusSettings, DataSettings, PreparedData, assemble, dataset, prepare
-from wordlength.objectives.audio.features import ideal_ratio_mask, istft, log_mel, stft
+from wordlength.objectives.audio import (
+    CorpusSettings,
+    DataSettings,
+    FeatureSettings,
+    PreparedData,
+    dataset,
+    features,
+    prepare,
+    scoring,
+)
+from wordlength.objectives.audio.masks import ideal_ratio_mask
 
 RATE_HZ = 16000
+stft = partial(features.stft, settings=FeatureSettings())
+istft = partial(features.istft, settings=FeatureSettings())
+log_mel = partial(features.log_mel, settings=FeatureSettings())
 
 
 def speech_like(seconds: float, seed: int) -> np.ndarray:
@@ -108,8 +121,12 @@ def test_shapes_and_types(prepared: PreparedData) -> None:
         assert frames.windows.dtype == frames.mixture_of_window.dtype == prepared.subset_windows.dtype == np.int32
         assert np.isfinite(frames.features).all()
         assert 0 <= frames.targets.min() < frames.targets.max() <= 1
-    assert prepared.mean.shape == prepared.std.shape == (64,)
-    assert prepared.mean.dtype == prepared.std.dtype == np.float32
+    signal = prepared.signal
+    assert signal.mean.shape == signal.std.shape == (64,)
+    assert signal.target_mean.shape == signal.target_std.shape == (129,)
+    assert {moment.dtype for moment in (signal.mean, signal.std, signal.target_mean, signal.target_std)} == {
+        np.dtype(np.float32)
+    }
     assert len(prepared.validation) == len(prepared.test) == 6
     assert prepared.validation.offsets.dtype == np.int64
 
@@ -119,8 +136,8 @@ def test_features_and_targets_are_those_of_the_waveforms(prepared: PreparedData)
         for index in range(len(mixtures)):
             clean, noisy = mixtures.mixture(index)
             windows = mixtures.frames.windows_of(index)
-            features = (log_mel(stft(noisy)) - prepared.mean) / prepared.std
-            np.testing.assert_allclose(mixtures.frames.features[windows], features, atol=1e-5)
+            heard = (log_mel(stft(noisy)) - prepared.signal.mean) / prepared.signal.std
+            np.testing.assert_allclose(mixtures.frames.features[windows], heard, atol=1e-5)
             mask = ideal_ratio_mask(stft(clean), stft(noisy) - stft(clean))
             np.testing.assert_array_equal(mixtures.frames.targets[windows], mask)
 
@@ -194,7 +211,7 @@ def test_pickle_carries_all_arrays_out_of_band(prepared: PreparedData) -> None:
     buffers: list[pickle.PickleBuffer] = []
     body = pickle.dumps(prepared, protocol=5, buffer_callback=buffers.append)
     assert len(body) < 10_000
-    assert len(buffers) == 4 + 3 + 2 * 9
+    assert len(buffers) == 4 + 1 + 4 + 2 * 9
     assert_same(pickle.loads(body, buffers=buffers), prepared)
 
 
@@ -319,20 +336,22 @@ def test_short_clips_are_refused_for_stoi_by_name(copy: Path, tmp_path: Path) ->
         prepare(settings_of(copy), tmp_path / "cache")
 
 
-def test_the_shortest_clip_is_pystois_limit() -> None:
-    noise = np.random.default_rng(0).uniform(-0.5, 0.5, assemble.STOI_SHORTEST_SAMPLES).astype(np.float32)
-    assert assemble.noisy_stoi(noise, noise, Path("a.wav")) == pytest.approx(1)
+@pytest.mark.parametrize("rate_hz", [8000, 10000, 11025, 16000, 22050, 44100, 48000])
+def test_the_shortest_clip_is_pystois_limit(rate_hz: int) -> None:
+    shortest, place = scoring.shortest_samples(rate_hz), Path("a.wav")
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, shortest).astype(np.float32)
+    assert scoring.stoi_of(noise, noise, rate_hz, place) == pytest.approx(1)
     with pytest.warns(RuntimeWarning, match="Not enough STFT frames"):
-        assert stoi(noise[:-1], noise[:-1], RATE_HZ) == 1e-5
+        assert stoi(noise[:-1], noise[:-1], rate_hz) == 1e-5
     with pytest.raises(DataError, match=r"at least 0\.41 s .* but got 0\.41 s \(a\.wav\)"):
-        assemble.noisy_stoi(noise[:-1], noise[:-1], Path("a.wav"))
+        scoring.stoi_of(noise[:-1], noise[:-1], rate_hz, place)
 
 
 def test_a_word_in_a_long_pause_is_refused_by_name() -> None:
     clean = np.zeros(2 * RATE_HZ, np.float32)
     clean[8000:11000] = np.random.default_rng(0).uniform(-0.5, 0.5, 3000)
     with pytest.raises(DataError, match=r"0\.41 s of speech .* but got 2\.00 s with too many pauses \(word\.wav\)"):
-        assemble.noisy_stoi(clean, clean, Path("word.wav"))
+        scoring.stoi_of(clean, clean, RATE_HZ, Path("word.wav"))
 
 
 @pytest.mark.real_data

@@ -1,4 +1,4 @@
-"""Speech in noise: corpora, mixtures at a given signal-to-noise ratio, features and ideal ratio masks."""
+"""Speech in noise: corpora, mixtures at a given signal-to-noise ratio, features and training targets."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ from wordlength.lazy import lazy_names
 if TYPE_CHECKING:
     from wordlength.objectives.audio.dataset import prepare, subsets
     from wordlength.objectives.audio.files import SAMPLE_RATE_HZ, read_audio
-    from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData
+    from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData, Signal
     from wordlength.objectives.audio.settings import (
         CORPUS_KINDS,
         CorpusSettings,
@@ -15,11 +15,13 @@ if TYPE_CHECKING:
         PairSettings,
         RoomSettings,
     )
+    from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings
+    from wordlength.objectives.audio.targets import Enhancer, scores
 
 _HOMES = {
     "wordlength.objectives.audio.dataset": ["prepare", "subsets"],
     "wordlength.objectives.audio.files": ["SAMPLE_RATE_HZ", "read_audio"],
-    "wordlength.objectives.audio.prepared": ["FrameSet", "MixtureSet", "PreparedData"],
+    "wordlength.objectives.audio.prepared": ["FrameSet", "MixtureSet", "PreparedData", "Signal"],
     "wordlength.objectives.audio.settings": [
         "CORPUS_KINDS",
         "CorpusSettings",
@@ -27,6 +29,8 @@ _HOMES = {
         "PairSettings",
         "RoomSettings",
     ],
+    "wordlength.objectives.audio.signal": ["FeatureSettings", "TargetSettings"],
+    "wordlength.objectives.audio.targets": ["Enhancer", "scores"],
 }
 
 __all__ = [
@@ -34,13 +38,18 @@ __all__ = [
     "SAMPLE_RATE_HZ",
     "CorpusSettings",
     "DataSettings",
+    "Enhancer",
+    "FeatureSettings",
     "FrameSet",
     "MixtureSet",
     "PairSettings",
     "PreparedData",
     "RoomSettings",
+    "Signal",
+    "TargetSettings",
     "prepare",
     "read_audio",
+    "scores",
     "subsets",
 ]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordlength.objectives.audio import store
-from wordlength.objectives.audio.assemble import frames_of, mixtures_of, moments, standardise
-from wordlength.objectives.audio.features import HOP_SAMPLES
-from wordlength.objectives.audio.files import SAMPLE_RATE_HZ
+from wordlength.objectives.audio.assemble import frames_of, mixtures_of, signal_of, standardise
 from wordlength.objectives.audio.listing import Clip
 from wordlength.objectives.audio.mixing import Mixture
 from wordlength.objectives.audio.planning import (
@@ -27,6 +25,7 @@ from wordlength.objectives.audio.planning import (
     without_copies,
 )
 from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData
+from wordlength.objectives.audio.scoring import require_measure
 from wordlength.objectives.audio.settings import DataSettings
 
 __all__ = ["FEATURES_VERSION", "DataSettings", "FrameSet", "MixtureSet", "PreparedData", "prepare", "subsets"]
@@ -44,6 +43,7 @@ def prepare(settings: DataSettings, cache: Path, progress: Progress | None = Non
     Raises DataError for data that cannot be used.
     """
     report = progress or (lambda stage, done, total: None)
+    require_measure(settings.target.score_measure)
     material = read_material(settings, cache, _stage("render", report))
     stamp = _stamp(settings, material)
     known = store.recall(stamp, cache)
@@ -83,33 +83,37 @@ def _prepare_from_contents(settings: DataSettings, material: Material, cache: Pa
 
 def _build(settings: DataSettings, material: Material, digest: str, report: Progress) -> PreparedData:
     plan = plan_of(settings, material)
-    train = frames_of(plan.train, _stage("train", report))
-    mean, std = moments(train)
-    validation = mixtures_of(plan.validation, _stage("validation", report))
-    test = mixtures_of(plan.test, _stage("test", report))
+    features, target = settings.features, settings.target
+    train = frames_of(plan.train, features, target, _stage("train", report))
+    signal = signal_of(train, features, target)
+    validation = mixtures_of(plan.validation, signal, _stage("validation", report))
+    test = mixtures_of(plan.test, signal, _stage("test", report))
     for frames in (train, validation.frames, test.frames):
-        standardise(frames, mean, std)
+        standardise(frames, signal)
     subset = subset_of(settings, plan.train)
     return PreparedData(
         train=train,
         subset_windows=_windows_of(subset, train),
         validation=validation,
         test=test,
-        mean=mean,
-        std=std,
+        signal=signal,
         digest=digest,
         summary={
             "features_version": FEATURES_VERSION,
             "snr_db": list(settings.snr_db),
+            "features": features.kind,
+            "sample_rate_hz": features.sample_rate_hz,
+            "target": target.kind,
             "speech_corpora": sorted({clip.corpus for clip in material.speech}),
             "noise_corpora": sorted({clip.corpus for clip in material.noise}),
             "pair_corpora": sorted({pair.clean.corpus for pair in material.pairs}),
             "room_corpora": sorted({clip.corpus for clip in material.rooms}),
-            "train": _summary(plan.train, train),
-            "subset": _summary([plan.train[index] for index in subset], None),
-            "validation": _summary(plan.validation, validation.frames)
+            "train": _summary(plan.train, _seconds(train, settings)),
+            "subset": _summary([plan.train[index] for index in subset], {}),
+            "validation": _summary(plan.validation, _seconds(validation.frames, settings))
             | {"noisy_stoi": float(validation.noisy_stoi.mean())},
-            "test": _summary(plan.test, test.frames) | {"noisy_stoi": float(test.noisy_stoi.mean())},
+            "test": _summary(plan.test, _seconds(test.frames, settings))
+            | {"noisy_stoi": float(test.noisy_stoi.mean())},
         },
     )
 
@@ -155,15 +159,28 @@ def _choices(settings: DataSettings) -> list[Any]:
         [float(settings.room_share), float(settings.early_ms)] if settings.rooms else None,
         settings.validation_mixtures,
         settings.seed,
+        list(_signal_choices(settings)),
     ]
+
+
+def _signal_choices(settings: DataSettings) -> Iterator[Any]:
+    """Every number of features and target as it is used: a default is the same whether written out or not."""
+    features, target = settings.features, settings.target
+    yield from (features.kind, features.sample_rate_hz, features.frame_samples, features.hop_samples, features.bins)
+    yield from (target.kind, float(target.criterion), target.score_measure, *target.context(features))
 
 
 def _hash(value: list[Any]) -> str:
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
-def _summary(plan: Sequence[Mixture], frames: FrameSet | None) -> dict[str, Any]:
-    seconds = {} if frames is None else {"seconds": round(frames.windows.size * HOP_SAMPLES / SAMPLE_RATE_HZ, 3)}
+def _seconds(frames: FrameSet, settings: DataSettings) -> dict[str, float]:
+    """How long the frames are together, repeated ones left out."""
+    steps = frames.windows.size * (settings.shape.frames if settings.target.outputs_per_mixture else 1)
+    return {"seconds": round(steps * settings.features.hop_samples / settings.features.sample_rate_hz, 3)}
+
+
+def _summary(plan: Sequence[Mixture], seconds: dict[str, float]) -> dict[str, Any]:
     return seconds | {
         "mixtures": len(plan),
         "utterances": len({mixture.clean.source for mixture in plan}),

@@ -1,114 +1,124 @@
-"""Short-time spectra, log-Mel features and ideal ratio masks, as in Klein, Kantic & Blume (2021).
+"""Short-time spectra and the features taken from them; log-Mel as in Klein, Kantic & Blume (2021).
 
-Conventions: 16 kHz; frames of 256 samples, 128 apart (8 ms); time is the first axis of every array.
-Half a frame of zeros precedes the signal, so frame t covers the samples from 128·(t - 1) up to 128·(t + 1)
-and needs none after them: everything here can run frame by frame, with 8 ms to wait for a frame's second half.
+Conventions: time is the first axis of every array. Frame t ends with block t of `hop_samples` samples: zeros precede
+the signal, and no frame needs samples after its block, so everything here can run frame by frame. Frames go on until
+the last block has left them, so that every sample lies in frame_samples / hop_samples of them.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from typing import assert_never
 
 import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from wordlength.objectives.audio.files import SAMPLE_RATE_HZ
+from wordlength.objectives.audio.signal import FeatureSettings
 
-FRAME_SAMPLES = 256
-HOP_SAMPLES = 128  # half a frame; stft and istft rely on it
-SPECTRUM_BINS = FRAME_SAMPLES // 2 + 1  # 129, 62.5 Hz apart
-MEL_BINS = 64
-MEL_LOWEST_HZ = 62.5  # the first bin above the constant component, which carries no speech
-MEL_HIGHEST_HZ = SAMPLE_RATE_HZ / 2
-HISTORY_FRAMES = 15  # past frames in a network input beside the current one
-POWER_FLOOR = 1e-6  # added to the Mel power before the logarithm; a full-scale sine has about 4e3
+POWER_FLOOR = 1e-6
+"""Added to the power before the logarithm; a full-scale sine in frames of 256 samples has about 4e3."""
 
 Spectrum = NDArray[np.complex64]
 
 
-def frame_count(samples: int) -> int:
+def frame_count(samples: int, settings: FeatureSettings) -> int:
     """How many frames `stft` makes of a signal of that length."""
-    return -(-samples // HOP_SAMPLES) + 1
+    hop = settings.hop_samples
+    return -(-samples // hop) + settings.frame_samples // hop - 1
 
 
-def stft(signal: NDArray[np.float32]) -> Spectrum:
-    """Hann-windowed spectra of a signal `(samples,)`: complex64 `(frames, 129)`, frames = ceil(samples / 128) + 1."""
-    padded = np.zeros((frame_count(signal.size) + 1) * HOP_SAMPLES, np.float32)
-    padded[HOP_SAMPLES : HOP_SAMPLES + signal.size] = signal
-    halves = padded.reshape(-1, HOP_SAMPLES)
-    frames = np.concatenate([halves[:-1], halves[1:]], axis=1)
-    return np.asarray(scipy.fft.rfft(frames * _hann(), axis=1), np.complex64)
+def stft(signal: NDArray[np.float32], settings: FeatureSettings) -> Spectrum:
+    """Hann-windowed spectra of a signal `(samples,)`: complex64 `(frames, spectrum_bins)`; see `frame_count`."""
+    frame, hop = settings.frame_samples, settings.hop_samples
+    padded = np.zeros((frame_count(signal.size, settings) - 1) * hop + frame, np.float32)
+    padded[frame - hop : frame - hop + signal.size] = signal
+    frames = np.lib.stride_tricks.sliding_window_view(padded, frame)[::hop]
+    return np.asarray(scipy.fft.rfft(frames * _hann(frame), axis=1), np.complex64)
 
 
-def istft(spectrum: Spectrum, length: int) -> NDArray[np.float32]:
-    """The signal `(length,)` whose `stft` is nearest to `spectrum` `(frames, 129)` in the least-squares sense.
+def istft(spectrum: Spectrum, length: int, settings: FeatureSettings) -> NDArray[np.float32]:
+    """The signal `(length,)` whose `stft` is nearest to `spectrum` `(frames, spectrum_bins)` by least squares.
 
     An unchanged spectrum gives back its signal. Weighted overlap-add after Griffin & Lim (1984), equation 6.
     Raises ValueError if `length` needs another number of frames.
     """
-    if spectrum.shape != (frame_count(length), SPECTRUM_BINS):
-        raise ValueError(
-            f"spectrum must have shape {(frame_count(length), SPECTRUM_BINS)} for {length} samples, "
-            f"but got {spectrum.shape}"
-        )
-    frames = scipy.fft.irfft(spectrum, n=FRAME_SAMPLES, axis=1) * _synthesis_window()
-    # Frame t ends in block t: its first half adds to the second half of frame t - 1.
-    blocks = frames[:-1, HOP_SAMPLES:] + frames[1:, :HOP_SAMPLES]
+    wanted = (frame_count(length, settings), settings.spectrum_bins)
+    if spectrum.shape != wanted:
+        raise ValueError(f"spectrum must have shape {wanted} for {length} samples, but got {spectrum.shape}")
+    frame, hop = settings.frame_samples, settings.hop_samples
+    frames = scipy.fft.irfft(spectrum, n=frame, axis=1) * _synthesis_window(frame, hop)
+    # Block b is the last part of frame b, the last but one of frame b + 1, …: the last frames start no block.
+    overlap = frame // hop
+    count = len(frames) - overlap + 1
+    blocks = frames[:count, frame - hop :] + frames[1 : 1 + count, frame - 2 * hop : frame - hop]
+    for later in range(2, overlap):
+        start = frame - (later + 1) * hop
+        blocks += frames[later : later + count, start : start + hop]
     return np.asarray(blocks.reshape(-1)[:length], np.float32)
 
 
 @cache
-def mel_filterbank(bins: int = MEL_BINS) -> NDArray[np.float32]:
-    """Triangular filters from spectral power to Mel bands: `(129, bins)`, every column sums to 1, read-only.
+def mel_filterbank(settings: FeatureSettings) -> NDArray[np.float32]:
+    """Triangular filters from spectral power to Mel bands: `(spectrum_bins, mel_bins)`, read-only.
 
-    With 64 filters the lowest triangles are narrower than the 62.5 Hz between spectral bins and could fall
-    between two of them. No slope is therefore shorter than one bin: a narrow filter interpolates its neighbours.
+    Every column sums to 1. The bands reach from the first bin above the constant component, which carries no speech, to
+    half the sampling rate. With many filters the lowest triangles are narrower than the distance between spectral bins
+    and could fall between two of them. No slope is therefore shorter than one bin: a narrow filter interpolates its
+    neighbours.
     """
-    if not 1 <= bins <= SPECTRUM_BINS:
-        raise ValueError(f"bins must be between 1 and {SPECTRUM_BINS}, but got {bins}")
-    edges_hz = _mel_to_hz(np.linspace(_hz_to_mel(MEL_LOWEST_HZ), _hz_to_mel(MEL_HIGHEST_HZ), bins + 2))
-    bin_width_hz = SAMPLE_RATE_HZ / FRAME_SAMPLES
+    bin_width_hz = settings.sample_rate_hz / settings.frame_samples
+    ends = _hz_to_mel(bin_width_hz), _hz_to_mel(settings.sample_rate_hz / 2)
+    edges_hz = _mel_to_hz(np.linspace(*ends, settings.bins + 2))
     rise_hz = np.maximum(np.diff(edges_hz)[:-1], bin_width_hz)
     fall_hz = np.maximum(np.diff(edges_hz)[1:], bin_width_hz)
-    distance_hz = np.arange(SPECTRUM_BINS)[:, None] * bin_width_hz - edges_hz[1:-1]
+    distance_hz = np.arange(settings.spectrum_bins)[:, None] * bin_width_hz - edges_hz[1:-1]
     triangles = np.maximum(0, 1 - np.where(distance_hz < 0, -distance_hz / rise_hz, distance_hz / fall_hz))
     filters: NDArray[np.float32] = (triangles / triangles.sum(axis=0)).astype(np.float32)
     filters.flags.writeable = False  # shared by all callers through the cache
     return filters
 
 
-def log_mel(spectrum: Spectrum) -> NDArray[np.float32]:
-    """Natural logarithm of the mean power in 64 Mel bands: `(frames, 129)` → float32 `(frames, 64)`."""
-    return np.asarray(np.log(_power(spectrum) @ mel_filterbank() + np.float32(POWER_FLOOR)), np.float32)
+def features_of(spectrum: Spectrum, settings: FeatureSettings) -> NDArray[np.float32]:
+    """The features of a spectrum, not yet standardised: `(frames, spectrum_bins)` → float32 `(frames, bins)`."""
+    match settings.kind:
+        case "log_mel":
+            return log_mel(spectrum, settings)
+        case "log_spectrum":
+            return log_magnitude(spectrum)
+        case _:
+            assert_never(settings.kind)
 
 
-def ideal_ratio_mask(clean_spectrum: Spectrum, noise_spectrum: Spectrum) -> NDArray[np.float32]:
-    """sqrt(S² / (S² + N²)) per bin, in [0, 1], 0 where both are 0: float32 `(frames, 129)`.
-
-    After Wang, Narayanan & Wang (2014), "On training targets for supervised speech separation", with β = 0.5.
-    """
-    speech, noise = _power(clean_spectrum), _power(noise_spectrum)
-    total = speech + noise
-    share = np.divide(speech, total, out=np.zeros_like(total), where=total > 0)
-    return np.asarray(np.sqrt(share), np.float32)
+def log_mel(spectrum: Spectrum, settings: FeatureSettings) -> NDArray[np.float32]:
+    """Natural logarithm of the mean power in Mel bands: `(frames, spectrum_bins)` → float32 `(frames, mel_bins)`."""
+    return np.asarray(np.log(power(spectrum) @ mel_filterbank(settings) + np.float32(POWER_FLOOR)), np.float32)
 
 
-def _power(spectrum: Spectrum) -> NDArray[np.float32]:
+def log_magnitude(spectrum: Spectrum) -> NDArray[np.float32]:
+    """½ ln(|X|² + floor) of every bin: `(frames, spectrum_bins)` → float32 of the same shape."""
+    return np.asarray(np.float32(0.5) * np.log(power(spectrum) + np.float32(POWER_FLOOR)), np.float32)
+
+
+def power(spectrum: Spectrum) -> NDArray[np.float32]:
+    """|X|² of every bin."""
     return np.asarray(spectrum.real**2 + spectrum.imag**2, np.float32)
 
 
 @cache
-def _hann() -> NDArray[np.float32]:
+def _hann(frame: int) -> NDArray[np.float32]:
     """The periodic Hann window: with half a frame between frames, it sums to one."""
-    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FRAME_SAMPLES) / FRAME_SAMPLES)).astype(np.float32)
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(frame) / frame)).astype(np.float32)
 
 
 @cache
-def _synthesis_window() -> NDArray[np.float32]:
-    """The Hann window over the sum of the squares of the two windows that overlap at each sample."""
-    window = _hann()
-    return np.asarray(window / (window**2 + np.roll(window, HOP_SAMPLES) ** 2), np.float32)
+def _synthesis_window(frame: int, hop: int) -> NDArray[np.float32]:
+    """The Hann window over the sum of the squares of all windows that overlap at each sample."""
+    window = _hann(frame)
+    squares = window**2
+    for later in range(hop, frame, hop):
+        squares = squares + np.roll(window, later) ** 2
+    return np.asarray(window / squares, np.float32)
 
 
 def _hz_to_mel(frequency_hz: float) -> float:

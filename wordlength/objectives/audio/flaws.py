@@ -7,18 +7,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from wordlength.objectives.audio.assemble import STOI_SHORTEST_SAMPLES
 from wordlength.objectives.audio.files import SAMPLE_RATE_HZ
 from wordlength.objectives.audio.listing import Clip
 from wordlength.objectives.audio.loudness import FileFigures
 from wordlength.objectives.audio.mixing import Mixture
 from wordlength.objectives.audio.planning import PARTS, Material, Plan
+from wordlength.objectives.audio.scoring import shortest_samples
 
 LEAST_SHARE_OF_A_SEX = 0.25
 MOST_SILENCE = 0.5
 UNEVEN_CLASSES = 3.0
 """A noise class heard so many times as often as another is worth a word."""
-STOI_SHORTEST_SECONDS = STOI_SHORTEST_SAMPLES / SAMPLE_RATE_HZ
+STOI_SHORTEST_SECONDS = shortest_samples(SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
 
 Figures = Mapping[Path, FileFigures]
 

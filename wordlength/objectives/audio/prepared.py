@@ -12,27 +12,48 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wordlength.objectives.audio.features import HISTORY_FRAMES, MEL_BINS, SPECTRUM_BINS
+from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings
 from wordlength.objectives.shape import NetworkShape
 
 Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class FrameSet:
-    """All frames of some mixtures, one mixture after another, each behind 15 copies of its first frame.
+class Signal:
+    """What features and targets are, and how both were standardised.
 
-    features: standardised log-Mel, float32 `(padded_frames, 64)`.
-    targets: ideal ratio mask, float32 `(padded_frames, 129)`.
-    windows: index of the current (last) frame of every window of 16 frames, int32 `(n,)`;
-    window k is `features[windows[k] - 15 : windows[k] + 1]` with the target `targets[windows[k]]`.
+    mean, std: of the training frames' features before they were standardised, float32 `(bins,)`.
+    target_mean, target_std: of their targets, float32 `(outputs,)`; 0 and 1 where targets stay as they are.
+    """
+
+    features: FeatureSettings
+    target: TargetSettings
+    mean: Float32
+    std: Float32
+    target_mean: Float32
+    target_std: Float32
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameSet:
+    """All frames of some mixtures, one mixture after another.
+
+    A mixture stands between `before` copies of its first frame and `after` copies of its last; mixtures that are cut
+    into segments have no copies.
+
+    features: standardised, float32 `(padded_frames, bins)`. targets: float32 `(padded_frames, outputs)`.
+    windows: index of the current frame of every window, int32 `(n,)`;
+    window k is `features[windows[k] - before : windows[k] + after + 1]` with the target `targets[windows[k]]`.
     mixture_of_window: number of the mixture a window belongs to, int32 `(n,)`.
+    before, after: frames of a window before and after its current one.
     """
 
     features: Float32
     targets: Float32
     windows: NDArray[np.int32]
     mixture_of_window: NDArray[np.int32]
+    before: int
+    after: int
 
     def windows_of(self, mixture: int) -> NDArray[np.int32]:
         """The windows of one mixture in time order, int32 `(frames,)`."""
@@ -42,9 +63,10 @@ class FrameSet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MixtureSet:
-    """Mixtures to be scored by STOI: waveforms at 16 kHz, features, and what the noisy mixtures score.
+    """Mixtures to be measured on: waveforms, features, and what the noisy mixtures score by STOI.
 
-    clean, noisy: all waveforms end to end, float32 `(samples,)`; mixture i lies at offsets[i]:offsets[i + 1].
+    clean, noisy: all waveforms end to end, float32 `(samples,)`, at the rate of `signal.features`; mixture i lies at
+    offsets[i]:offsets[i + 1].
     offsets: int64 `(m + 1,)`. noisy_stoi: STOI of clean against noisy, float64 `(m,)`. snr_db: float64 `(m,)`.
     """
 
@@ -57,6 +79,7 @@ class MixtureSet:
     noise_classes: tuple[str, ...]
     names: tuple[str, ...]
     frames: FrameSet
+    signal: Signal
 
     def __len__(self) -> int:
         """The number of mixtures."""
@@ -75,7 +98,6 @@ class PreparedData:
     """Everything a study trains on and measures with.
 
     subset_windows: those of `train.windows` that belong to the representative subset, int32 `(k,)`.
-    mean, std: of the training frames' log-Mel features before they were standardised, float32 `(64,)`.
     digest: SHA-256 over the contents of all audio, the settings and the features' version.
     summary: what was prepared, in JSON types.
     """
@@ -84,30 +106,53 @@ class PreparedData:
     subset_windows: NDArray[np.int32]
     validation: MixtureSet
     test: MixtureSet
-    mean: Float32
-    std: Float32
+    signal: Signal
     digest: str
     summary: dict[str, Any]
+
+    @property
+    def features(self) -> FeatureSettings:
+        """How sound became the network's input."""
+        return self.signal.features
+
+    @property
+    def target(self) -> TargetSettings:
+        """What the network learns."""
+        return self.signal.target
 
     @property
     def shape(self) -> NetworkShape:
         """What a network is given and gives."""
         frames = self.train
-        return NetworkShape(HISTORY_FRAMES + 1, frames.features.shape[1], frames.targets.shape[1])
+        return NetworkShape(frames.before + 1 + frames.after, frames.features.shape[1], frames.targets.shape[1])
 
 
-def join_frames(features: Sequence[Float32], targets: Sequence[Float32]) -> FrameSet:
-    """Lay the mixtures' features `(frames, 64)` and targets `(frames, 129)` end to end, history included."""
+def join_frames(features: Sequence[Float32], targets: Sequence[Float32], before: int, after: int) -> FrameSet:
+    """Lay the mixtures' features `(frames, bins)` and targets `(frames, outputs)` end to end; each frame is a window.
+
+    The first frame of a mixture is repeated before it, the last one after it.
+    """
     counts = np.array([len(block) for block in features], np.int64)
-    starts = np.concatenate([[0], np.cumsum(counts + HISTORY_FRAMES)])
-    all_features = np.empty((int(starts[-1]), MEL_BINS), np.float32)
-    all_targets = np.empty((int(starts[-1]), SPECTRUM_BINS), np.float32)
+    starts = np.concatenate([[0], np.cumsum(counts + before + after)])
+    all_features = np.empty((int(starts[-1]), features[0].shape[1]), np.float32)
+    all_targets = np.empty((int(starts[-1]), targets[0].shape[1]), np.float32)
     for start, feature, target in zip(starts.tolist(), features, targets, strict=False):
-        first = start + HISTORY_FRAMES
+        first, end = start + before, start + before + len(feature)
         for joined, block in ((all_features, feature), (all_targets, target)):
             joined[start:first] = block[0]
-            joined[first : first + len(block)] = block
-    # Frames before this one in all mixtures, plus the histories of this mixture and those before it.
+            joined[first:end] = block
+            joined[end : end + after] = block[-1]
+    # Frames before this one in all mixtures, plus the copies around those mixtures, and before this one.
     owner = np.repeat(np.arange(len(counts)), counts)
-    windows = np.arange(int(counts.sum())) + HISTORY_FRAMES * (owner + 1)
-    return FrameSet(all_features, all_targets, windows.astype(np.int32), owner.astype(np.int32))
+    windows = np.arange(int(counts.sum())) + before * (owner + 1) + after * owner
+    return FrameSet(all_features, all_targets, windows.astype(np.int32), owner.astype(np.int32), before, after)
+
+
+def join_segments(features: Sequence[Float32], targets: Sequence[Float32], frames: int) -> FrameSet:
+    """Lay mixtures of whole segments of so many frames each end to end; each segment is a window."""
+    counts = np.array([len(block) // frames for block in features], np.int64)
+    assert all(len(block) == count * frames for block, count in zip(features, counts.tolist(), strict=True))
+    windows = np.arange(1, int(counts.sum()) + 1) * frames - 1
+    owner = np.repeat(np.arange(len(counts)), counts)
+    all_features, all_targets = np.concatenate(features), np.concatenate(targets)
+    return FrameSet(all_features, all_targets, windows.astype(np.int32), owner.astype(np.int32), frames - 1, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from wordlength.errors import DataError
@@ -17,6 +17,7 @@ from wordlength.objectives.audio.corpus_settings import (
     PairSettings,
     RoomSettings,
 )
+from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings, require_fitting
 from wordlength.objectives.shape import NetworkShape
 from wordlength.strict import STRICT
 
@@ -64,14 +65,20 @@ class DataSettings:
     """At most so many validation mixtures, chosen to represent all; by default all."""
     seed: int = 0
     """Fixes splits, mixtures and subset."""
+    features: FeatureSettings = field(default_factory=FeatureSettings)
+    """What the network hears."""
+    target: TargetSettings = field(default_factory=TargetSettings)
+    """What the network learns."""
 
     @property
     def shape(self) -> NetworkShape:
         """What a network is given and gives."""
-        return NetworkShape(frames=16, bins=64, outputs=129)
+        frames = sum(self.target.context(self.features)) + 1
+        return NetworkShape(frames, self.features.bins, self.target.outputs(self.features))
 
     def __post_init__(self) -> None:
         """Check every field."""
+        require_fitting(self.features, self.target)
         if self.speech or self.noise or not self.pairs:
             _require_corpora("speech", self.speech, SPEECH_KINDS)
             _require_corpora("noise", self.noise, NOISE_KINDS)

@@ -15,12 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordlength.objectives.audio.files import publish_folder
-from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData
+from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData, Signal
+from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings
 
 _META = "meta.json"
 _FRAMES = ("features", "targets", "windows", "mixture_of_window")
+_WINDOW = ("before", "after")
 _MIXTURES = ("clean", "noisy", "offsets", "noisy_stoi", "snr_db")
 _SCORED = ("validation", "test")
+_MOMENTS = ("mean", "std", "target_mean", "target_std")
 _STRINGS = ("speakers", "noise_classes", "names")
 Arrays = dict[str, NDArray[Any]]
 
@@ -31,6 +34,9 @@ def save(data: PreparedData, cache: Path) -> None:
     meta = {
         "digest": data.digest,
         "summary": data.summary,
+        "features": dataclasses.asdict(data.features),
+        "target": dataclasses.asdict(data.target),
+        "window": {key: getattr(data.train, key) for key in _WINDOW},
         "strings": {part: {key: getattr(getattr(data, part), key) for key in _STRINGS} for part in _SCORED},
         "crc32": {name: _crc32(array) for name, array in arrays.items()},
     }
@@ -86,7 +92,8 @@ def _crc32(array: NDArray[Any]) -> int:
 
 
 def _arrays(data: PreparedData) -> Arrays:
-    arrays: Arrays = {"subset_windows": data.subset_windows, "mean": data.mean, "std": data.std}
+    arrays: Arrays = {"subset_windows": data.subset_windows}
+    arrays |= {key: getattr(data.signal, key) for key in _MOMENTS}
     arrays |= {f"train.{key}": getattr(data.train, key) for key in _FRAMES}
     for part in _SCORED:
         mixtures: MixtureSet = getattr(data, part)
@@ -96,27 +103,31 @@ def _arrays(data: PreparedData) -> Arrays:
 
 
 def _data(arrays: Arrays, meta: Mapping[str, Any]) -> PreparedData:
+    moments: dict[str, Any] = {key: arrays[key] for key in _MOMENTS}
+    features, target = FeatureSettings(**meta["features"]), TargetSettings(**meta["target"])
+    signal = Signal(features=features, target=target, **moments)
     return PreparedData(
-        train=_frame_set("train", arrays),
+        train=_frame_set("train", arrays, meta),
         subset_windows=arrays["subset_windows"],
-        validation=_mixture_set("validation", arrays, meta),
-        test=_mixture_set("test", arrays, meta),
-        mean=arrays["mean"],
-        std=arrays["std"],
+        validation=_mixture_set("validation", arrays, meta, signal),
+        test=_mixture_set("test", arrays, meta, signal),
+        signal=signal,
         digest=meta["digest"],
         summary=meta["summary"],
     )
 
 
-def _frame_set(part: str, arrays: Arrays) -> FrameSet:
-    return FrameSet(**{key: arrays[f"{part}.{key}"] for key in _FRAMES})
+def _frame_set(part: str, arrays: Arrays, meta: Mapping[str, Any]) -> FrameSet:
+    fields: dict[str, Any] = {key: arrays[f"{part}.{key}"] for key in _FRAMES}
+    return FrameSet(**fields, **{key: meta["window"][key] for key in _WINDOW})
 
 
-def _mixture_set(part: str, arrays: Arrays, meta: Mapping[str, Any]) -> MixtureSet:
+def _mixture_set(part: str, arrays: Arrays, meta: Mapping[str, Any], signal: Signal) -> MixtureSet:
     fields: dict[str, Any] = {key: arrays[f"{part}.{key}"] for key in _MIXTURES}
     fields |= {key: tuple(meta["strings"][part][key]) for key in _STRINGS}
-    return MixtureSet(**fields, frames=_frame_set(part, arrays))
+    return MixtureSet(**fields, frames=_frame_set(part, arrays, meta), signal=signal)
 
 
-assert {field.name for field in dataclasses.fields(FrameSet)} == set(_FRAMES)
-assert {field.name for field in dataclasses.fields(MixtureSet)} == {*_MIXTURES, *_STRINGS, "frames"}
+assert {field.name for field in dataclasses.fields(FrameSet)} == {*_FRAMES, *_WINDOW}
+assert {field.name for field in dataclasses.fields(MixtureSet)} == {*_MIXTURES, *_STRINGS, "frames", "signal"}
+assert {field.name for field in dataclasses.fields(Signal)} == {*_MOMENTS, "features", "target"}

@@ -17,7 +17,7 @@ from wordlength.objectives.integer.program import INPUT, IntegerProgram, Step, g
 from wordlength.objectives.integer.rounding import Round
 from wordlength.objectives.integer.sums import Geometry, Shape, Sum
 from wordlength.space import Binary, Candidate, Fixed, Format, PowerOfTwo, Role, Slot, find_slots
-from wordlength.space.slots import ACTIVATION_LAYERS, KERNELS, has_own_activation
+from wordlength.space.slots import ACTIVATION_LAYERS, KERNELS, has_own_activation, variable_of
 
 _KEEPING = frozenset(
     {"InputLayer", "Flatten", "Reshape", "Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D"}
@@ -36,7 +36,9 @@ _PO2_PLACES = 3
 def parameters_of(float_model: Any, candidate: Mapping[Slot, Format]) -> tuple[Parameter, ...]:
     """Every stored tensor of a float model with its weights, rounded to the candidate's formats, in slot order."""
     return tuple(
-        Parameter.of(info.slot, tensor, fmt, np.asarray(getattr(float_model.get_layer(info.slot.layer), tensor.name)))
+        Parameter.of(
+            info.slot, tensor, fmt, np.asarray(variable_of(float_model.get_layer(info.slot.layer), tensor.name))
+        )
         for info in find_slots(float_model)
         for tensor, fmt in zip(info.tensors, info.formats(candidate[info.slot]), strict=True)
     )

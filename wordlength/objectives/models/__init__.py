@@ -1,40 +1,46 @@
-"""The networks of the case studies, by name."""
+"""The networks that studies quantize: those of the literature by name, and the user's own.
+
+Each kind is a frozen settings class in a file of its own, with `name`, `label`, `described` and `build`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
+from wordlength.objectives.models.irm_cnn import IrmCnn
+from wordlength.objectives.models.keras_file import KerasFile
+from wordlength.objectives.models.quality_cnn import QualityCnn
+from wordlength.objectives.models.spectrum_dnn import SpectrumDnn
+from wordlength.objectives.models.user_model import UserModel
 from wordlength.objectives.shape import NetworkShape
-from wordlength.strict import STRICT
 
+__all__ = [
+    "NETWORKS",
+    "IrmCnn",
+    "KerasFile",
+    "ModelSettings",
+    "QualityCnn",
+    "SpectrumDnn",
+    "UserModel",
+    "build_model",
+]
 
-@dataclass(frozen=True)
-class ModelSettings:
-    """Which network a study quantizes. The defaults are the case study of Klein et al. 2021."""
+ModelSettings = IrmCnn | SpectrumDnn | QualityCnn | UserModel | KerasFile
+"""Which network a study quantizes."""
 
-    __pydantic_config__: ClassVar = STRICT
-
-    name: str = "irm_cnn"
-    """The network; `irm_cnn` estimates an ideal ratio mask from log-Mel frames."""
-    filters: tuple[int, int, int, int, int, int] = (8, 16, 16, 32, 64, 64)
-    """Filters of the six convolutional layers; fewer make a smaller network of the same shape."""
-    dense: tuple[int, int] = (512, 512)
-    """Units of the two hidden dense layers."""
-
-    def __post_init__(self) -> None:
-        if self.name not in MODELS:
-            raise ValueError(f"model name must be one of {', '.join(MODELS)}, but got {self.name!r}")
-        for value in (*self.filters, *self.dense):
-            if not 1 <= value <= 4096:
-                raise ValueError(f"filters and dense units must be between 1 and 4096, but got {value}")
-
-
-MODELS = ("irm_cnn",)
+NETWORKS: dict[str, type[IrmCnn | SpectrumDnn | QualityCnn]] = {
+    "irm_cnn": IrmCnn,
+    "spectrum_dnn": SpectrumDnn,
+    "quality_cnn": QualityCnn,
+}
+"""Those of the literature, by the name that a study file gives them."""
 
 
 def build_model(settings: ModelSettings, shape: NetworkShape, seed: int) -> Any:
-    """The float Keras model, weights initialised from `seed`: (n, frames, bins) → (n, outputs)."""
-    from wordlength.objectives.models import irm_cnn
+    """The float functional Keras model, weights initialised from `seed`: (n, frames, bins) → (n, outputs).
 
-    return irm_cnn.build(settings.filters, settings.dense, shape, seed)
+    Raises ModelError where settings and shape do not go together, or the user's code does not give such a model.
+    """
+    from wordlength.objectives.models.checked import checked
+
+    return checked(settings.build(shape, seed), shape, settings.name)

@@ -39,7 +39,7 @@ def retrain(
         float | None,
         typer.Option(
             "--distillation",
-            help="Share of the float model's own masks in the masks to be learned, 0 to 1.",
+            help="Share of the float model's own outputs in what is learned, 0 to 1.",
             show_default="1",
         ),
     ] = None,

@@ -11,7 +11,16 @@ import numpy as np
 
 from wordlength.errors import BundleError, IntegerError, SpecError
 from wordlength.search.export.config import CONFIG, Arithmetic, BundleConfig, LayerProof
-from wordlength.search.export.contents import MODEL, NETWORK, WEIGHT_TABLE, WEIGHTS, Progress, features_of, title_of
+from wordlength.search.export.contents import (
+    MODEL,
+    NETWORK,
+    WEIGHT_TABLE,
+    WEIGHTS,
+    Progress,
+    features_of,
+    target_of,
+    title_of,
+)
 from wordlength.search.export.packing import laid_out, pack, unpack
 from wordlength.search.home import Home
 from wordlength.search.installed import installed
@@ -19,7 +28,7 @@ from wordlength.search.spec import StudySpec, load_spec
 from wordlength.space import Fixed, Rounding, parse_format
 
 if TYPE_CHECKING:
-    from wordlength.objectives.audio import PreparedData
+    from wordlength.objectives.audio import PreparedData, Signal
     from wordlength.objectives.integer import IntegerProgram, Integers, Parameter
 
 _FOREIGN = (AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError, OSError)
@@ -52,6 +61,7 @@ def check_models(folder: Path, config: BundleConfig, parameters: tuple[Parameter
     from wordlength.objectives.memory import float_bytes
     from wordlength.objectives.quantized_model import layer_parameter  # Which makes ours known too.
     from wordlength.space import find_slots
+    from wordlength.space.slots import variable_of
 
     float_model = _loaded(NETWORK, lambda: keras.models.model_from_json((folder / NETWORK).read_text("utf-8")))
     model = _loaded(MODEL, lambda: keras.models.load_model(folder / MODEL))
@@ -72,7 +82,7 @@ def check_models(folder: Path, config: BundleConfig, parameters: tuple[Parameter
         )
     for parameter in parameters:
         values = parameter.format.decode(parameter.encoded).reshape(parameter.info.shape)
-        getattr(float_model.get_layer(parameter.slot.layer), parameter.info.name).assign(values)
+        variable_of(float_model.get_layer(parameter.slot.layer), parameter.info.name).assign(values)
         try:
             held = np.asarray(layer_parameter(model.get_layer(parameter.slot.layer), parameter.info.name))
         except _FOREIGN:
@@ -127,11 +137,28 @@ def _spec(config: BundleConfig, home: Home, study: Path | None) -> StudySpec:
         ) from None
 
 
-def check_features(config: BundleConfig, data: PreparedData | None) -> None:
-    """How the input is made from sound; mean and deviation only with the data."""
-    mean, std = (data.mean, data.std) if data else (config.features.mean, config.features.std)
-    if config.features != features_of(mean, std):
-        raise BundleError(f"{CONFIG} must say how the study's features are made, but features differ")
+def check_signal(config: BundleConfig, data: PreparedData | None) -> None:
+    """How the input is made from sound and what the output is; means and deviations only with the data."""
+    signal = data.signal if data else _described(config)
+    parts = (("features", config.features, features_of(signal)), ("target", config.target, target_of(signal)))
+    for name, told, wanted in parts:
+        if told != wanted:
+            raise BundleError(f"{CONFIG} must say how the study's {name} are made, but {name} differ")
+
+
+def _described(config: BundleConfig) -> Signal:
+    """By the bundle's study settings, with its own means and deviations."""
+    from wordlength.objectives.audio import FeatureSettings, Signal, TargetSettings
+
+    try:
+        settings = config.study_settings["data"]
+        features, target = FeatureSettings(**settings["features"]), TargetSettings(**settings["target"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(
+            f"{CONFIG} must hold the study's settings, but data has no features or target: {error}"
+        ) from None
+    scales = config.features.mean, config.features.std, config.target.mean, config.target.std
+    return Signal(features, target, *(np.asarray(scale, np.float32) for scale in scales))
 
 
 def program_of(

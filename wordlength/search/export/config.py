@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from wordlength.errors import BundleError
 from wordlength.space import Candidate
 
-BUNDLE_VERSION = 1
+BUNDLE_VERSION = 2
 CONFIG = "config.json"
 
 
@@ -57,14 +57,38 @@ class Retraining(_Part):
 class Features(_Part):
     """How the network's input is made from sound."""
 
+    kind: str = Field(description="log_mel or log_spectrum.")
     sample_rate_hz: int
     frame_samples: int
     hop_samples: int
-    mel_bins: int
-    frames: int = Field(description="The current frame and those before it.")
-    power_floor: float = Field(description="Added to the Mel power before the natural logarithm.")
-    mean: tuple[float, ...] = Field(description="Per Mel bin, subtracted from the log-Mel power.")
-    std: tuple[float, ...] = Field(description="Per Mel bin, divided by after that.")
+    bins: int = Field(description="Features of a frame: Mel bands, or bins of the spectrum.")
+    frames_before: int = Field(description="Past frames of a window beside the current one.")
+    frames_after: int = Field(description="Future frames of a window beside the current one.")
+    power_floor: float = Field(description="Added to the power before the natural logarithm.")
+    mean: tuple[float, ...] = Field(description="Per bin, subtracted from the logarithm.")
+    std: tuple[float, ...] = Field(description="Per bin, divided by after that.")
+
+    @property
+    def text(self) -> str:
+        """Shape and kind of the network's input, as "(n, 16, 64) standardised log-Mel"."""
+        frames = self.frames_before + 1 + self.frames_after
+        return f"(n, {frames}, {self.bins}) standardised {self.kind.replace('_', '-').replace('mel', 'Mel')}"
+
+
+class Target(_Part):
+    """What the network's output is."""
+
+    kind: str = Field(description="irm, ibm, psm: a mask of the noisy spectrum; spectrum: clean log-magnitude; score.")
+    outputs: int
+    measure: str | None = Field(description="What the score estimates; None for other kinds.")
+    mean: tuple[float, ...] = Field(description="Per output, added after multiplying by std; 0 where not standardised.")
+    std: tuple[float, ...] = Field(description="Per output; 1 where targets were not standardised.")
+
+    @property
+    def text(self) -> str:
+        """Shape and kind of the network's output, as "(n, 129) mask"."""
+        names = {"spectrum": "standardised log-magnitude", "score": f"estimated {self.measure}"}
+        return f"(n, {self.outputs}) {names.get(self.kind, 'mask')}"
 
 
 class LayerProof(_Part):
@@ -93,7 +117,7 @@ class Arithmetic(_Part):
 class BundleConfig(_Part):
     """One exported candidate: where it comes from, what it is, what was measured."""
 
-    bundle_version: Literal[1] = 1
+    bundle_version: Literal[2] = 2
     study: str
     trial: int
     label: str
@@ -105,6 +129,7 @@ class BundleConfig(_Part):
     retraining: Retraining | None = Field(description="None if the weights are the trial's own.")
     data_digest: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of all audio and of how it is prepared.")
     features: Features
+    target: Target
     arithmetic: Arithmetic | None = Field(description="None if the network cannot be computed with integers.")
     no_arithmetic: str = Field(description="Why it cannot; empty if it can.")
     needs_wordlength: dict[str, str] = Field(description="Slots whose quantizer QKeras does not have, and why.")

@@ -9,19 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import yaml
 
 from wordlength.errors import IntegerError, SpecError
-from wordlength.objectives.audio import SAMPLE_RATE_HZ
-from wordlength.objectives.audio.features import (
-    FRAME_SAMPLES,
-    HISTORY_FRAMES,
-    HOP_SAMPLES,
-    MEL_BINS,
-    POWER_FLOOR,
-)
+from wordlength.objectives.audio.features import POWER_FLOOR
 from wordlength.objectives.report import TrialReport, Weights
 from wordlength.search.export.config import (
     CONFIG,
@@ -32,6 +23,7 @@ from wordlength.search.export.config import (
     HeldOutFigures,
     Objectives,
     Retraining,
+    Target,
 )
 from wordlength.search.export.manifest import seal
 from wordlength.search.export.packing import laid_out, pack, table
@@ -45,7 +37,7 @@ from wordlength.search.trials import StudyView
 from wordlength.space import Candidate, Fixed
 
 if TYPE_CHECKING:
-    from wordlength.objectives.audio import PreparedData
+    from wordlength.objectives.audio import PreparedData, Signal
     from wordlength.objectives.evaluate import Evaluator
     from wordlength.objectives.integer import IntegerProgram
     from wordlength.search.export.qkeras_model import PlainModel
@@ -219,7 +211,8 @@ def _config(
         ),
         retraining=_retraining(subject.retrained),
         data_digest=data.digest,
-        features=features_of(data.mean, data.std),
+        features=features_of(data.signal),
+        target=target_of(data.signal),
         arithmetic=arithmetic,
         no_arithmetic=reason,
         needs_wordlength={str(slot): why for slot, why in plain.custom.items()},
@@ -229,17 +222,33 @@ def _config(
     )
 
 
-def features_of(mean: npt.ArrayLike, std: npt.ArrayLike) -> Features:
-    """How this version makes features from sound, standardised by these figures per Mel bin."""
+def features_of(signal: Signal) -> Features:
+    """How this version makes features from sound."""
+    settings = signal.features
+    before, after = signal.target.context(settings)
     return Features(
-        sample_rate_hz=SAMPLE_RATE_HZ,
-        frame_samples=FRAME_SAMPLES,
-        hop_samples=HOP_SAMPLES,
-        mel_bins=MEL_BINS,
-        frames=HISTORY_FRAMES + 1,
+        kind=settings.kind,
+        sample_rate_hz=settings.sample_rate_hz,
+        frame_samples=settings.frame_samples,
+        hop_samples=settings.hop_samples,
+        bins=settings.bins,
+        frames_before=before,
+        frames_after=after,
         power_floor=POWER_FLOOR,
-        mean=tuple(np.asarray(mean).tolist()),
-        std=tuple(np.asarray(std).tolist()),
+        mean=tuple(signal.mean.tolist()),
+        std=tuple(signal.std.tolist()),
+    )
+
+
+def target_of(signal: Signal) -> Target:
+    """What this version makes targets of."""
+    settings = signal.target
+    return Target(
+        kind=settings.kind,
+        outputs=settings.outputs(signal.features),
+        measure=settings.score_measure if settings.outputs_per_mixture else None,
+        mean=tuple(signal.target_mean.tolist()),
+        std=tuple(signal.target_std.tolist()),
     )
 
 

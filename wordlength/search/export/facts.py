@@ -175,7 +175,7 @@ def loading_code(config: BundleConfig) -> dict[str, str]:
     ours = ["from wordlength import FormatQuantizer  # Keras must know the quantizers' class"]
     python = ["import keras", "import qkeras", *(ours if config.needs_wordlength else []), ""]
     python += [
-        'model = keras.models.load_model("qkeras_model.keras")  # (n, 16, 64) standardised log-Mel → (n, 129) mask'
+        f'model = keras.models.load_model("qkeras_model.keras")  # {config.features.text} → {config.target.text}'
     ]
     shell = ["sha256sum --check SHA256SUMS   # every file"]
     shell += ["make -C c check                # the C code on the test vectors"] if config.arithmetic else []

@@ -11,9 +11,9 @@ from wordlength.errors import BundleError
 from wordlength.objectives.quiet import start_tensorflow
 from wordlength.search.export.checks import (
     check_arithmetic,
-    check_features,
     check_layers,
     check_models,
+    check_signal,
     check_sources,
     check_vectors,
     check_weights,
@@ -83,7 +83,7 @@ def verify(
     float_model, model = check_models(folder, config, parameters)
     done.checked.append("the QKeras model holds the weights of weights.bin")
     data = find_data(config, home, study, progress) if stoi else None
-    check_features(config, data)
+    check_signal(config, data)
     heard = _heard(data) if data else None
     if heard is None:
         done.left_out.append("STOI improvement (--no-stoi)")

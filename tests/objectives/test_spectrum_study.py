@@ -1,0 +1,51 @@
+"""A study that maps spectra directly goes through baseline, trial and screening as one of masks does."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from wordlength.objectives.audio import DataSettings, FeatureSettings, TargetSettings, prepare
+from wordlength.objectives.models import ModelSettings
+from wordlength.objectives.report import TrialJob, TrialState
+from wordlength.objectives.settings import EvaluationSettings
+from wordlength.space import Candidate, Fixed, Role
+
+
+@pytest.fixture(scope="module")
+def evaluator(
+    tensorflow,
+    tiny_data_settings: DataSettings,
+    tiny_model_settings: ModelSettings,
+    tiny_settings: EvaluationSettings,
+    study_cache: Path,
+):
+    from wordlength.objectives.baseline import prepare_baseline
+    from wordlength.objectives.evaluate import Evaluator
+
+    features = FeatureSettings("log_spectrum", 8000, 128, 64, look_back=13, look_ahead=2)
+    settings = dataclasses.replace(tiny_data_settings, features=features, target=TargetSettings("spectrum"))
+    data = prepare(settings, study_cache)
+    *_, baseline = prepare_baseline(data, tiny_model_settings, tiny_settings.training, 0, study_cache)
+    distilled = dataclasses.replace(tiny_settings.training, distillation=0.5)
+    return Evaluator(data, baseline, dataclasses.replace(tiny_settings, training=distilled))
+
+
+def uniform(evaluator, bits: int) -> Candidate:
+    slots = [info.slot for info in evaluator.baseline.slots]
+    return Candidate.uniform(slots, Fixed(bits, 0), Fixed(16, 2), Fixed(16, 4))
+
+
+def test_a_trial_is_trained_and_measured(evaluator) -> None:
+    report, _ = evaluator.evaluate(TrialJob(0, uniform(evaluator, 8), seed=0))
+    assert report.state is TrialState.COMPLETE
+    assert all(loss > 0 for step in report.losses for loss in step)
+    assert report.stoi_improvement != 0
+
+
+def test_fewer_bits_do_more_damage_to_the_spectra(evaluator) -> None:
+    from wordlength.objectives.screening import Screener
+
+    weights = [info.slot for info in evaluator.baseline.slots if info.slot.role is Role.WEIGHTS]
+    coarse, fine = Screener(evaluator).damages([dict.fromkeys(weights, Fixed(bits, 0)) for bits in (3, 10)])
+    assert coarse > 3 * fine > 0

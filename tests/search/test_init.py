@@ -1,0 +1,135 @@
+"""`wordlength init`: the study file that it writes loads, fits its network, and launches."""
+
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import soundfile
+import yaml
+from keras import layers
+
+from wordlength import Home, launch, load_spec
+from wordlength.objectives.models.float_network import float_network
+from wordlength.search.new_study import corpus_kind
+from wordlength.search.space_spec import build_space
+from wordlength.space import Role, Slot, find_slots
+
+pytestmark = pytest.mark.usefixtures("tensorflow")
+
+NETWORK = """
+import keras
+from keras import layers
+
+
+def build(inputs, outputs, blocks=3):
+    x = keras.Input(inputs)
+    y = layers.Dense(300, "relu", name="wide")(layers.Flatten()(x))
+    y = layers.Dense(8, "relu", name="narrow")(y)
+    for number in range(blocks):
+        y = layers.Dense(8, "relu", name=f"block_{number}")(y)
+    return keras.Model(x, layers.Dense(outputs, "sigmoid", name="mask")(y))
+"""
+
+
+@pytest.fixture
+def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """In a folder that is the working directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(NETWORK, encoding="utf-8")
+    return tmp_path / "net.py"
+
+
+def test_a_study_file_for_a_network_and_folders(network: Path, tiny_corpora: Path, run_cli) -> None:
+    corpora = ("--speech", tiny_corpora / "speech", "--noise", tiny_corpora / "noise")
+    status, out, err = run_cli("init", "--model", "net.py:build", *corpora, "--to", "sub/own study.yaml")
+    assert (status, err) == (0, "")
+    for told in ("wide", "Dense", "307,500", "1,230,000", "wordlength launch sub/own study.yaml"):
+        assert told in out
+    path = network.parent / "sub" / "own study.yaml"
+    spec = load_spec(path)
+    assert spec.name == "own-study"
+    assert [(one.kind, one.path) for one in spec.data.speech] == [("folder", tiny_corpora / "speech")]
+    assert yaml.safe_load(path.read_text())["model"] == "../net.py:build"
+    space = build_space(spec.space, slots := find_slots(float_network(spec.model, spec.data.shape)))
+    assert len(space.order) == len(slots) == 3 * 6
+    tied = next(group for group in space.groups if group.name == "dense_8x8" and group.slots[0].role is Role.WEIGHTS)
+    assert tied.slots == tuple(Slot(f"block_{number}", Role.WEIGHTS) for number in range(3))
+    narrow = {group.slots[0].layer: group.choice for group in space.groups if group.slots[0].role is Role.WEIGHTS}
+    assert narrow["wide"].fixed.bits == (2, 8)
+    assert narrow["narrow"].fixed.bits == narrow["block_0"].fixed.bits == (6, 8)
+
+
+def test_every_key_has_a_line_that_explains_it(network: Path, run_cli) -> None:
+    assert run_cli("init", "--model", "net.py:build")[0] == 0
+    lines = (network.parent / "study.yaml").read_text(encoding="utf-8").splitlines()
+    keys = [n for n, line in enumerate(lines) if line and not line.lstrip().startswith("#")]
+    assert len(keys) > 20
+    for n in keys:
+        sections = ("data:", "training:", "space:", "search:")
+        inner = lines[n].startswith("    ")  # Of a map whose key is explained.
+        assert inner or lines[n] in sections or lines[n - 1].lstrip().startswith("# "), lines[n]
+    assert all(len(line) < 140 for line in lines)
+
+
+def test_what_it_wrote_launches(network: Path, tiny_corpora: Path, run_cli, ray_session: None) -> None:
+    keras.utils.set_random_seed(3)
+    stack = [layers.Flatten(), layers.Dense(4, "relu", name="hidden"), layers.Dense(129, "sigmoid", name="mask")]
+    keras.Sequential([keras.Input((16, 64)), *stack]).save("net.keras")
+    corpora = ("--speech", tiny_corpora / "speech", "--noise", tiny_corpora / "noise")
+    assert run_cli("init", "--baseline", "net.keras", *corpora)[0] == 0
+    text = Path("study.yaml").read_text(encoding="utf-8")
+    assert "baseline_epochs" not in text
+    assert "trials: 50" in text
+    Path("study.yaml").write_text(text.replace("trials: 50", "trials: 1"), encoding="utf-8")
+    view = launch(load_spec(Path("study.yaml")), Home(network.parent / "home"))
+    assert view.finished == 1
+
+
+def test_a_file_that_is_there_is_kept_unless_forced(network: Path, run_cli) -> None:
+    Path("study.yaml").write_text("mine", encoding="utf-8")
+    status, _, err = run_cli("init", "--model", "net.py:build")
+    assert status == 2
+    assert "study.yaml is; replace it with --force" in err
+    assert Path("study.yaml").read_text(encoding="utf-8") == "mine"
+    assert run_cli("init", "--model", "net.py:build", "--force")[0] == 0
+    assert load_spec(Path("study.yaml")).name == "study"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((), "a study needs a network, but got none"),
+        (("--model", "no.py:build"), "must be readable, but"),
+        (("--model", "net.py:built"), "'built' is not there; its functions are build"),
+        (("--model", "resnet"), "model name must be one of irm_cnn"),
+        (("--model", "net.py:build", "--to", "study.txt"), "must end in .yaml, but got 'study.txt'"),
+        (("--model", "net.py:build", "--speech", "nowhere"), "corpus folders must exist, but got"),
+        (("--model", "net.py:build", "--speech", "empty"), "but no such file was found"),
+        (("--model", "net.py:build", "--name", "__"), "must have letters or digits, but got '__'"),
+        (("--baseline", "net.py"), "must end in .keras, but got"),
+    ],
+)
+def test_what_cannot_be_a_study_is_refused_and_nothing_written(network: Path, run_cli, options, message: str) -> None:
+    Path("empty").mkdir()
+    status, _, err = run_cli("init", *options)
+    assert status == 2
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert not Path("study.yaml").exists()
+
+
+def test_a_folder_s_layout_is_found(tmp_path: Path) -> None:
+    def write(name: str) -> None:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(tmp_path / name, np.zeros(800), 16_000)
+
+    write("timit/dr1-fvmh0/sa1.wav")
+    write("anything/anna/one.wav")
+    write("esc/001 - Dog bark/1-30226-A.wav")
+    assert corpus_kind(tmp_path / "timit", "speech", tmp_path) == "timit"
+    assert corpus_kind(tmp_path / "anything", "speech", tmp_path) == "folder"
+    assert corpus_kind(tmp_path / "anything", "noise", tmp_path) == "folder"
+    assert corpus_kind(tmp_path / "esc", "noise", tmp_path) == "esc"
+    shutil.rmtree(tmp_path / "timit")

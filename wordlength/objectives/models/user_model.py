@@ -1,0 +1,166 @@
+"""A network of the user's own: a function in a Python file that returns a Keras model.
+
+The file's text, and not its place, is what a study holds: it goes with the settings to machines that lack the file.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar
+
+from wordlength.errors import ModelError, WordlengthError
+from wordlength.objectives.shape import NetworkShape
+from wordlength.strict import STRICT
+
+DIGEST_CHARACTERS = 16
+
+
+@dataclass(frozen=True)
+class UserModel:
+    """A function that returns a functional or sequential Keras model, and what to call it with."""
+
+    __pydantic_config__: ClassVar = STRICT
+
+    name: str
+    """File and function as `net.py:build`; the file's place starts beside the study file."""
+    arguments: dict[str, Any] = field(default_factory=dict)
+    """What the function is called with besides `inputs`, `outputs`: names and values."""
+    source: str = ""
+    """The file's text, in a launched study's own copy; left out, the file is read."""
+
+    def __post_init__(self) -> None:
+        if ".py:" not in self.name:
+            raise ValueError(f"a function is written file.py:function, but got {self.name!r}")
+        try:
+            same = json.loads(json.dumps(self.arguments)) == self.arguments
+        except (TypeError, ValueError):
+            same = False
+        if not same:
+            raise ValueError(f"arguments must be numbers, text, lists and maps of them, but got {self.arguments!r}")
+        if self.source:
+            _require_function(self.source, self.function, self.file)
+
+    @property
+    def file(self) -> Path:
+        """Where the function was read from."""
+        return Path(self.name.rpartition(":")[0])
+
+    @property
+    def function(self) -> str:
+        """The function's name."""
+        return self.name.rpartition(":")[2]
+
+    @property
+    def label(self) -> str:
+        """File and function without the folder."""
+        return f"{self.file.name}:{self.function}"
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What makes the network, in place of the text its digest; no places."""
+        digest = hashlib.sha256(self.source.encode()).hexdigest()[:DIGEST_CHARACTERS]
+        return {"name": self.label, "arguments": self.arguments, "source": digest}
+
+    def build(self, shape: NetworkShape, seed: int) -> Any:
+        """What the function returns, weights initialised from `seed`. Raises ModelError that names file and line."""
+        import keras
+
+        from wordlength.objectives.models.checked import fresh_names
+
+        keras.utils.set_random_seed(seed)
+        with _importable(self.file.parent), fresh_names(), self._telling():
+            function = getattr(self._module(), self.function, None)
+            if not callable(function):
+                raise ModelError(f"a network's file must define the function, but it has no such ({self.name})")
+            return function(**self._accepted(function, shape))
+
+    def _module(self) -> ModuleType:
+        """The file's text as a module, registered so that its classes know where they are from."""
+        module = ModuleType(f"wordlength_network_{self.described['source']}")
+        module.__file__ = str(self.file)
+        sys.modules[module.__name__] = module
+        exec(compile(self.source, str(self.file), "exec"), module.__dict__)
+        return module
+
+    def _accepted(self, function: Callable[..., Any], shape: NetworkShape) -> dict[str, Any]:
+        """Of shape and arguments those that the function takes; it must take all the arguments."""
+        parameters = inspect.signature(function).parameters
+        takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+        known = {name for name, parameter in parameters.items() if parameter.kind is not parameter.POSITIONAL_ONLY}
+        for name in self.arguments:
+            if name not in known and not takes_all:
+                takes = ", ".join(sorted(known)) or "none"
+                raise ModelError(f"arguments must be the function's, but got {name!r}; it takes {takes} ({self.name})")
+        ours = {"inputs": shape.inputs, "outputs": shape.outputs}
+        return {name: value for name, value in ours.items() if name in known or takes_all} | self.arguments
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Whatever the user's code raises, in one line with the last of its own lines."""
+        try:
+            yield
+        except WordlengthError:
+            raise
+        except Exception as error:
+            line, trace = 0, error.__traceback__
+            while trace:
+                line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == str(self.file) else line
+                trace = trace.tb_next
+            told = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
+            place = f"{self.name}, line {line}" if line else self.name
+            raise ModelError(
+                f"a network's function must return a Keras model, but it raised {told} ({place})"
+            ) from error
+
+
+def _require_function(source: str, function: str, file: Path) -> None:
+    """Raise ModelError for text that is no Python or cannot define the function; nothing of it is run."""
+    try:
+        tree = ast.parse(source, str(file))
+    except (SyntaxError, ValueError) as error:
+        line, told = getattr(error, "lineno", None), getattr(error, "msg", None) or str(error)
+        raise ModelError(
+            f"a network's file must be Python, but {told} ({file}{f', line {line}' if line else ''})"
+        ) from None
+    names, open_ended = _defined(tree)
+    if function not in names and not open_ended:
+        functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+        has = f"its functions are {', '.join(functions)}" if functions else "it has none"
+        raise ModelError(f"a network's file must define the function, but {function!r} is not there; {has} ({file})")
+
+
+def _defined(tree: ast.Module) -> tuple[set[str], bool]:
+    """Names that the module may have, and whether there may be others: only running it would tell."""
+    names: set[str] = set()
+    open_ended = False
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in node.names}
+            open_ended |= any(alias.name == "*" for alias in node.names)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names, open_ended
+
+
+@contextmanager
+def _importable(folder: Path) -> Iterator[None]:
+    """Python files beside the function's can be imported, where the folder exists."""
+    if not folder.is_dir():
+        yield
+        return
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))

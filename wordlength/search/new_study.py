@@ -1,0 +1,215 @@
+"""A study file for a network and for folders of speech and noise, every key explained, ready to launch."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter
+
+from wordlength.errors import DataError, SpecError
+from wordlength.objectives.audio.settings import NOISE_KINDS, SPEECH_KINDS, CorpusSettings, DataSettings
+from wordlength.objectives.settings import TrainingSettings
+from wordlength.search.proposal import Layer, layers_of, repeated, small, table
+from wordlength.search.space_spec import SpaceSpec, build_space
+from wordlength.search.spec import SearchSpec, StudySpec, parse_spec
+from wordlength.space import find_slots
+
+_FIXED = "fixed: {bits: [2, 8], offset: [-1, 1]}"
+_PO2 = "po2: {bits: [2, 5], offset: [-1, 1]}"
+_WIDE = "{weights: {fixed: {bits: [6, 8], offset: [-1, 1]}}}"
+_LAST = ("folder", "builtin")
+"""Kinds that any folder of audio files fits, or none."""
+
+
+@dataclass(frozen=True)
+class NewStudy:
+    """A study file that loads. `layers`: of its network."""
+
+    text: str
+    layers: tuple[Layer, ...]
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the user points at; paths as seen from here. `model`: as in a study file, or None for the baseline's own."""
+
+    name: str
+    model: str | None
+    baseline: Path | None
+    speech: Path | None
+    noise: Path | None
+
+
+def new_study(given: Given, to: Path, cache: Path) -> NewStudy:
+    """Build the network and write down a study of it. Raises SpecError, ModelError, DataError; writes nothing.
+
+    `to`: where the file will be, from which its paths start. `cache`: of the corpora.
+    """
+    heads: dict[str, Any] = {"name": given.name, "data": _corpora(given, to, cache)}
+    heads |= {"model": _model(given.model, to)} if given.model else {}
+    heads |= {"baseline": _relative(given.baseline, to)} if given.baseline else {}
+    spec = parse_spec(yaml.safe_dump(heads), to)
+    layers = _layers(spec)
+    text = "\n".join(_lines(heads, spec, layers)) + "\n"
+    _require_sound(text, to, spec)
+    return NewStudy(text, layers)
+
+
+def corpus_kind(folder: Path, role: str, cache: Path) -> str:
+    """The layout of a corpus of `speech` or `noise`. Raises DataError for a folder that holds no audio."""
+    from wordlength.objectives.audio.corpora import read_noise, read_speech
+
+    read, kinds = (read_speech, SPEECH_KINDS) if role == "speech" else (read_noise, NOISE_KINDS)
+    for kind in kinds:
+        if kind not in _LAST:
+            try:
+                read(CorpusSettings(kind, folder), cache)
+            except DataError:
+                continue
+            return kind
+    read(CorpusSettings("folder", folder), cache)
+    return "folder"
+
+
+def _corpora(given: Given, to: Path, cache: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for role, folder in (("speech", given.speech), ("noise", given.noise)):
+        if folder is None:
+            found[role] = [{"kind": "builtin"}]
+        else:
+            place = Path(os.path.abspath(folder.expanduser()))
+            found[role] = [{"kind": corpus_kind(place, role, cache), "path": _relative(place, to)}]
+    return found
+
+
+def _model(text: str, to: Path) -> str:
+    """With the file's place as seen from the study file; a name as it is."""
+    if ".py:" in text:
+        file, _, function = text.rpartition(":")
+        return f"{_relative(Path(file), to)}:{function}"
+    return _relative(Path(text), to) if text.endswith(".keras") else text
+
+
+def _relative(file: Path, to: Path) -> str:
+    """From the study file's folder, or absolute where that is elsewhere altogether."""
+    place = os.path.abspath(file.expanduser())
+    near = os.path.relpath(place, os.path.abspath(to.parent))
+    return place if near.startswith("../../..") else Path(near).as_posix()
+
+
+def _layers(spec: StudySpec) -> tuple[Layer, ...]:
+    from wordlength.objectives.models.float_network import float_network, pretrained_network
+
+    if spec.baseline is not None:  # Refused here if it does not fit.
+        pretrained_network(spec.baseline, spec.model, spec.data.shape, spec.seed)
+    model = float_network(spec.model, spec.data.shape)
+    return layers_of(model, find_slots(model))
+
+
+def _require_sound(text: str, to: Path, begun: StudySpec) -> None:
+    """What is written must be a study file whose space fits the network."""
+    from wordlength.objectives.models.float_network import float_network
+
+    spec = parse_spec(text, to)
+    assert (spec.model, spec.baseline, spec.data.speech) == (begun.model, begun.baseline, begun.data.speech)
+    build_space(spec.space, find_slots(float_network(spec.model, spec.data.shape)))
+
+
+def _lines(heads: dict[str, Any], spec: StudySpec, layers: tuple[Layer, ...]) -> Iterator[str]:
+    parameters = sum(layer.parameters for layer in layers)
+    yield f"# A study of {spec.model.label}, written by `wordlength init`; `wordlength schema` describes every key."
+    yield f"# The network has {parameters:,} parameters in formats, {4 * parameters:,} bytes in float32:"
+    yield "#"
+    yield from (f"#     {line}" for line in table(layers))
+    yield ""
+    yield from _key("name", heads["name"], _about(StudySpec, "name"))
+    yield ""
+    for key in ("model", "baseline"):
+        if key in heads:
+            yield from _key(key, heads[key], _about(StudySpec, key))
+            yield ""
+    yield from _data(heads["data"])
+    yield ""
+    yield from _training(spec)
+    yield ""
+    yield from _space(layers)
+    yield ""
+    yield from _search()
+
+
+def _data(corpora: dict[str, Any]) -> Iterator[str]:
+    yield "data:"
+    for role in ("speech", "noise"):
+        yield from _key(role, corpora[role], _about(DataSettings, role), 1)
+    for key, value in (("snr_db", [0]), ("mixtures_per_utterance", 1), ("subset_fraction", 0.25)):
+        yield from _key(key, value, _about(DataSettings, key), 1)
+
+
+def _training(spec: StudySpec) -> Iterator[str]:
+    yield "training:"
+    if spec.baseline is None:
+        for key, value in (("baseline_epochs", 20), ("baseline_patience", 5), ("learning_rate", 0.001)):
+            yield from _key(key, value, _about(TrainingSettings, key), 1)
+    for key in ("step_one_epochs", "step_two_epochs", "batch_size"):
+        yield from _key(key, getattr(spec.training, key), _about(TrainingSettings, key), 1)
+
+
+def _space(layers: tuple[Layer, ...]) -> Iterator[str]:
+    yield "space:"
+    yield from _comment(f"{_about(SpaceSpec, 'weights')} An offset is from where the float model's values put it.", 1)
+    yield "  weights:"
+    yield f"    {_FIXED}"
+    yield f"    {_PO2}"
+    yield from _comment(_about(SpaceSpec, "biases"), 1)
+    yield "  biases: fixed<16,2>"
+    yield from _comment(_about(SpaceSpec, "activations"), 1)
+    yield "  activations:"
+    yield "    fixed: {bits: [8, 16], offset: [0, 1]}"
+    if names := small(layers):
+        yield from _comment("Layers with under 1 % of the parameters: narrow formats would save nothing there.", 1)
+        yield "  layers:"
+        yield from (f"    {_inline(name)}: {_WIDE}" for name in names)
+    if ties := repeated(layers):
+        yield from _comment("Layers of one type and shape share their formats: a smaller space, one kernel for all.", 1)
+        yield "  tie:"
+        yield from (f"    {name}: [{', '.join(map(_inline, members))}]" for name, members in ties.items())
+
+
+def _search() -> Iterator[str]:
+    yield "search:"
+    yield from _key("trials", 50, _about(SearchSpec, "trials"), 1)
+    yield from _key("sampler", "tpe", _about(SearchSpec, "sampler"), 1)
+
+
+def _key(key: str, value: Any, about: str, depth: int = 0) -> Iterator[str]:
+    yield from _comment(about, depth)
+    yield "  " * depth + f"{key}: {_inline(value)}"
+
+
+def _comment(text: str, depth: int) -> Iterator[str]:
+    yield "  " * depth + f"# {text}"
+
+
+def _inline(value: Any) -> str:
+    """YAML in one line."""
+    return yaml.safe_dump(value, default_flow_style=True, width=10_000).strip().removesuffix("...").strip()
+
+
+def _about(settings: Any, key: str) -> str:
+    """The first sentence of a key's description."""
+    described = TypeAdapter(settings).json_schema()["properties"][key]["description"]
+    return re.split(r"(?<=[.;]) ", " ".join(described.split()))[0].rstrip(";.") + "."
+
+
+def require_name(name: str) -> str:
+    """A study's name made of a file's. Raises SpecError if nothing of it may stand in one."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-._")[:63]
+    if not plain:
+        raise SpecError(f"a study's name must have letters or digits, but got {name!r}; say one with --name")
+    return plain
