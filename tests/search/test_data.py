@@ -156,6 +156,14 @@ def test_clips_too_short_for_stoi_are_named_where_it_is_measured(look, place: Pa
     assert "warning: 8 training clips are too short for STOI, e.g. " in out
 
 
+def test_rates_are_compared_with_the_studys(look, place: Path) -> None:
+    features = "\n  features: {sample_rate_hz: 24000}"
+    (place / "study.yaml").write_text(STUDY.format(corpora=FOLDERS + features))
+    status, out, _ = look()
+    assert status == 0
+    assert "warning: 12 files of folder:speech are sampled below the study's 24000 Hz, e.g. " in out
+
+
 def test_a_missing_corpus_is_named_and_the_other_one_shown(look, place: Path) -> None:
     shutil.rmtree(place / "noise")
     status, out, err = look()
