@@ -103,8 +103,17 @@ def test_leakage_between_given_parts_is_warned_of(look, place: Path) -> None:
     assert (status, err) == (0, "")
     assert "leakage: 1 noise recordings are in validation and in test, e.g. all:tape1\n" in out
     assert "leakage: 1 files of the same content are in train and in test, e.g. " in out
-    assert "leakage: manifest:all tells no speaker apart: each of its 4 files counts as one" in out
+    assert "name no speaker" not in out
     assert ["manifest:all", "clean", "of", "pairs", "4"] in [line.split()[:5] for line in out.splitlines()]
+
+
+def test_files_that_name_no_speaker_are_warned_of(look, place: Path) -> None:
+    for number, file in enumerate(sorted((place / "speech").rglob("*.wav"))):
+        if number >= 4:
+            shutil.move(file, place / "speech" / f"{number:02}.wav")
+    status, out, _ = look()
+    assert status == 0
+    assert "leakage: 8 of 12 files of folder:speech name no speaker and count as one each" in out
 
 
 def test_a_speaker_in_two_given_parts_makes_data_unusable(look, place: Path) -> None:
@@ -147,6 +156,14 @@ def test_clips_too_short_for_stoi_are_named_where_it_is_measured(look, place: Pa
     assert "warning: 8 training clips are too short for STOI, e.g. " in out
 
 
+def test_rates_are_compared_with_the_studys(look, place: Path) -> None:
+    features = "\n  features: {sample_rate_hz: 24000}"
+    (place / "study.yaml").write_text(STUDY.format(corpora=FOLDERS + features))
+    status, out, _ = look()
+    assert status == 0
+    assert "warning: 12 files of folder:speech are sampled below the study's 24000 Hz, e.g. " in out
+
+
 def test_a_missing_corpus_is_named_and_the_other_one_shown(look, place: Path) -> None:
     shutil.rmtree(place / "noise")
     status, out, err = look()
@@ -170,8 +187,10 @@ def test_pairs_out_of_step_make_data_unusable(look, place: Path) -> None:
 
 
 def test_uneven_sexes_and_classes_are_warned_of(look, place: Path) -> None:
-    rows = ["clean,speaker,sex"]
-    rows += [f"speech/speaker{n}/0.wav,s{n},{'f' if n == 0 else 'm'}" for n in range(6)]
+    rows = ["clean,speaker,sex,split"]
+    rows += [
+        f"speech/speaker{n}/0.wav,s{n},{'mmmmff'[n]},{('', 'validation', 'test')[max(0, n - 3)]}" for n in range(6)
+    ]
     (place / "all.csv").write_text("\n".join(rows))
     shutil.rmtree(place / "noise" / "rumble")
     write(place / "noise" / "horn" / "0.wav", noise(9))
@@ -179,7 +198,7 @@ def test_uneven_sexes_and_classes_are_warned_of(look, place: Path) -> None:
     (place / "study.yaml").write_text(STUDY.format(corpora=corpora))
     status, out, _ = look()
     assert status == 0
-    assert "imbalance: 0 of 1 speakers in validation are " in out
+    assert "imbalance: 0 of 4 speakers in train are female\n" in out
     assert "imbalance: 1 noise classes are trained on, but not in validation, e.g. horn" in out
 
 

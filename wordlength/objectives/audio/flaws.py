@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from wordlength.objectives.audio.files import SAMPLE_RATE_HZ
 from wordlength.objectives.audio.listing import Clip
 from wordlength.objectives.audio.loudness import FileFigures
 from wordlength.objectives.audio.mixing import Mixture
@@ -18,29 +17,29 @@ LEAST_SHARE_OF_A_SEX = 0.25
 MOST_SILENCE = 0.5
 UNEVEN_CLASSES = 3.0
 """A noise class heard so many times as often as another is worth a word."""
-STOI_SHORTEST_SECONDS = shortest_samples(SAMPLE_RATE_HZ) / SAMPLE_RATE_HZ
 
 Figures = Mapping[Path, FileFigures]
 
 
-def problems_of(plan: Plan, figures: Figures) -> Iterator[str]:
+def problems_of(plan: Plan, figures: Figures, sample_rate_hz: int) -> Iterator[str]:
     """Clips that cannot be measured: too short for STOI where it is to be taken."""
+    shortest = shortest_samples(sample_rate_hz) / sample_rate_hz
     for part in ("validation", "test"):
-        for clip in _too_short((mixture.clean for mixture in getattr(plan, part)), figures):
+        for clip in _too_short(getattr(plan, part), figures, shortest):
             yield (
-                f"{part} clips need at least {STOI_SHORTEST_SECONDS:.2f} s of speech for STOI, but got "
+                f"{part} clips need at least {shortest:.2f} s of speech for STOI, but got "
                 f"{figures[clip.path].active_seconds:.2f} s ({clip.path})"
             )
 
 
-def warnings_of(material: Material, kept: Material, plan: Plan, figures: Figures) -> Iterator[str]:
+def warnings_of(material: Material, kept: Material, plan: Plan, figures: Figures, sample_rate_hz: int) -> Iterator[str]:
     """Lines for what can be used, but should be known. `kept`: the material without copies."""
     yield from _leaks(plan, figures)
     yield from _nameless(material)
     yield from _copies(material, kept)
     yield from _imbalance(plan)
-    yield from _files(material, figures)
-    short = list(_too_short((mixture.clean for mixture in plan.train), figures))
+    yield from _files(material, figures, sample_rate_hz)
+    short = list(_too_short(plan.train, figures, shortest_samples(sample_rate_hz) / sample_rate_hz))
     yield from _told(short, "training clips are too short for STOI", lambda clip: str(clip.path))
 
 
@@ -64,15 +63,15 @@ def _leaks(plan: Plan, figures: Figures) -> Iterator[str]:
 
 
 def _nameless(material: Material) -> Iterator[str]:
-    """Corpora in which nobody is named: there the same voice may be in two parts, unseen."""
-    for clips in (material.speech, tuple(pair.clean for pair in material.pairs)):
-        for corpus, own in _by_corpus(clips).items():
-            speakers = {clip.group: clip.path for clip in own}
-            if len(speakers) == len({clip.path for clip in own}) > 1:
-                yield (
-                    f"leakage: {corpus} tells no speaker apart: each of its {len(speakers)} files counts as one, and "
-                    "a voice may be in several parts"
-                )
+    """Files whose speaker is only their own name: the same voice may be in two parts, unseen."""
+    spoken = {clip.path: clip for clip in (*material.speech, *(pair.clean for pair in material.pairs))}
+    for corpus, own in _by_corpus(spoken.values()).items():
+        nameless = [clip for clip in own if clip.group in (clip.source, clip.source.rpartition(".")[0])]
+        if len(nameless) > 1:
+            yield (
+                f"leakage: {len(nameless)} of {len(own)} files of {corpus} name no speaker and count as one each: "
+                f"a voice may be in several parts, e.g. {nameless[0].path}"
+            )
 
 
 def _copies(material: Material, kept: Material) -> Iterator[str]:
@@ -91,7 +90,7 @@ def _imbalance(plan: Plan) -> Iterator[str]:
             yield f"imbalance: {part} has 1 speaker only, {next(iter(speakers))}"
         known = [sex for sex in speakers.values() if sex != "unknown"]
         for sex in ("female", "male"):
-            if known and known.count(sex) < LEAST_SHARE_OF_A_SEX * len(known):
+            if len(known) > 1 and known.count(sex) < LEAST_SHARE_OF_A_SEX * len(known):
                 yield f"imbalance: {known.count(sex)} of {len(known)} speakers in {part} are {sex}"
     yield from _uneven_classes(plan)
 
@@ -109,13 +108,13 @@ def _uneven_classes(plan: Plan) -> Iterator[str]:
             yield f"imbalance: in {part} noise class {most} has {many} mixtures, but {least} has {few}"
 
 
-def _files(material: Material, figures: Figures) -> Iterator[str]:
+def _files(material: Material, figures: Figures, sample_rate_hz: int) -> Iterator[str]:
     clips = list({clip.path: clip for clip in material.clips()}.values())
     for corpus, own in _by_corpus(clips).items():
-        slow = [clip for clip in own if figures[clip.path].rate_hz < SAMPLE_RATE_HZ]
+        slow = [clip for clip in own if figures[clip.path].rate_hz < sample_rate_hz]
         yield from _told(
             slow,
-            f"files of {corpus} are sampled below the study's {SAMPLE_RATE_HZ} Hz",
+            f"files of {corpus} are sampled below the study's {sample_rate_hz} Hz",
             lambda clip: f"{clip.path} at {figures[clip.path].rate_hz} Hz",
         )
         clipped = [clip for clip in own if figures[clip.path].clipped]
@@ -128,9 +127,10 @@ def _files(material: Material, figures: Figures) -> Iterator[str]:
     )
 
 
-def _too_short(clips: Iterable[Clip], figures: Figures) -> Iterator[Clip]:
-    seen = {clip.path: clip for clip in clips}
-    yield from (clip for path, clip in seen.items() if figures[path].active_seconds < STOI_SHORTEST_SECONDS)
+def _too_short(mixtures: Sequence[Mixture], figures: Figures, shortest: float) -> Iterator[Clip]:
+    """Clean clips with fewer seconds of speech."""
+    seen = {mixture.clean.path: mixture.clean for mixture in mixtures}
+    yield from (clip for path, clip in seen.items() if figures[path].active_seconds < shortest)
 
 
 def _silent_share(figure: FileFigures) -> float:

@@ -81,7 +81,7 @@ def survey(settings: DataSettings, cache: Path, progress: Progress | None = None
     `progress(stage, done, total)` is told of "render", "measure" and "pairs". Nothing is raised for data that cannot
     be used: that is among the problems, one line each.
     """
-    report = progress or (lambda stage, done, total: None)
+    report, rate_hz = progress or (lambda stage, done, total: None), settings.features.sample_rate_hz
     material, problems = _listed(settings, cache, lambda done, total: report("render", done, total))
     figures = _measured(material.clips(), lambda done, total: report("measure", done, total))
     found = tuple(_corpora(material, figures))
@@ -89,15 +89,15 @@ def survey(settings: DataSettings, cache: Path, progress: Progress | None = None
     if problems:
         # Without all corpora, or with files that are none, the parts would not be those of the study.
         return DataSurvey(found, (), (), tuple(problems))
-    problems = _broken_pairs(material.pairs, lambda done, total: report("pairs", done, total))
+    problems = _broken_pairs(material.pairs, rate_hz, lambda done, total: report("pairs", done, total))
     kept = without_copies(material, {path: figure.sha256 for path, figure in figures.items()})
     try:
         plan = plan_of(settings, kept)
     except DataError as error:
         return DataSurvey(found, (), (), (*problems, str(error)))
     parts = tuple(_part(part, getattr(plan, part), figures) for part in PARTS)
-    problems += problems_of(plan, figures)
-    return DataSurvey(found, parts, tuple(warnings_of(material, kept, plan, figures)), tuple(problems))
+    problems += problems_of(plan, figures, rate_hz)
+    return DataSurvey(found, parts, tuple(warnings_of(material, kept, plan, figures, rate_hz)), tuple(problems))
 
 
 def _listed(settings: DataSettings, cache: Path, render: Callable[[int, int], None]) -> tuple[Material, list[str]]:
@@ -131,12 +131,12 @@ def _measured(clips: Iterable[Clip], progress: Callable[[int, int], None]) -> di
     return figures
 
 
-def _broken_pairs(pairs: Sequence[Mixture], progress: Callable[[int, int], None]) -> list[str]:
+def _broken_pairs(pairs: Sequence[Mixture], sample_rate_hz: int, progress: Callable[[int, int], None]) -> list[str]:
     given = [pair for pair in pairs if pair.given]
     problems = []
     for done, pair in enumerate(given, 1):
         try:
-            read_pair(pair.clean.path, pair.noise.path)
+            read_pair(pair.clean.path, pair.noise.path, sample_rate_hz)
         except DataError as error:
             problems.append(str(error))
         progress(done, len(given))
