@@ -1,10 +1,15 @@
+from itertools import pairwise
+
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from wordlength.objectives.memory import float_bytes
-from wordlength.objectives.models import IrmCnn, build_model
+from wordlength.objectives.models import IrmCnn, QualityCnn, SpectrumDnn, build_model
+from wordlength.objectives.quantized_model import quantize
 from wordlength.objectives.shape import NetworkShape
-from wordlength.space import Role, find_slots
+from wordlength.space import Binary, Float32, Role, find_slots
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -81,3 +86,56 @@ def test_a_smaller_network_has_the_same_layers(case_study, tiny_model_settings) 
 def test_bad_settings_are_refused(changes, message) -> None:
     with pytest.raises(ValueError, match=message):
         IrmCnn(**changes)
+
+
+def test_the_quality_network_has_dnsmos_layers() -> None:
+    network = build_model(QualityCnn(), NetworkShape(100, 64, 1), seed=0)
+    kernels = {layer.name: layer.get_weights()[0].shape for layer in network.layers if layer.weights}
+    assert kernels == {
+        "conv_1": (3, 3, 1, 128),
+        "conv_2": (3, 3, 128, 64),
+        "conv_3": (3, 3, 64, 64),
+        "conv_4": (3, 3, 64, 32),
+        "conv_5": (3, 3, 32, 32),
+        "conv_6": (3, 3, 32, 32),
+        "conv_7": (3, 3, 32, 64),
+        "dense_1": (64, 128),
+        "dense_2": (128, 64),
+        "dense_3": (64, 1),
+    }
+    assert network.count_params() == 184_097
+    assert network.get_layer("pool_6").output.shape == (None, 12, 8, 32)
+    assert network.layers[-1].activation.__name__ == "linear"
+
+
+def test_width_scales_filters_and_units() -> None:
+    half = build_model(QualityCnn(width=0.5), NetworkShape(16, 64, 1), seed=0)
+    assert [half.get_layer(f"conv_{n}").filters for n in range(1, 8)] == [64, 32, 32, 16, 16, 16, 32]
+    assert [half.get_layer(f"dense_{n}").units for n in range(1, 4)] == [64, 32, 1]
+
+
+def test_binary_maps_reach_through_pooling_to_the_score() -> None:
+    """Pooled bits are bits, and every kernel has a gradient through the surrogate."""
+    network = build_model(QualityCnn(width=0.1), NetworkShape(16, 32, 1), seed=0)
+    quantized = quantize(network)
+    maps = [s for s in quantized.activation_slots if s.layer != "dense_3"]
+    formats = {info.slot: Binary() if info.slot in maps else Float32() for info in quantized.slots}
+    quantized.admit(formats.items())
+    quantized.assign(formats)
+    x = np.random.default_rng(0).normal(size=(4, 16, 32)).astype(np.float32)
+    names = [f"conv_{n}_quantized" for n in range(1, 8)] + ["pool_4", "pool_6", "peak"]
+    probe = keras.Model(quantized.model.inputs[0], [quantized.model.get_layer(name).output for name in names])
+    for name, values in zip(names, probe(x), strict=True):
+        assert set(np.unique(values)) <= {0.0, 1.0}, name
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.square(quantized.model(x) - 1))
+    kernels = [quantized.model.get_layer(f"conv_{n}").kernel.value for n in range(1, 8)]
+    assert all(np.abs(gradient).max() > 0 for gradient in tape.gradient(loss, kernels))
+
+
+def test_the_spectrum_network_is_fully_connected_and_linear_at_last() -> None:
+    network = build_model(SpectrumDnn(), NetworkShape(11, 129, 129), seed=0)
+    widths = [11 * 129, 512, 512, 512, 129]
+    assert network.count_params() == sum((a + 1) * b for a, b in pairwise(widths))
+    names = [layer.activation.__name__ for layer in network.layers if layer.weights]
+    assert names == ["relu"] * 3 + ["linear"]

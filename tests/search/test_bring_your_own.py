@@ -34,8 +34,8 @@ def test_a_small_one_is_searched(write_study, ray_session: None, tmp_path: Path)
     spec = load_spec(EXAMPLE / "study.yaml")
     model = dataclasses.replace(spec.model, arguments={"features": 4, "units": 6})
     tiny = load_spec(write_study(name="gru"))
-    search = tiny.search.model_copy(update={"trials": 2, "uniform": (), "first_front": 0})
+    search = tiny.search.model_copy(update={"trials": 1, "uniform": (), "first_front": 0})
     small = tiny.model_copy(update={"model": model, "space": spec.space, "search": search})
     view = launch(small, Home(tmp_path))
-    assert view.finished == 2
+    assert view.finished == 1
     assert {slot.layer for slot in view.points[0].candidate} == {"features", "memory", "mask"}

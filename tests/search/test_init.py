@@ -73,6 +73,17 @@ def test_every_key_has_a_line_that_explains_it(network: Path, run_cli) -> None:
     assert all(len(line) < 140 for line in lines)
 
 
+@pytest.mark.parametrize(
+    ("name", "inputs", "outputs"), [("irm_cnn", 64, 129), ("spectrum_dnn", 129, 129), ("quality_cnn", 64, 1)]
+)
+def test_a_network_of_the_literature_gets_its_features_and_target(
+    tmp_path: Path, run_cli, name: str, inputs: int, outputs: int
+) -> None:
+    assert run_cli("init", "--model", name, "--to", tmp_path / "one.yaml")[0] == 0
+    shape = load_spec(tmp_path / "one.yaml").data.shape
+    assert (shape.bins, shape.outputs) == (inputs, outputs)
+
+
 def test_what_it_wrote_launches(network: Path, tiny_corpora: Path, run_cli, ray_session: None) -> None:
     keras.utils.set_random_seed(3)
     stack = [layers.Flatten(), layers.Dense(4, "relu", name="hidden"), layers.Dense(129, "sigmoid", name="mask")]

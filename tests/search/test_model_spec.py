@@ -202,11 +202,13 @@ def test_a_launched_study_needs_its_files_no_more(own_study: tuple[Path, Home], 
     away = tmp_path / "away"
     path.parent.rename(away)  # Home, study file and all; the copy is what is left.
     try:
-        status, out, err = run_cli("memory", "own", "--home", tmp_path / "home", "--weights", "fixed<4,0>")
+        options = ("--home", tmp_path / "home", "--pick", "best", "--to", tmp_path / "best")
+        status, _, err = run_cli("export", "own", *options)
     finally:
         away.rename(path.parent)
     assert (status, err) == (0, "")
-    assert "mask" in out
+    network = json.loads((tmp_path / "best" / "network.json").read_text(encoding="utf-8"))
+    assert [layer["config"]["name"] for layer in network["config"]["layers"]][-1] == "mask"
 
 
 def test_a_changed_file_is_another_study(own_study: tuple[Path, Home]) -> None:

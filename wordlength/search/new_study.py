@@ -26,6 +26,12 @@ _WIDE = "{weights: {fixed: {bits: [6, 8], offset: [-1, 1]}}}"
 _LAST = ("folder", "builtin")
 """Kinds that any folder of audio files fits, or none."""
 
+_SIGNALS: dict[str | None, dict[str, Any]] = {
+    "spectrum_dnn": {"features": {"kind": "log_spectrum"}, "target": {"kind": "spectrum"}},
+    "quality_cnn": {"target": {"kind": "score"}},
+}
+"""What a network of the literature hears and learns, where that is not the default."""
+
 
 @dataclass(frozen=True)
 class NewStudy:
@@ -51,7 +57,7 @@ def new_study(given: Given, to: Path, cache: Path) -> NewStudy:
 
     `to`: where the file will be, from which its paths start. `cache`: of the corpora.
     """
-    heads: dict[str, Any] = {"name": given.name, "data": _corpora(given, to, cache)}
+    heads: dict[str, Any] = {"name": given.name, "data": _corpora(given, to, cache) | _SIGNALS.get(given.model, {})}
     heads |= {"model": _model(given.model, to)} if given.model else {}
     heads |= {"baseline": _relative(given.baseline, to)} if given.baseline else {}
     spec = parse_spec(yaml.safe_dump(heads), to)
@@ -134,7 +140,7 @@ def _lines(heads: dict[str, Any], spec: StudySpec, layers: tuple[Layer, ...]) ->
         if key in heads:
             yield from _key(key, heads[key], _about(StudySpec, key))
             yield ""
-    yield from _data(heads["data"])
+    yield from _data(heads["data"], spec)
     yield ""
     yield from _training(spec)
     yield ""
@@ -143,10 +149,12 @@ def _lines(heads: dict[str, Any], spec: StudySpec, layers: tuple[Layer, ...]) ->
     yield from _search()
 
 
-def _data(corpora: dict[str, Any]) -> Iterator[str]:
+def _data(given: dict[str, Any], spec: StudySpec) -> Iterator[str]:
     yield "data:"
     for role in ("speech", "noise"):
-        yield from _key(role, corpora[role], _about(DataSettings, role), 1)
+        yield from _key(role, given[role], _about(DataSettings, role), 1)
+    for key, kind in (("features", spec.data.features.kind), ("target", spec.data.target.kind)):
+        yield from _key(key, given.get(key, {"kind": kind}), _about(DataSettings, key), 1)
     for key, value in (("snr_db", [0]), ("mixtures_per_utterance", 1), ("subset_fraction", 0.25)):
         yield from _key(key, value, _about(DataSettings, key), 1)
 
