@@ -110,7 +110,8 @@ class LayerContract:
             loss = tf.reduce_sum(tf.square(case.quantized.model(case.inputs, training=True) - 0.3))
         found = tape.gradient(loss, [variable.value for variable in case.quantized.variables])
         for variable, gradient in zip(case.quantized.variables, found, strict=True):
-            assert gradient is not None and (gradient.numpy() != 0).any(), variable.path
+            assert gradient is not None, variable.path
+            assert (gradient.numpy() != 0).any(), variable.path
 
     def test_one_graph_serves_all_formats(self, case: Case) -> None:
         traces = []
