@@ -45,7 +45,16 @@ def stack() -> keras.Model:
     return keras.Model(inputs, layers.Dense(3, activation="tanh", name="c")(x), name="stack")
 
 
-NETWORKS = {"plane": plane, "line": line, "stack": stack}
+def causal() -> keras.Model:
+    """What a frame-by-frame network has: convolutions that see the past alone."""
+    inputs = keras.Input((9, 3))
+    x = layers.Conv1D(4, 3, padding="causal", dilation_rate=2, activation="relu", name="past")(inputs)
+    x = layers.DepthwiseConv1D(2, depth_multiplier=2, padding="same", name="each")(x)
+    x = layers.Conv1D(3, 2, padding="causal", strides=2, activation="tanh", name="strided")(x)
+    return keras.Model(inputs, layers.Dense(4, name="out")(layers.Flatten()(x)), name="causal")
+
+
+NETWORKS = {"plane": plane, "line": line, "stack": stack, "causal": causal}
 
 
 def network(name: str, seed: int = 0) -> keras.Model:

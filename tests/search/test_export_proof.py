@@ -42,7 +42,7 @@ def test_every_layer_equals_the_qkeras_model_where_float32_is_exact(name: str, s
             pass
     stages = plan(program)
     assert [row.layer for row in rows] == [stage.name for stage in stages]
-    assert len(rows) == {"plane": 9, "line": 6, "stack": 3}[name]
+    assert len(rows) == {"plane": 9, "line": 6, "stack": 3, "causal": 4}[name]
     for stage, row in zip(stages, rows, strict=True):
         table = isinstance(getattr(stage.last, "function", None), Table)
         inexact = isinstance(stage.last, Pool) and not stage.last.exact

@@ -159,8 +159,8 @@ def _read(
 
 def _measured(model: Any, data: PreparedData, seed: int, **known: Any) -> Baseline:
     """The trained network, folded, and what it reaches."""
-    from wordlength.objectives.memory import float_bytes
     from wordlength.objectives.folding import folded
+    from wordlength.objectives.memory import float_bytes
     from wordlength.objectives.quantized_model import quantize
     from wordlength.objectives.stoi import StoiMeter
     from wordlength.objectives.training import Predictor, Windows

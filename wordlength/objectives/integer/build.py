@@ -17,12 +17,9 @@ from wordlength.objectives.integer.program import INPUT, IntegerProgram, Step, g
 from wordlength.objectives.integer.rounding import Round
 from wordlength.objectives.integer.sums import Geometry, Shape, Sum
 from wordlength.space import Binary, Candidate, Fixed, Format, PowerOfTwo, Role, Slot, find_slots
-from wordlength.space.slots import ACTIVATION_LAYERS, KERNELS, has_own_activation, variable_of
+from wordlength.space.layer_types import LAYER_TYPES, Family
+from wordlength.space.slots import KERNELS, has_own_activation, variable_of
 
-_KEEPING = frozenset(
-    {"InputLayer", "Flatten", "Reshape", "Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D"}
-)
-"""Layers that leave the values and their order in memory as they are."""
 _POOLS = {
     **{f"{scope}AveragePooling{rank}D": True for scope in ("", "Global") for rank in (1, 2)},
     **{f"{scope}MaxPooling{rank}D": False for scope in ("", "Global") for rank in (1, 2)},
@@ -93,8 +90,10 @@ class _Builder:
     def add(self, layer: Any) -> None:
         """Append the steps of one layer."""
         kind = type(layer).__name__
+        if not LAYER_TYPES[kind].integers:
+            raise IntegerError(f"layer {layer.name!r} is a {kind}, which has no integer arithmetic yet")
         _require_plain(layer)
-        if kind in _KEEPING:
+        if LAYER_TYPES[kind].family in (Family.INPUT, Family.PASSING) and kind not in _POOLS:
             self.places[layer.name] = INPUT if kind == "InputLayer" else self._source(layer)
             return
         steps: Iterable[Step] = ()
@@ -102,8 +101,6 @@ class _Builder:
             steps = self._sums(layer)
         elif kind in _POOLS:
             steps = [self._pool(layer)]
-        elif kind not in ACTIVATION_LAYERS:
-            raise IntegerError(f"layer {layer.name!r} is a {kind}, which has no integer arithmetic yet")
         place = self._source(layer)
         for step in steps:
             step.check()
@@ -166,7 +163,9 @@ def _geometry(layer: Any, kernel: Any, dilation: Any) -> Geometry:
     if len(tuple(kernel)) == 1:
         strides, dilations = (1, strides[1]), (1, dilations[1])
     before = [0, 0]
-    if layer.padding == "same":
+    if layer.padding == "causal":
+        before[1] = (size[1] - 1) * dilations[1]
+    elif layer.padding == "same":
         inputs, outputs = source_shape(layer.input.shape), source_shape(layer.output.shape)
         for axis in range(2):
             reach = (outputs[axis] - 1) * strides[axis] + (size[axis] - 1) * dilations[axis] + 1

@@ -22,6 +22,7 @@ from wordlength.search.export.hls.types import (
     written,
 )
 from wordlength.space import Binary, Fixed, Overflow, PowerOfTwo
+from wordlength.space.layer_types import LAYER_TYPES
 
 _REACH_BITS = {"sigmoid": 3, "tanh": 2}
 """hls4ml's tables cover −8 … 8 and −4 … 4."""
@@ -130,10 +131,14 @@ class _Chain:
 
     def _sum(self, layer: Any, step: Sum) -> Node:
         values = parameter_values(step.kernel, -self._scale)
+        if not LAYER_TYPES[type(layer).__name__].hls4ml:
+            raise _Refused(f"a {type(layer).__name__} has not been tested in hls4ml")
         name, moves = layer.name, hasattr(layer, "kernel_size") and step.kernel.info.name != "pointwise_kernel"
         axes = len(layer.input.shape) - 2
         settings: dict[str, Any] = {"use_bias": step.bias is not None}
         if moves:
+            if layer.padding == "causal":
+                raise _Refused("hls4ml has no causal padding that is tested here")
             if any(rate != 1 for rate in layer.dilation_rate):
                 raise _Refused("hls4ml has no dilated convolutions")
             settings |= {"kernel_size": layer.kernel_size, "strides": layer.strides, "padding": layer.padding}
