@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,13 @@ import numpy.typing as npt
 
 from wordlength.atomic import write_atomically
 from wordlength.objectives.audio import PreparedData
+from wordlength.objectives.goals import DEFAULT_OBJECTIVES, Goal, GoalKind, ObjectiveSettings
 from wordlength.objectives.models import ModelSettings
+from wordlength.objectives.network import NetworkFacts, network_facts
 from wordlength.objectives.settings import TrainingSettings
 from wordlength.space import Slot, SlotInfo, TensorInfo
 
-BASELINE_VERSION = 2
+BASELINE_VERSION = 3
 """Part of the cache key; raised when the same settings would give another baseline."""
 
 
@@ -29,14 +31,18 @@ class Baseline:
     """A trained float model and what the search needs to know of it.
 
     `weights`: in Keras' order. `samples`: per slot, float values that its format will have to hold.
-    `gains`: STOI improvement of every validation mixture, whose mean is `stoi_improvement`.
+    `values`: of every quality of the study; `quality`: that of `goal`, the first one, to which `standard_error` and
+    `gains`, what each validation mixture contributes, belong. `network`: what costs are computed from.
     """
 
     weights: tuple[npt.NDArray[np.float32], ...]
     slots: tuple[SlotInfo, ...]
     samples: Mapping[Slot, npt.NDArray[np.float32]]
-    stoi_improvement: float
-    stoi_standard_error: float
+    network: NetworkFacts
+    goal: Goal
+    values: Mapping[str, float]
+    quality: float
+    standard_error: float
     gains: tuple[float, ...]
     memory_bytes: int
     losses: tuple[float, ...]
@@ -66,13 +72,22 @@ class BaselineProgress:
     epoch: int
     epochs: int
     loss: float
-    stoi_improvement: float
+    quality: float
+    goal: Goal
 
 
 def baseline_digest(
-    data: PreparedData, model: ModelSettings, training: TrainingSettings, seed: int, threads: int = 1
+    data: PreparedData,
+    model: ModelSettings,
+    training: TrainingSettings,
+    seed: int,
+    threads: int = 1,
+    objectives: Sequence[ObjectiveSettings] = DEFAULT_OBJECTIVES,
 ) -> str:
-    """Names everything that decides the baseline: data content, network, its training, seed, TensorFlow's threads."""
+    """Names everything that decides the baseline: data content, network, its training, seed, TensorFlow's threads.
+
+    The qualities too: the first one chooses the best epoch. Costs are counted whenever they are needed.
+    """
     decides = {
         "version": BASELINE_VERSION,
         "data": data.digest,
@@ -82,6 +97,7 @@ def baseline_digest(
         "learning_rate": training.learning_rate,
         "seed": seed,
         "threads": threads,
+        "qualities": [asdict(one) for one in objectives if one.goal.kind is GoalKind.QUALITY],
     }
     if training.baseline_patience:  # Without it the digest is what it was before there was any.
         decides["patience"] = training.baseline_patience
@@ -89,14 +105,20 @@ def baseline_digest(
 
 
 def prepare_baseline(
-    data: PreparedData, model: ModelSettings, training: TrainingSettings, seed: int, cache: Path, threads: int = 1
+    data: PreparedData,
+    model: ModelSettings,
+    training: TrainingSettings,
+    seed: int,
+    cache: Path,
+    threads: int = 1,
+    objectives: Sequence[ObjectiveSettings] = DEFAULT_OBJECTIVES,
 ) -> Iterator[BaselineProgress | Baseline]:
     """The baseline from the cache, or trained now: progress after each epoch, last the Baseline."""
-    digest = baseline_digest(data, model, training, seed, threads)
+    digest = baseline_digest(data, model, training, seed, threads, objectives)
     path = baseline_path(cache, digest)
     known = load_baseline(path)
     if known is None:
-        for state in _train(data, model, training, seed, digest):
+        for state in _train(data, model, training, seed, digest, objectives):
             if isinstance(state, Baseline):
                 save_baseline(state, path)
             yield state
@@ -105,29 +127,40 @@ def prepare_baseline(
 
 
 def _train(
-    data: PreparedData, settings: ModelSettings, training: TrainingSettings, seed: int, digest: str
+    data: PreparedData,
+    settings: ModelSettings,
+    training: TrainingSettings,
+    seed: int,
+    digest: str,
+    objectives: Sequence[ObjectiveSettings],
 ) -> Iterator[BaselineProgress | Baseline]:
+    from wordlength.objectives.goals.meter import Meter
     from wordlength.objectives.memory import float_bytes
     from wordlength.objectives.models import build_model
     from wordlength.objectives.quantized_model import quantize
-    from wordlength.objectives.stoi import StoiMeter
     from wordlength.objectives.training import Predictor, Windows, train_baseline
 
     model = build_model(settings, data.shape, seed)
     windows = Windows.of(data.train)
-    predictor, meter = Predictor(model, Windows.of(data.validation.frames)), StoiMeter(data.validation)
-    states = train_baseline(model, windows, training, seed, lambda: meter.improvement(predictor.masks()).mean)
+    predictor = Predictor(model, Windows.of(data.validation.frames))
+    meter = Meter(data, data.validation, objectives)
+    states = train_baseline(model, windows, training, seed, lambda: meter.ahead(predictor.masks()))
     for state in states:
-        yield BaselineProgress(len(state.losses), training.baseline_epochs, state.losses[-1], state.scores[-1])
-    improvement = meter.improvement(predictor.masks())
+        reached = meter.goal.ahead(state.scores[-1])  # Its own inverse.
+        yield BaselineProgress(len(state.losses), training.baseline_epochs, state.losses[-1], reached, meter.goal)
+    measured = meter.measure(predictor.masks())
+    first = measured[meter.goal.name]
     quantized = quantize(model)
     yield Baseline(
         weights=state.weights,
         slots=quantized.slots,
         samples=_samples(quantized, windows, data.subset_windows, seed),
-        stoi_improvement=improvement.mean,
-        stoi_standard_error=improvement.standard_error,
-        gains=tuple(improvement.per_mixture.tolist()),
+        network=network_facts(model),
+        goal=meter.goal,
+        values={name: one.value for name, one in measured.items()},
+        quality=first.value,
+        standard_error=first.standard_error,
+        gains=tuple(first.per_mixture.tolist()),
         memory_bytes=float_bytes(quantized.slots),
         losses=state.losses,
         scores=state.scores,
@@ -166,8 +199,8 @@ def save_baseline(baseline: Baseline, path: Path) -> None:
     plain = {
         name: getattr(baseline, name)
         for name in (
-            "stoi_improvement",
-            "stoi_standard_error",
+            "quality",
+            "standard_error",
             "gains",
             "memory_bytes",
             "losses",
@@ -176,6 +209,7 @@ def save_baseline(baseline: Baseline, path: Path) -> None:
             "digest",
         )
     }
+    plain |= {"values": dict(baseline.values), "network": baseline.network.to_json(), "goal": asdict(baseline.goal)}
     plain["slots"] = [
         [str(info.slot), [[t.name, list(t.shape), t.channel_axes] for t in info.tensors]] for info in baseline.slots
     ]
@@ -202,6 +236,8 @@ def _read_baseline(stored: Any) -> Baseline:
         SlotInfo(Slot.parse(slot), tuple(TensorInfo(name, tuple(shape), axes) for name, shape, axes in tensors))
         for slot, tensors in plain["slots"]
     )
+    plain["goal"] = Goal.from_json(plain["goal"])
+    plain["network"] = NetworkFacts.from_json(plain["network"])
     plain |= {name: tuple(plain[name]) for name in ("gains", "losses", "scores")}
     weights = tuple(stored[f"weight_{n}"] for n in range(sum(name.startswith("weight_") for name in stored)))
     samples = {Slot.parse(n.removeprefix("sample_")): stored[n] for n in stored if n.startswith("sample_")}

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
+from wordlength.objectives.goals import DEFAULT_OBJECTIVES, ObjectiveSettings
 from wordlength.objectives.models import ModelSettings
 from wordlength.strict import STRICT
 
@@ -131,3 +132,4 @@ class EvaluationSettings:
     training: TrainingSettings
     analysis: AnalysisSettings
     gate: GateSettings
+    objectives: tuple[ObjectiveSettings, ...] = DEFAULT_OBJECTIVES

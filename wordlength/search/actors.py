@@ -51,7 +51,9 @@ class BaselineWorker:
         """Epoch by epoch; last item the Baseline."""
         from wordlength.objectives.baseline import prepare_baseline
 
-        yield from prepare_baseline(data, settings.model, settings.training, seed, cache, self._threads)
+        yield from prepare_baseline(
+            data, settings.model, settings.training, seed, cache, self._threads, settings.objectives
+        )
 
 
 class TrialWorker:

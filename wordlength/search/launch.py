@@ -9,6 +9,8 @@ from typing import Any
 from wordlength.errors import FormatError, SpecError
 from wordlength.objectives.audio import PreparedData, prepare
 from wordlength.objectives.baseline import Baseline, baseline_digest, baseline_path, load_baseline, save_baseline
+from wordlength.objectives.goals import require_fitting
+from wordlength.objectives.goals.target import target_of
 from wordlength.objectives.memory import alternatives
 from wordlength.objectives.proposals import anchors
 from wordlength.objectives.settings import EvaluationSettings
@@ -45,6 +47,7 @@ def launch(
     SpecError, DataError, WorkerError.
     """
     home, observer = home or Home.default(), observer or Observer()
+    require_fitting(spec.objectives, *target_of(spec.data))
     data = prepare_data(spec, home, observer)
     folder = home.study(spec.name)
     several = not is_file(home.optuna_address(spec))
@@ -69,7 +72,7 @@ def launch(
 
 def evaluation_settings(spec: StudySpec) -> EvaluationSettings:
     """The part of the spec that every trial needs."""
-    return EvaluationSettings(spec.model, spec.training, spec.analysis, spec.gate)
+    return EvaluationSettings(spec.model, spec.training, spec.analysis, spec.gate, spec.objectives)
 
 
 def prepare_data(spec: StudySpec, home: Home, observer: Observer | None = None) -> PreparedData:
@@ -114,7 +117,7 @@ def _formats(spec: StudySpec, space: SearchSpace) -> tuple[tuple[Slot, Format], 
 
 def _known_baseline(data: PreparedData, spec: StudySpec, home: Home, observer: Observer) -> Baseline | None:
     """The float baseline if it is cached here: no worker has to start TensorFlow to find it."""
-    digest = baseline_digest(data, spec.model, spec.training, spec.seed, spec.workers.cpus)
+    digest = baseline_digest(data, spec.model, spec.training, spec.seed, spec.workers.cpus, spec.objectives)
     baseline = load_baseline(baseline_path(home.cache, digest))
     if baseline is not None:
         observer.baseline(baseline)

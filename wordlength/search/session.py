@@ -47,7 +47,9 @@ def open_baseline(
     from wordlength.objectives.baseline import prepare_baseline
 
     tell: Callable[[BaselineProgress | Baseline], None] = (observer or Observer()).baseline
-    for item in prepare_baseline(data, spec.model, spec.training, spec.seed, home.cache, spec.workers.cpus):
+    for item in prepare_baseline(
+        data, spec.model, spec.training, spec.seed, home.cache, spec.workers.cpus, spec.objectives
+    ):
         tell(item)
     assert isinstance(item, Baseline)
     return data, item
