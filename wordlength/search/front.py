@@ -16,7 +16,7 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
-from wordlength.objectives.goals import DEFAULT_GOALS, Goals
+from wordlength.objectives.goals import DEFAULT_GOALS, Goal, Goals
 from wordlength.objectives.noise import told_apart
 from wordlength.search.hypervolume import volume
 from wordlength.space import Candidate
@@ -69,8 +69,13 @@ class Baseline:
     goals: Goals = DEFAULT_GOALS
 
     @property
+    def goal(self) -> Goal:
+        """The first quality."""
+        return self.goals.quality
+
+    @property
     def quality(self) -> float:
-        """The first quality's value."""
+        """Its value."""
         return self.values[self.goals.quality.name]
 
     @property
@@ -195,7 +200,7 @@ def indistinct(front: Sequence[FrontPoint]) -> dict[int, tuple[int, ...]]:
     that differ from both neighbours, or whose mixtures' contributions are unknown, are left out.
     """
     alike: dict[int, list[int]] = {}
-    for one, other in pairwise(plane(front)):
+    for one, other in pairwise(plane(front) if front and front[0].goals.others else front):
         if len(one.gains) == len(other.gains) > 1 and not told_apart(one.gains, other.gains):
             alike.setdefault(one.number, []).append(other.number)
             alike.setdefault(other.number, []).append(one.number)

@@ -5,7 +5,7 @@ A function of the user's own gets one `Heard` per mixture and gives a number.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -24,7 +24,8 @@ class Heard:
 
     `clean`, `noisy`, `enhanced`: waveforms, float32 (samples,), at `sample_rate_hz`; `snr_db`: of the mixture.
     `outputs`, `targets`: what the network gave and should have given, float32 (windows, outputs), in time order; where
-    it estimates a score there is one output and no `enhanced`. `number`: the mixture's in its set.
+    it estimates a score there is one output and no `enhanced`. `number`: the mixture's in its set; `noisy_scores`: what
+    is known of the noisy mixture already, by objective.
     """
 
     number: int
@@ -35,6 +36,7 @@ class Heard:
     outputs: Float32
     targets: Float32
     enhance: Callable[[], Float32] = field(repr=False, compare=False)
+    noisy_scores: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
     def enhanced(self) -> Float32:
@@ -57,7 +59,10 @@ class Listener:
         frames = self.mixtures.frames
         chosen = range(len(self.mixtures)) if numbers is None else numbers
         windows = [frames.windows_of(number) for number in chosen]
-        parts = np.split(outputs, np.cumsum([len(part) for part in windows])[:-1])
+        counts = [len(part) for part in windows]
+        if sum(counts) != len(outputs):
+            raise ValueError(f"outputs must be of {sum(counts)} windows, but there are {len(outputs)}")
+        parts = np.split(outputs, np.cumsum(counts)[:-1])
         return [
             self._of(number, part, frames.targets[window])
             for number, part, window in zip(chosen, parts, windows, strict=True)
@@ -74,6 +79,7 @@ class Listener:
             outputs,
             targets,
             lambda: self._enhanced(number, outputs),
+            {"stoi_improvement": float(self.mixtures.noisy_stoi[number])},
         )
 
     def _enhanced(self, number: int, outputs: Float32) -> Float32:

@@ -58,5 +58,6 @@ class Improvement(Quality):
     def _gain(self, heard: Heard) -> float:
         rate = heard.sample_rate_hz
         if heard.number not in self._noisy:
-            self._noisy[heard.number] = self.score(heard.clean, heard.noisy, rate)
+            known = heard.noisy_scores.get(self.goal.name)
+            self._noisy[heard.number] = self.score(heard.clean, heard.noisy, rate) if known is None else known
         return self.score(heard.clean, heard.enhanced, rate) - self._noisy[heard.number]

@@ -76,14 +76,6 @@ class ObjectiveSettings:
         _check_function(text, path, function)
         return replace(self, source=text)
 
-    @classmethod
-    def of(cls, name: str) -> ObjectiveSettings:
-        """A known one, as it is."""
-        return cls(name)
-
-
-DEFAULT_OBJECTIVES = (ObjectiveSettings("stoi_improvement"), ObjectiveSettings("memory_bytes"))
-
 
 def goals_of(objectives: Sequence[ObjectiveSettings]) -> Goals:
     """Raises ValueError for objectives that do not make a front: no quality, no cost, or one twice."""
@@ -156,3 +148,6 @@ def _check_function(text: str, path: Path, function: str) -> None:
             f"an objective's file must define its function, but {path} has no {function!r}, only "
             f"{', '.join(names) or 'none'} (objectives)"
         )
+
+
+DEFAULT_OBJECTIVES = (ObjectiveSettings("stoi_improvement"), ObjectiveSettings("memory_bytes"))
