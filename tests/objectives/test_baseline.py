@@ -1,7 +1,6 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -167,12 +166,6 @@ def test_the_digest_names_what_decides_the_baseline(
     assert len({digest(), *others}) == len(others) + 1
     assert digest() == digest(baseline_patience=0)
     assert digest() == digest(step_one_epochs=7) == digest(step_two_epochs=7) == digest(quantized_learning_rate=0.5)
-
-
-def XX() -> None:
-    """The digest of wordlength 0.1.0's first caches, computed by its formula."""
-    data, training = SimpleNamespace(digest="abc"), TrainingSettings(baseline_epochs=12)
-    assert baseline_digest(data, ModelSettings(), training, seed=0) == "90475bb910524cf7"
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 10, 99])
