@@ -62,6 +62,21 @@ def test_scores_need_a_network_that_estimates_them() -> None:
         require_fitting(spec.objectives, "irm", 16_000)
 
 
+def test_a_submitted_study_takes_its_objectives_along(tmp_path: Path) -> None:
+    from wordlength.search.submit import _write_objectives
+
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "loud.py").write_text(OWN)
+    objective = "{name: '%s:level', direction: maximize}"
+    spec = spec_of(f"[{objective % 'own/loud.py'}, memory_bytes]", tmp_path)
+    there = tmp_path / "there"
+    _write_objectives(spec, there)
+    assert (there / "own" / "loud.py").read_text() == OWN
+    elsewhere = spec_of(f"[{objective % (tmp_path / 'own' / 'loud.py')}, memory_bytes]", tmp_path)
+    with pytest.raises(SpecError, match="must lie beside its file or below, but got '/"):
+        _write_objectives(elsewhere, there)
+
+
 @pytest.mark.usefixtures("ray_session", "tensorflow")
 def test_a_study_of_four_objectives_from_launch_to_table(write_study, run_cli) -> None:
     """One of them the user's own; bits are still allocated by bytes."""

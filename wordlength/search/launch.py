@@ -47,7 +47,6 @@ def launch(
     SpecError, DataError, WorkerError.
     """
     home, observer = home or Home.default(), observer or Observer()
-    require_fitting(spec.objectives, *target_of(spec.data))
     data = prepare_data(spec, home, observer)
     folder = home.study(spec.name)
     several = not is_file(home.optuna_address(spec))
@@ -76,7 +75,11 @@ def evaluation_settings(spec: StudySpec) -> EvaluationSettings:
 
 
 def prepare_data(spec: StudySpec, home: Home, observer: Observer | None = None) -> PreparedData:
-    """The study's data, from the cache if it was prepared before. Raises DataError."""
+    """The study's data, from the cache if it was prepared before. Raises DataError.
+
+    Raises SpecError for an objective that cannot be measured on it.
+    """
+    require_fitting(spec.objectives, *target_of(spec.data))
     data = prepare(spec.data, home.cache, observer.data if observer else None)
     if observer:
         observer.prepared(data)
