@@ -50,7 +50,7 @@ SLOTS = tuple(
     for layer, sizes in PARAMETERS.items()
     for place, role in enumerate(Role)
 )
-BASELINE = Baseline(0.044, 1_875_812)
+BASELINE = Baseline({"stoi_improvement": 0.044, "memory_bytes": 1_875_812}, 1_875_812)
 CHARTS = {"pareto-front": 3, "all-trials": 5, "fixed-point-health": 4}
 HEIGHT = 2600
 """Pixels in which all charts lie in the window: the page draws the others when they are scrolled to."""
@@ -82,6 +82,7 @@ def report(number: int, count: int, rng: random.Random) -> TrialReport:
         candidate,
         state,
         memory,
+        {"stoi_improvement": stoi, "memory_bytes": memory} if state is TrialState.COMPLETE else {},
         stoi if state is TrialState.COMPLETE else None,
         0.0035 if state is TrialState.COMPLETE else None,
         stoi - 0.044 if state is TrialState.COMPLETE else None,
@@ -114,8 +115,8 @@ def row(report: TrialReport) -> TrialRow:
         report.candidate,
         "",
         report.reason,
-        report.stoi_improvement,
-        report.stoi_standard_error,
+        report.values,
+        report.standard_error,
         report.gains,
         report.baseline_difference,
         report.baseline_difference_error,

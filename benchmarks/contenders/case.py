@@ -61,8 +61,8 @@ def case_info(spec, study_text, data, baseline):
         "step_one_epochs": training.step_one_epochs,
         "step_two_epochs": training.step_two_epochs,
         "baseline": {
-            "stoi_improvement": baseline.stoi_improvement,
-            "stoi_standard_error": baseline.stoi_standard_error,
+            "stoi_improvement": baseline.quality,
+            "stoi_standard_error": baseline.standard_error,
             "memory_bytes": baseline.memory_bytes,
             "digest": baseline.digest,
             "content_digest": baseline.content_digest,

@@ -141,7 +141,7 @@ def main():
     spec = load_spec(file)
     for row in rows:
         seconds = (row.ended.astimezone(UTC) - began).total_seconds()
-        recorder.add(seconds, f"trial {row.number}", "two-step", row.stoi_improvement, row.memory_bytes)
+        recorder.add(seconds, f"trial {row.number}", "two-step", row.quality, row.memory_bytes)
     for number, masks in test_masks(spec, home, data, view.front):
         place = next(place for place, row in enumerate(rows) if row.number == number)
         np.savez_compressed(out / "masks" / f"{place:03d}.npz", masks=masks.astype(np.float16))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param
 
+from wordlength.objectives.goals import DEFAULT_GOALS, Goals
 from wordlength.search.ui import UiServer
 from wordlength.search.views import LAYER_FIGURES, WORST_FIGURES, bits_metric, colour, published_views
 
@@ -38,12 +39,12 @@ class Trial:
 class Study:
     """One experiment with a parent run and its views published, and trials to be added."""
 
-    def __init__(self, client: MlflowClient, name: str, objectives: Sequence[str] = OBJECTIVES) -> None:
+    def __init__(self, client: MlflowClient, name: str, goals: Goals = DEFAULT_GOALS) -> None:
         self._client = client
         self.experiment_id = client.create_experiment(name)
         self._parent = client.create_run(self.experiment_id, run_name=name, tags={"kind": "study"}).info.run_id
         client.log_batch(self._parent, [_point("hypervolume", 0.5), _point("front_size", 3.0)])
-        for view in published_views(SLOTS, objectives):
+        for view in published_views(SLOTS, goals):
             client.set_experiment_tag(self.experiment_id, *view.tag)
 
     def add(self, trial: Trial) -> str:
@@ -87,8 +88,8 @@ def _metrics(trial: Trial) -> list[Metric]:
     values |= {"constraint/precision": rng.random() - 0.5, "seconds/step1": 20.0, "memory_saved_percent": 70.0}
     optional = {name: getattr(trial, name) for name in ("memory_bytes", "stoi_improvement", "seconds_per_clip")}
     values |= {name: value for name, value in optional.items() if value is not None}
-    if trial.stoi_improvement is not None:
-        values |= {"stoi_standard_error": 0.001, "baseline_difference": trial.stoi_improvement - 0.04}
+    if trial.quality is not None:
+        values |= {"stoi_standard_error": 0.001, "baseline_difference": trial.quality - 0.04}
     series = [f"{figure}/{slot}" for figure in LAYER_FIGURES for slot in SLOTS]
     points = [_point(name, value) for name, value in values.items()]
     points += [_point(name, rng.random(), epoch) for name in series for epoch in (1, 2)]

@@ -32,7 +32,7 @@ def tracker(server, tmp_path_factory) -> Tracker:
     tracker = Tracker(server.store, tmp_path_factory.mktemp("artifacts"), "recorded study")
     tracker.begin(Description(BASELINE, INFOS, tuple(SLOTS)))
     for number, stoi, memory in ROWS:
-        changes = {"stoi_improvement": stoi, "memory_bytes": memory, "bits": 2 + number}
+        changes = {"stoi": stoi, "memory_bytes": memory, "bits": 2 + number}
         tracker.log_trial(report(number, **changes))
     tracker.show(view(*ROWS), final=True)
     tracker.finish()

@@ -15,6 +15,7 @@ from wordlength.objectives.baseline import (
     save_baseline,
     spread,
 )
+from wordlength.objectives.goals import DEFAULT_GOALS
 from wordlength.objectives.memory import float_bytes
 from wordlength.objectives.models import ModelSettings, build_model
 from wordlength.objectives.settings import TrainingSettings
@@ -48,8 +49,8 @@ def test_the_baseline_tells_what_the_search_needs(
     assert tiny_baseline.slots == slots
     assert tiny_baseline.memory_bytes == float_bytes(slots) == 4 * sum(weight.size for weight in tiny_baseline.weights)
     assert len(tiny_baseline.losses) == len(tiny_baseline.scores) == tiny_training_settings.baseline_epochs
-    assert tiny_baseline.scores[tiny_baseline.best_epoch - 1] == tiny_baseline.stoi_improvement
-    assert tiny_baseline.stoi_standard_error > 0
+    assert tiny_baseline.scores[tiny_baseline.best_epoch - 1] == tiny_baseline.quality
+    assert tiny_baseline.standard_error > 0
 
 
 def test_samples_are_the_parameters_and_some_activations(tiny_baseline: Baseline) -> None:
@@ -137,7 +138,7 @@ def test_a_damaged_cache_file_is_trained_again(
     save_baseline(tiny_baseline, file)
     text(file)
     progress, baseline = prepare_baseline(tiny_data, tiny_model_settings, tiny_training_settings, 0, tmp_path)
-    assert progress == BaselineProgress(1, 1, tiny_baseline.losses[0], tiny_baseline.scores[0])
+    assert progress == BaselineProgress(1, 1, tiny_baseline.losses[0], tiny_baseline.scores[0], DEFAULT_GOALS.quality)
     assert isinstance(baseline, Baseline)
     assert_same(baseline, tiny_baseline)
     restored = load_baseline(file)

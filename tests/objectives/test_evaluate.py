@@ -6,11 +6,12 @@ import pytest
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline
 from wordlength.objectives.evaluate import Evaluator
+from wordlength.objectives.goals import DEFAULT_OBJECTIVES
+from wordlength.objectives.goals.meter import Meter
 from wordlength.objectives.memory import memory_bytes
 from wordlength.objectives.quantized_model import frozen
 from wordlength.objectives.report import FIGURES, TrialJob, TrialReport, TrialState
 from wordlength.objectives.settings import EvaluationSettings, GateSettings
-from wordlength.objectives.stoi import StoiMeter
 from wordlength.objectives.training import Predictor, Windows
 from wordlength.space import Candidate, Fixed, Float32, Format, PowerOfTwo, Role
 
@@ -57,14 +58,14 @@ def test_a_complete_report(completed, papers: Candidate, tiny_baseline: Baseline
     assert all(0 < loss < 1 for step in report.losses for loss in step)
     assert set(report.constraints) == {"overflow", "underflow", "precision"}
     assert max(report.constraints.values()) <= 0
-    assert report.stoi_standard_error >= 0
+    assert report.standard_error >= 0
     assert [weight.shape for weight in weights] == [weight.shape for weight in tiny_baseline.weights]
     assert any((a != b).any() for a, b in zip(weights, tiny_baseline.weights, strict=True))
 
 
 def test_phases_are_timed(completed) -> None:
     report, _ = completed
-    phases = ["step1_training", "step1_analysis", "step2_training", "step2_analysis", "prediction", "stoi"]
+    phases = ["step1_training", "step1_analysis", "step2_training", "step2_analysis", "prediction", "objectives"]
     assert list(report.seconds) == phases
     assert all(seconds > 0 for seconds in report.seconds.values())
 
@@ -86,9 +87,9 @@ def test_the_improvement_is_that_of_the_quantized_trained_model(
     report, weights = completed
     model = frozen(weights, tiny_evaluator.float_model, report.candidate).model
     masks = Predictor(model, Windows.of(tiny_data.validation.frames)).masks()
-    improvement = StoiMeter(tiny_data.validation).improvement(masks)
-    assert report.stoi_improvement == improvement.mean
-    assert report.stoi_standard_error == improvement.standard_error
+    improvement = Meter(tiny_data.validation, DEFAULT_OBJECTIVES).primary(masks)
+    assert report.quality == improvement.value
+    assert report.standard_error == improvement.standard_error
     last = report.candidate[next(slot for slot in reversed(tuple(report.candidate)) if slot.role is Role.ACTIVATIONS)]
     np.testing.assert_array_equal(last.round(masks), masks)
 
@@ -123,7 +124,7 @@ def test_a_hopeless_candidate_is_pruned_after_step_one(
     hopeless = uniform(tiny_baseline, Fixed(4, -20), Fixed(16, 2), Fixed(16, 2))
     report, weights = tiny_evaluator.evaluate(TrialJob(9, hopeless))
     assert report.state is TrialState.PRUNED
-    assert report.stoi_improvement is report.stoi_standard_error is None
+    assert report.quality is report.standard_error is None
     assert "overflow of " in report.reason
     assert ".weights as fixed<4,-20> is " in report.reason
     assert "limit 50.0%" in report.reason
@@ -147,7 +148,7 @@ def test_one_trace_of_every_graph_serves_all(completed, tiny_evaluator: Evaluato
 
 
 def test_the_float_model_measures_as_the_baseline_did(tiny_evaluator: Evaluator, tiny_baseline: Baseline) -> None:
-    assert tiny_evaluator.measure_model(tiny_evaluator.float_model) == tiny_baseline.stoi_improvement
+    assert tiny_evaluator.measure_model(tiny_evaluator.float_model) == tiny_baseline.quality
 
 
 def test_a_diverged_training_is_a_failed_report(
@@ -160,7 +161,7 @@ def test_a_diverged_training_is_a_failed_report(
     assert report.state is TrialState.FAILED
     assert report.reason.startswith("training must stay finite, but ")
     assert report.reason.endswith(" in epoch 1")
-    assert report.stoi_improvement is report.stoi_standard_error is None
+    assert report.quality is report.standard_error is None
     assert report.memory_bytes > 0
     assert report.analyses == ()
     assert TrialReport.from_json(report.to_json()) == report

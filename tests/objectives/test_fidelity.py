@@ -21,7 +21,7 @@ def report(gains: Sequence[float]) -> TrialReport:
         Candidate.of({SLOT: Float32()}),
         TrialState.COMPLETE,
         1,
-        stoi_improvement=float(np.mean(gains)),
+        quality=float(np.mean(gains)),
         gains=tuple(gains),
         seconds={"a": 1.0, "b": 0.5},
     )

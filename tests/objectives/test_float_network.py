@@ -10,7 +10,6 @@ from wordlength.objectives.baseline import Baseline, prepare_baseline
 from wordlength.objectives.models import UserModel
 from wordlength.objectives.settings import EvaluationSettings, TrainingSettings
 
-pytest.importorskip("wordlength.objectives.folding", reason="batch normalization is not folded here")
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
 NORMALIZED = UserModel(

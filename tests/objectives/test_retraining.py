@@ -55,13 +55,14 @@ def test_without_distillation_it_is_a_trial_on_all_windows(plain, candidate, tin
 
 
 def test_test_mixtures_are_measured_as_the_validation_mixtures_are(plain, candidate, tiny_data) -> None:
-    from wordlength.objectives.stoi import StoiMeter
+    from wordlength.objectives.goals import DEFAULT_OBJECTIVES
+    from wordlength.objectives.goals.meter import Meter
     from wordlength.objectives.training import Predictor, Windows
 
     *_, found = plain.retrain(candidate)
     model = plain._quantized.model  # Left as retrained.
     masks = Predictor(model, Windows.of(tiny_data.test.frames)).masks()
-    assert found.gains.test == tuple(StoiMeter(tiny_data.test).improvement(masks).per_mixture.tolist())
+    assert found.gains.test == tuple(Meter(tiny_data.test, DEFAULT_OBJECTIVES).primary(masks).per_mixture.tolist())
     assert len(found.gains.test) == len(tiny_data.test)
     assert plain.measure(candidate, found.weights) == found.gains
 

@@ -23,7 +23,9 @@ from typing import Any
 import numpy as np
 
 from wordlength.objectives.baseline import Baseline
+from wordlength.objectives.goals import DEFAULT_GOALS
 from wordlength.objectives.memory import memory_bytes
+from wordlength.objectives.network import NetworkFacts
 from wordlength.objectives.report import TrialJob, TrialReport, TrialState
 from wordlength.search import front, launch, loop, opening
 from wordlength.search.cli import refusing
@@ -79,12 +81,18 @@ def baseline() -> Baseline:
     weights = tuple(chance.normal(0, 0.1, tensor.shape).astype(np.float32) for info in known for tensor in info.tensors)
     samples = {info.slot: chance.normal(0, 0.1, 200).astype(np.float32) for info in known}
     size = memory_bytes(known, Candidate.of({info.slot: Float32() for info in known}))
-    return Baseline(weights, known, samples, 0.04, 0.001, (0.04,), size, (0.1,), (0.04,), 1, "rehearsal")
+    network = NetworkFacts(())
+    reached = {"stoi_improvement": 0.04}
+    goal = DEFAULT_GOALS.quality
+    return Baseline(
+        weights, known, samples, network, goal, reached, 0.04, 0.001, (0.04,), size, (0.1,), (0.04,), 1, "rehearsal"
+    )
 
 
 def description(known: Baseline, identity: str) -> Description:
     """What MLflow is told of such a study."""
-    about = front.Baseline(known.stoi_improvement, known.memory_bytes)
+    values = {"stoi_improvement": known.quality, "memory_bytes": known.memory_bytes}
+    about = front.Baseline(values, known.memory_bytes)
     searched = tuple(info.slot for info in known.slots)
     return Description(about, known.slots, searched, tags={"study.id": identity})
 
@@ -115,7 +123,14 @@ class SleepingWorker:
         time.sleep(seconds)
         size, value = memory_bytes(self._slots, job.candidate), improvement(job.candidate)
         report = TrialReport(
-            job.number, job.candidate, TrialState.COMPLETE, size, value, 0.001, seconds={"step1": seconds}
+            job.number,
+            job.candidate,
+            TrialState.COMPLETE,
+            size,
+            {"stoi_improvement": value, "memory_bytes": size},
+            value,
+            0.001,
+            seconds={"step1": seconds},
         )
         yield report, (np.full(100, job.number, np.float32),)
         self._misbehave(job.number, "after")

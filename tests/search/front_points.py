@@ -3,12 +3,14 @@
 import random
 import struct
 
-from wordlength.search.front import Baseline, FrontPoint
+from two_goals import float_baseline, front_point
+
+from wordlength.search.front import FrontPoint
 from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, Slot
 
 SLOTS = [Slot(layer, role) for layer in ("conv_1", "dense_1") for role in Role]
-BASELINE = Baseline(0.034, 1_875_812)
-OTHER_NETWORK = Baseline(0.034, 1_875_816)
+BASELINE = float_baseline(0.034, 1_875_812)
+OTHER_NETWORK = float_baseline(0.034, 1_875_816)
 
 POWERS = Candidate.uniform(SLOTS, PowerOfTwo(4, -1), Fixed(16, 2), Fixed(16, 2))
 FIXED_313 = Candidate.uniform(SLOTS, Fixed(16, 2), Fixed(16, 2), Fixed(16, 2))
@@ -26,14 +28,14 @@ def cloud() -> list[FrontPoint]:
         (0.015, 350_000, MIXED, ""),
         (-0.300, 320_000, MIXED, ""),
     ]
-    return [FrontPoint(n, s, m, c, label, 0.0011 if n % 2 else None) for n, (s, m, c, label) in enumerate(rows)]
+    return [front_point(n, s, m, c, label, 0.0011 if n % 2 else None) for n, (s, m, c, label) in enumerate(rows)]
 
 
 def alike_pair() -> list[FrontPoint]:
     """Two front members that the mixtures do not tell apart, and a third that they do."""
     gains = ((0.01, 0.03), (0.032, 0.01), (0.06, 0.0601))
     return [
-        FrontPoint(
+        front_point(
             number,
             sum(pair) / 2,
             (number + 1) * 100_000,
@@ -60,7 +62,7 @@ def crowd(count: int) -> list[FrontPoint]:
         memory = rng.randint(120_000, 1_000_000)
         gain = 0.03 - 2_000 / memory - abs(rng.gauss(0, 0.003))
         gains = tuple(gain + rng.gauss(0, 0.01) for _ in range(60))
-        return FrontPoint(number, gain, memory, formats(), "", 0.0012, gains, gain - 0.034, 0.0009)
+        return front_point(number, gain, memory, formats(), "", 0.0012, gains, gain - 0.034, 0.0009)
 
     return [point(number) for number in range(count)]
 

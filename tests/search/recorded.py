@@ -5,15 +5,15 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
+from two_goals import float_baseline, reached, values
 
 from wordlength.objectives.report import LayerAnalysis, TrialReport, TrialState
-from wordlength.search.front import Baseline
 from wordlength.search.tracking import Tracker
 from wordlength.search.trials import StudyView, TrialRow
 from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, Slot, SlotInfo
 from wordlength.space.slots import TensorInfo
 
-BASELINE = Baseline(0.034, 100_000)
+BASELINE = float_baseline(0.034, 100_000)
 SLOTS = [Slot(f"dense_{n}", role) for n in range(1, 10) for role in Role]
 INFOS = tuple(
     SlotInfo(slot, () if slot.role is Role.ACTIVATIONS else (TensorInfo(slot.role, (100,)),)) for slot in SLOTS
@@ -35,14 +35,15 @@ def report(number: int, state: TrialState = TrialState.COMPLETE, **changes) -> T
     )
     fields = {
         "memory_bytes": 25_000,
-        "stoi_improvement": 0.03 if state is TrialState.COMPLETE else None,
-        "stoi_standard_error": 0.001,
+        "standard_error": 0.001,
         "constraints": {"overflow": -0.02},
         "losses": ((0.5, 0.4), (0.3, float("nan"))),
         "analyses": rows,
         "seconds": {"step1": 20.0, "step2": 10.5},
     }
-    return TrialReport(number, formats, state, **(fields | changes))
+    stoi, memory = changes.pop("stoi", 0.03), changes.get("memory_bytes", fields["memory_bytes"])
+    told = reached(stoi, memory) if state is TrialState.COMPLETE else {}
+    return TrialReport(number, formats, state, **(fields | told | changes))
 
 
 def children(tracker: Tracker, store: str, view=ViewType.ACTIVE_ONLY):
@@ -68,7 +69,7 @@ def view(*rows: tuple[int, float, int], wanted: int = 50, candidates=None) -> St
                 number,
                 "complete",
                 candidates[number] if candidates else candidate(),
-                stoi_improvement=stoi,
+                values=values(stoi, memory),
                 memory_bytes=memory,
                 ended=start + timedelta(seconds=place),
             )

@@ -8,6 +8,7 @@ from html import escape
 
 import pytest
 from strict_page import StrictPage
+from two_goals import reached
 
 from wordlength.objectives.findings import findings, percent
 from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialReport, TrialState
@@ -61,8 +62,8 @@ def accumulator(layer: str, **changes: object) -> Accumulator:
 def report_of(rows: list[LayerAnalysis], **changes: object) -> TrialReport:
     candidate = Candidate.of({row.slot: row.format for row in rows})
     plain: dict[str, object] = {
-        "stoi_improvement": 0.031,
-        "stoi_standard_error": 0.0042,
+        **reached(0.031, 236_506),
+        "standard_error": 0.0042,
         "baseline_difference": -0.0022,
         "baseline_difference_error": 0.0009,
     }
@@ -236,14 +237,14 @@ def test_everything_is_escaped() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"analyses": (), "stoi_improvement": None, "baseline_difference": None},
+        {"analyses": (), "quality": None, "baseline_difference": None},
         {
             "state": TrialState.PRUNED,
             "reason": "overflow of <x>",
-            "stoi_improvement": None,
+            "quality": None,
             "baseline_difference": None,
         },
-        {"stoi_standard_error": None, "baseline_difference_error": None},
+        {"standard_error": None, "baseline_difference_error": None},
     ],
     ids=["no analysis", "pruned", "no errors"],
 )

@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 import pytest
+from two_goals import float_baseline, reached
 
 from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialReport, TrialState
 from wordlength.search.export.facts import LayerRow, accumulator_cells
-from wordlength.search.front import Baseline
 from wordlength.search.tables import accumulator_table, analysis_table, findings_text, trial_verdict
 from wordlength.space import Candidate, Fixed, Role, Slot
 
@@ -206,8 +206,8 @@ def test_accumulators_show_a_dash_for_what_is_unknown() -> None:
 
 
 def test_the_verdict_tells_the_paired_difference() -> None:
-    base = Baseline(0.0332, 100)
-    measured = {"stoi_improvement": 0.031, "stoi_standard_error": 0.0042}
+    base = float_baseline(0.0332, 100)
+    measured = reached(0.031, 50) | {"standard_error": 0.0042}
     full = trial(**measured, baseline_difference=-0.0022, baseline_difference_error=0.0009)
     assert trial_verdict(full, base) == (
         "STOI improvement +0.0310 ± 0.0042 (float32 +0.0332), -0.0022 ± 0.0009 against float32, paired; "

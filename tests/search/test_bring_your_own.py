@@ -11,7 +11,6 @@ from wordlength.search.proposal import layers_of, table
 from wordlength.search.space_spec import build_space
 from wordlength.space import Role, Slot, find_slots
 
-pytest.importorskip("wordlength.space.layer_types", reason="recurrent layers have no slots here")
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "bring_your_own"

@@ -60,13 +60,13 @@ def test_retrained_weights_are_exported_with_their_figures(copied_study, run_ret
     trial, _ = retrained_result(home.study("tiny"), point)
     done = export("tiny", "best", tmp_path / "best", home, retrained=True, vectors=3)
     config = done.config
-    assert config.objectives.stoi_improvement == trial.validation.stoi_improvement
-    assert config.stoi_improvement_of_the_exported_model == pytest.approx(trial.validation.stoi_improvement, abs=1e-6)
+    assert config.objectives.quality == trial.validation.quality
+    assert config.quality_of_the_exported_model == pytest.approx(trial.validation.quality, abs=1e-6)
     assert config.retraining.settings["epochs"] == 1
-    assert config.retraining.test.stoi_improvement == trial.test.stoi_improvement
-    assert config.retraining.test.float_improvement == trial.test.float_improvement
+    assert config.retraining.test.quality == trial.test.quality
+    assert config.retraining.test.float_quality == trial.test.float_quality
     told = (tmp_path / "best" / "report.md").read_text()
-    assert f"STOI improvement on the test mixtures: {trial.test.stoi_improvement:+.4f}" in told
+    assert f"STOI improvement on the test mixtures: {trial.test.quality:+.4f}" in told
     assert len(verify(tmp_path / "best", home, fpga=False).left_out) == 1
     log_to_mlflow(done, home)
     assert "bundle/weights.bin" in artifacts(MlflowClient(home.tracking_address()), "tags.kind = 'retrained'")

@@ -76,7 +76,7 @@ def test_status_and_front_tell_the_study(run_cli, tiny_study, monkeypatch: pytes
     assert status == 0
     for point in view.front:
         assert f"{point.memory_bytes:,}" in out
-        assert f"{point.stoi_improvement:+.4f}" in out
+        assert f"{point.quality:+.4f}" in out
     assert "knee" in out
 
 

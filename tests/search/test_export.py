@@ -31,9 +31,9 @@ def exported(tiny_study, tmp_path_factory):
 
 def test_the_written_model_reaches_the_logged_improvement(exported) -> None:
     config = exported.config
-    logged = exported.point.stoi_improvement
-    assert config.stoi_improvement_of_the_exported_model == pytest.approx(logged, abs=1e-6)
-    assert config.arithmetic.stoi_improvement == pytest.approx(logged, abs=1e-3)
+    logged = exported.point.quality
+    assert config.quality_of_the_exported_model == pytest.approx(logged, abs=1e-6)
+    assert config.arithmetic.quality == pytest.approx(logged, abs=1e-3)
     assert {path.name for path in exported.folder.iterdir()} == FILES
     assert list(exported.folder.parent.iterdir()) == [exported.folder]
 
@@ -66,7 +66,7 @@ def test_config_says_what_was_exported(exported, tiny_study) -> None:
     assert Candidate.from_dict(config["candidate"]) == exported.point.candidate
     assert config["candidate_digest"] == exported.point.candidate.digest
     assert config["objectives"]["memory_bytes"] == exported.point.memory_bytes
-    assert config["objectives"]["stoi_improvement"] == exported.point.stoi_improvement
+    assert config["objectives"]["quality"] == exported.point.quality
     assert config["float_baseline"]["memory_bytes"] == view.baseline.memory_bytes
     assert config["data_digest"] == prepare(home.find("tiny").data, home.cache).digest
     assert set(config["versions"]) >= {"wordlength", "tensorflow", "keras", "qkeras-v3"}
@@ -93,7 +93,7 @@ def test_a_trial_off_the_front_is_trained_again_to_the_same_figures(tiny_study, 
     off = next(point for point in view.points if point.number not in members)
     said: list[str] = []
     done = export("tiny", f"trial={off.number}", tmp_path / "off", home, tell=said.append, vectors=5)
-    assert done.config.stoi_improvement_of_the_exported_model == pytest.approx(off.stoi_improvement, abs=1e-6)
+    assert done.config.quality_of_the_exported_model == pytest.approx(off.quality, abs=1e-6)
     assert any("training it again" in line for line in said)
 
 

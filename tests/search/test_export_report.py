@@ -6,6 +6,7 @@ import re
 import pytest
 from front_points import BASELINE, crowd
 from strict_page import StrictPage
+from two_goals import front_point
 
 from wordlength.objectives.findings import findings
 from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialReport, TrialState
@@ -52,13 +53,13 @@ ARITHMETIC = Arithmetic(
     output_exponent=-13,
     vectors=1000,
     layers=PROOF,
-    stoi_improvement=0.031001,
+    quality=0.031001,
     no_hls4ml={},
 )
 TEST = HeldOutFigures(
-    stoi_improvement=0.0288,
-    stoi_standard_error=0.0031,
-    float_improvement=0.0301,
+    quality=0.0288,
+    standard_error=0.0031,
+    float_quality=0.0301,
     difference=-0.0013,
     difference_error=0.0006,
 )
@@ -82,14 +83,11 @@ class Page(StrictPage):
 
 def points() -> list[FrontPoint]:
     rows = [(0, 0.031, 60_000), (1, 0.033, 90_000), (2, 0.020, 80_000), (3, -0.2, 70_000)]
-    return [FrontPoint(n, gain, size, CANDIDATE, "", 0.0042, (), -0.003, 0.0011) for n, gain, size in rows]
+    return [front_point(n, gain, size, CANDIDATE, "", 0.0042, (), -0.003, 0.0011) for n, gain, size in rows]
 
 
 def study(members: list[FrontPoint], name: str = "klein") -> StudyView:
-    rows = (
-        TrialRow(p.number, "complete", p.candidate, stoi_improvement=p.stoi_improvement, memory_bytes=p.memory_bytes)
-        for p in members
-    )
+    rows = (TrialRow(p.number, "complete", p.candidate, values=p.values, memory_bytes=p.memory_bytes) for p in members)
     return StudyView(name, tuple(rows), BASELINE, 48)
 
 
@@ -101,14 +99,19 @@ def config_of(point: FrontPoint, **changes: object) -> BundleConfig:
         "candidate": point.candidate.to_dict(),
         "candidate_digest": point.candidate.digest,
         "objectives": Objectives(
-            stoi_improvement=point.stoi_improvement,
-            stoi_standard_error=point.stoi_standard_error,
+            name="stoi_improvement",
+            title="STOI improvement",
+            unit="STOI",
+            maximize=True,
+            quality=point.quality,
+            standard_error=point.standard_error,
+            values=point.values,
             baseline_difference=point.difference,
             baseline_difference_error=point.difference_error,
             memory_bytes=point.memory_bytes,
         ),
-        "stoi_improvement_of_the_exported_model": None,
-        "float_baseline": FloatBaseline(stoi_improvement=0.034, memory_bytes=1_875_812, digest="b"),
+        "quality_of_the_exported_model": None,
+        "float_baseline": FloatBaseline(values=BASELINE.values, memory_bytes=1_875_812, digest="b"),
         "retraining": None,
         "data_digest": "d" * 64,
         "features": Features(

@@ -1,11 +1,15 @@
+import dataclasses
 import itertools
 from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from two_goals import float_baseline, front_point, values
 
+from wordlength.objectives.goals import DEFAULT_GOALS, Goals
 from wordlength.search.front import (
+    Baseline,
     FrontPoint,
     hypervolume,
     indistinct,
@@ -22,7 +26,13 @@ NOTHING = Candidate.of({})
 
 def points(*pairs: tuple[int, float]) -> list[FrontPoint]:
     """Points by (memory in bytes, improvement), numbered from 0."""
-    return [FrontPoint(n, stoi, memory, NOTHING) for n, (memory, stoi) in enumerate(pairs)]
+    return [front_point(n, stoi, memory, NOTHING) for n, (memory, stoi) in enumerate(pairs)]
+
+
+def against(memory: int, stoi: float = 0.0) -> Baseline:
+    """What hypervolumes count from: float32's memory, and this improvement."""
+    goals = Goals((dataclasses.replace(DEFAULT_GOALS.quality, worst=float(stoi)), DEFAULT_GOALS.cost))
+    return Baseline(values(0.0, memory), memory, goals)
 
 
 def numbers(found):
@@ -34,8 +44,8 @@ clouds = st.lists(st.tuples(st.integers(1, 12), st.integers(-6, 6)), max_size=12
 
 
 def dominates(a: FrontPoint, b: FrontPoint) -> bool:
-    at_least = a.stoi_improvement >= b.stoi_improvement and a.memory_bytes <= b.memory_bytes
-    return at_least and (a.stoi_improvement, a.memory_bytes) != (b.stoi_improvement, b.memory_bytes)
+    at_least = a.quality >= b.quality and a.memory_bytes <= b.memory_bytes
+    return at_least and (a.quality, a.memory_bytes) != (b.quality, b.memory_bytes)
 
 
 def test_front_keeps_the_unbeaten_in_order_of_memory():
@@ -52,21 +62,17 @@ def test_of_equal_points_the_lowest_number_stays():
 def test_front_is_what_the_definition_says(cloud):
     front = pareto_front(cloud)
     unbeaten = [p for p in cloud if not any(dominates(q, p) for q in cloud)]
-    assert {(p.memory_bytes, p.stoi_improvement) for p in front} == {
-        (p.memory_bytes, p.stoi_improvement) for p in unbeaten
-    }
+    assert {(p.memory_bytes, p.quality) for p in front} == {(p.memory_bytes, p.quality) for p in unbeaten}
     for member in front:
-        twins = [
-            p for p in cloud if (p.memory_bytes, p.stoi_improvement) == (member.memory_bytes, member.stoi_improvement)
-        ]
+        twins = [p for p in cloud if (p.memory_bytes, p.quality) == (member.memory_bytes, member.quality)]
         assert member.number == min(numbers(twins))
     for left, right in itertools.pairwise(front):
         assert left.memory_bytes < right.memory_bytes
-        assert left.stoi_improvement < right.stoi_improvement
+        assert left.quality < right.quality
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
-@pytest.mark.parametrize("use", [pareto_front, lambda cloud: hypervolume(cloud, 1000)])
+@pytest.mark.parametrize("use", [pareto_front, lambda cloud: hypervolume(cloud, float_baseline(0.0, 1000))])
 def test_numbers_that_are_none_are_refused(bad, use):
     with pytest.raises(ValueError, match=rf"stoi_improvement must be finite, but trial 1 has {bad}"):
         use(points((100, 0.01), (50, bad)))
@@ -76,30 +82,28 @@ def test_numbers_that_are_none_are_refused(bad, use):
 def test_hypervolume_equals_counted_unit_cells(cloud, memory, stoi):
     """The objectives are whole numbers here: count the unit squares that some point dominates."""
     cells = sum(
-        any(p.memory_bytes <= x and p.stoi_improvement >= y + 1 for p in cloud)
-        for x in range(memory)
-        for y in range(stoi, 7)
+        any(p.memory_bytes <= x and p.quality >= y + 1 for p in cloud) for x in range(memory) for y in range(stoi, 7)
     )
-    assert hypervolume(cloud, memory, stoi) == pytest.approx(float(Fraction(cells, memory)), abs=1e-12)
+    assert hypervolume(cloud, against(memory, stoi)) == pytest.approx(float(Fraction(cells, memory)), abs=1e-12)
 
 
 @given(clouds, st.integers(1, 12))
 def test_hypervolume_never_shrinks_with_another_point(cloud, memory):
     for size in range(len(cloud)):
-        assert hypervolume(cloud[: size + 1], memory) >= hypervolume(cloud[:size], memory) - 1e-12
+        assert hypervolume(cloud[: size + 1], against(memory)) >= hypervolume(cloud[:size], against(memory)) - 1e-12
 
 
 def test_hypervolume_of_one_point_by_hand():
-    assert hypervolume(points((250, 0.04)), 1000) == pytest.approx(0.75 * 0.04, abs=1e-15)
-    assert hypervolume([], 1000) == 0.0
-    assert hypervolume(points((1000, 0.04), (10, 0.0)), 1000) == 0.0
+    assert hypervolume(points((250, 0.04)), against(1000)) == pytest.approx(0.75 * 0.04, abs=1e-15)
+    assert hypervolume([], against(1000)) == 0.0
+    assert hypervolume(points((1000, 0.04), (10, 0.0)), against(1000)) == 0.0
 
 
 @pytest.mark.parametrize("reference", [0, -5])
 def test_a_reference_without_memory_is_refused(reference):
-    with pytest.raises(ValueError, match=f"reference memory must be above 0 bytes, but got {reference}"):
-        hypervolume(points((1, 0.1)), reference)
-    with pytest.raises(ValueError, match="reference memory"):
+    with pytest.raises(ValueError, match=f"float32's memory must be above 0 to compare with, but got {reference}"):
+        hypervolume(points((1, 0.1)), against(reference))
+    with pytest.raises(ValueError, match="reference cost"):
         saved_percent(10, reference)
 
 
@@ -130,7 +134,7 @@ def test_knee_without_a_corner_is_the_better_end(pairs, number):
 
 @given(clouds.map(pareto_front).filter(bool), st.integers(1, 50), st.integers(1, 50))
 def test_knee_does_not_depend_on_the_units_where_there_is_a_corner(front, memory, stoi):
-    scaled = [FrontPoint(p.number, p.stoi_improvement * stoi, p.memory_bytes * memory, NOTHING) for p in front]
+    scaled = [front_point(p.number, p.quality * stoi, p.memory_bytes * memory, NOTHING) for p in front]
     assert knee(front).number == knee(scaled).number
 
 
@@ -152,7 +156,7 @@ FRONT = points((100_000, 0.01), (150_000, 0.027), (900_000, 0.031))
     ],
 )
 def test_pick(rule, number):
-    assert pick(FRONT, rule, [FrontPoint(7, 0.0, 500_000, NOTHING)]).number == number
+    assert pick(FRONT, rule, [front_point(7, 0.0, 500_000, NOTHING)]).number == number
 
 
 @pytest.mark.parametrize(
@@ -194,7 +198,7 @@ def test_sizes_that_are_none(text):
 
 
 def member(number: int, *gains: float) -> FrontPoint:
-    return FrontPoint(number, sum(gains) / len(gains), number, NOTHING, gains=gains)
+    return front_point(number, sum(gains) / len(gains), number, NOTHING, gains=gains)
 
 
 def test_neighbours_within_two_paired_standard_errors_are_indistinct() -> None:

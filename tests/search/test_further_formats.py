@@ -66,15 +66,13 @@ def test_the_report_analyses_them(study) -> None:
     assert all(report.accumulators for report in reports)
     for report, row in zip(reports, view.rows, strict=True):
         assert report.gains == pytest.approx(row.gains, abs=1e-7)
-        assert report.baseline_difference == pytest.approx(
-            report.stoi_improvement - view.baseline.stoi_improvement, abs=1e-9
-        )
+        assert report.baseline_difference == pytest.approx(report.quality - view.baseline.quality, abs=1e-9)
 
 
 def test_the_exported_model_reaches_the_logged_improvement(study, tmp_path) -> None:
     _, home, view = study
     done = export("further", "best", tmp_path / "best", home, vectors=20)
     config = done.config
-    assert config.stoi_improvement_of_the_exported_model == pytest.approx(view.rows[0].stoi_improvement, abs=1e-6)
+    assert config.quality_of_the_exported_model == pytest.approx(view.rows[0].quality, abs=1e-6)
     assert config.arithmetic is not None
-    assert config.arithmetic.stoi_improvement == pytest.approx(view.rows[0].stoi_improvement, abs=1e-3)
+    assert config.arithmetic.quality == pytest.approx(view.rows[0].quality, abs=1e-3)

@@ -3,6 +3,7 @@
 import random
 
 from recorded import SLOTS
+from two_goals import front_point
 
 from wordlength.search.front import FrontPoint
 from wordlength.search.importance import chance, importance
@@ -20,7 +21,7 @@ def points(count: int, stoi=lambda bits: 0.0) -> list[FrontPoint]:
             formats[slot] = weights if slot.role is Role.WEIGHTS else Fixed(16, 2)
         bits = {slot.layer: fmt.width_bits for slot, fmt in formats.items() if slot.role is Role.WEIGHTS}
         memory = 1000 * bits["dense_2"] + rng.randint(0, 99)
-        found.append(FrontPoint(number, stoi(bits["dense_1"]) + 1e-6 * rng.random(), memory, Candidate.of(formats)))
+        found.append(front_point(number, stoi(bits["dense_1"]) + 1e-6 * rng.random(), memory, Candidate.of(formats)))
     return found
 
 
@@ -42,7 +43,7 @@ def test_what_does_not_vary_is_left_out() -> None:
 
 def test_too_few_trials_an_equal_objective_or_equal_candidates_tell_nothing() -> None:
     assert importance(points(19, stoi=float)) == {}
-    same = [FrontPoint(p.number, 0.03, p.memory_bytes, p.candidate) for p in points(30)]
+    same = [front_point(p.number, 0.03, p.memory_bytes, p.candidate) for p in points(30)]
     assert list(importance(same)) == ["memory"]
     alike = Candidate.uniform(SLOTS, Float32(), Float32(), Float32())
-    assert importance([FrontPoint(n, n / 100, 1000 + n, alike) for n in range(30)]) == {}
+    assert importance([front_point(n, n / 100, 1000 + n, alike) for n in range(30)]) == {}

@@ -83,7 +83,7 @@ def test_reports_lie_beside_and_weights_only_for_the_front(tiny_study) -> None:
     folder = home.study("tiny")
     for row in view.rows:
         report = TrialReport.from_json(folder.report(row.number).read_text(encoding="utf-8"))
-        assert report.stoi_improvement == row.stoi_improvement
+        assert report.quality == row.quality
         assert report.candidate == row.candidate
         assert {analysis.step for analysis in report.analyses} == {1, 2}
     kept = {int(path.stem) for path in folder.weights(0).parent.glob("*.npz")}
@@ -102,7 +102,7 @@ def test_mlflow_shows_every_trial_and_exactly_the_front(tiny_study) -> None:
     for row in view.rows:
         run = trials[row.number]
         assert run.data.params == row.candidate.to_dict()
-        assert run.data.metrics["stoi_improvement"] == row.stoi_improvement
+        assert run.data.metrics["stoi_improvement"] == row.quality
         assert run.data.metrics["memory_bytes"] == row.memory_bytes
         assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
         assert any(name.startswith("overflow/") for name in run.data.metrics)
@@ -136,7 +136,7 @@ def test_more_trials_go_on_without_repeating_a_candidate(copied_study) -> None:
 def test_the_same_candidate_gives_the_same_figures_in_another_launch(tiny_study, tmp_path: Path) -> None:
     path, _, view = tiny_study
     again = launch(with_overrides(load_spec(path), trials=2, count=1), Home(tmp_path / "home"))
-    assert [row.stoi_improvement for row in again.rows] == [row.stoi_improvement for row in view.rows[:2]]
+    assert [row.quality for row in again.rows] == [row.quality for row in view.rows[:2]]
 
 
 def test_a_trial_told_but_not_recorded_is_recorded_on_resume(copied_study) -> None:
@@ -179,7 +179,7 @@ def test_repeated_proposals_reuse_the_finished_result(write_study, tmp_path: Pat
     assert len(repeated) == len(view.rows) - 2 >= MOST_REPEATS_IN_A_ROW
     for row in repeated:
         first = view.rows[row.reused_from]
-        assert (row.candidate, row.stoi_improvement) == (first.candidate, first.stoi_improvement)
+        assert (row.candidate, row.quality) == (first.candidate, first.quality)
     assert set(children(Home(tmp_path / "home"), "twins")[2]) == {row.number for row in view.rows}
 
 
@@ -188,7 +188,7 @@ def test_the_gate_prunes_with_its_reason(write_study, tmp_path: Path) -> None:
     view = launch(with_overrides(load_spec(path), trials=4, count=1), Home(tmp_path / "home"))
     pruned = [row for row in view.rows if row.state == "pruned"]
     assert pruned
-    assert all(row.stoi_improvement is None for row in pruned)
+    assert all(row.quality is None for row in pruned)
     assert all("overflow of " in row.reason and "limit 0.0%" in row.reason for row in pruned)
     _, _, trials = children(Home(tmp_path / "home"), "gated")
     assert trials[pruned[0].number].data.tags["trial.state"] == "pruned"

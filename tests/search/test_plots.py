@@ -10,8 +10,9 @@ from itertools import pairwise
 
 import pytest
 from front_points import BASELINE, FIXED_313, MIXED, OTHER_NETWORK, POWERS, SLOTS, alike_pair, cloud, crowd
+from two_goals import float_baseline, front_point
 
-from wordlength.search.front import Baseline, FrontPoint, pareto_front
+from wordlength.search.front import pareto_front
 from wordlength.search.plots import marked, paper_mark, pareto_html, plotly_figure, point_name, view_of
 from wordlength.search.plots.cells import bits_colour, cell_class, key_html, short_text
 from wordlength.search.plots.page import script_json
@@ -78,11 +79,11 @@ def test_customdata_leads_to_the_point_itself():
 
 
 def test_cells_hold_the_format_of_every_slot():
-    points = [*cloud(), FrontPoint(9, 0.0, 400_000, Candidate.of({SLOTS[0]: Fixed(3, 0)}))]
+    points = [*cloud(), front_point(9, 0.0, 400_000, Candidate.of({SLOTS[0]: Fixed(3, 0)}))]
     data = embedded(page_of(points), "data")
     by_number = {point.number: point for point in points}
     assert len(data["slots"]) == len(SLOTS)
-    for number, *_, cells in data["points"]:
+    for number, *_, cells, _ in data["points"]:
         told = {
             f"{data['layers'][layer]}.{data['roles'][role]}": data["formats"][place][0]
             for (layer, role), place in zip(data["slots"], cells, strict=True)
@@ -100,7 +101,7 @@ def test_points_tell_errors_differences_and_neighbours():
 
 
 def test_unknown_and_infinite_errors_are_null():
-    points = [FrontPoint(0, 0.1, 1000, MIXED, "", math.inf, (), math.nan, None)]
+    points = [front_point(0, 0.1, 1000, MIXED, "", math.inf, (), math.nan, None)]
     assert embedded(page_of(points), "data")["points"][0][4:7] == [None, None, None]
 
 
@@ -114,7 +115,7 @@ def test_smallest_knee_and_best_are_named_once_each():
 
 
 def test_names_of_close_members_stand_above_each_other():
-    close = [FrontPoint(n, 0.02 + n / 10_000, 200_000 + 100 * n, MIXED) for n in range(5)]
+    close = [front_point(n, 0.02 + n / 10_000, 200_000 + 100 * n, MIXED) for n in range(5)]
     heights = [mark.up_px for mark in view_of(close, pareto_front(close), BASELINE, "s").marks]
     assert len(heights) == 2  # The straight line's knee is its better end.
     assert all(b - a >= 16 for a, b in pairwise(heights))
@@ -140,12 +141,12 @@ def test_the_papers_formats_are_known_by_the_candidate(candidate, mark):
 
 
 def test_a_label_alone_makes_no_paper():
-    liar = FrontPoint(0, 0.1, 1000, MIXED, "uniform po2<4,-1>")
+    liar = front_point(0, 0.1, 1000, MIXED, "uniform po2<4,-1>")
     assert point_name(liar) == "uniform po2<4,-1>"
-    searched = FrontPoint(1, 0.1, 1000, POWERS)
+    searched = front_point(1, 0.1, 1000, POWERS)
     assert point_name(searched) == "uniform po2<4,-1> (the paper’s)"
     assert named(figure_of([searched]), "uniform po2")
-    assert point_name(FrontPoint(2, 0.1, 1000, MIXED)) == ""
+    assert point_name(front_point(2, 0.1, 1000, MIXED)) == ""
 
 
 def test_the_papers_results_show_only_with_the_papers_network():
@@ -160,7 +161,7 @@ def test_memory_axis_is_logarithmic_only_for_a_wide_spread():
     wide = figure_of(cloud())["layout"]["xaxis"]
     assert wide["type"] == "log"
     assert wide["ticktext"][:3] == ["100", "150", "200"]
-    narrow = [FrontPoint(0, 0.01, 900_000, MIXED), FrontPoint(1, 0.02, 1_000_000, MIXED)]
+    narrow = [front_point(0, 0.01, 900_000, MIXED), front_point(1, 0.02, 1_000_000, MIXED)]
     axis = figure_of(narrow)["layout"]["xaxis"]
     assert "type" not in axis
     assert axis["range"][0] == 0.0
@@ -203,7 +204,7 @@ def test_page_needs_nothing_else_and_sends_nothing():
 
 def test_hostile_names_stay_text():
     slot = Slot("</script><img src=x>", Role.WEIGHTS)
-    points = [FrontPoint(0, 0.1, 1000, Candidate.of({slot: Fixed(4, 0)}), HOSTILE)]
+    points = [front_point(0, 0.1, 1000, Candidate.of({slot: Fixed(4, 0)}), HOSTILE)]
     page = page_of(points, study=HOSTILE)
     assert embedded(page, "data")["points"][0][1] == HOSTILE
     assert embedded(page, "data")["layers"] == ["</script><img src=x>"]
@@ -269,6 +270,6 @@ def test_importing_draws_nothing_in():
 
 
 def test_a_baseline_is_a_point_of_its_own():
-    data = embedded(page_of(cloud(), Baseline(0.05, 2_000)), "data")
-    assert data["references"] == [["float32 baseline", "", 2_000, 0.05]]
-    assert data["baseline_bytes"] == 2_000
+    data = embedded(page_of(cloud(), float_baseline(0.05, 2_000)), "data")
+    assert data["references"] == [["float32 baseline", "", 2_000, 0.05, []]]
+    assert data["cost"] == {"head": "", "unit": "bytes", "decimals": 0, "float32": 2_000}

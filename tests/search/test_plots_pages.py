@@ -8,8 +8,9 @@ import re
 import pytest
 from front_points import BASELINE, FIXED_313, MIXED, POWERS, SLOTS, cloud, crowd
 from strict_page import StrictPage
+from two_goals import front_point
 
-from wordlength.search.front import FrontPoint, pareto_front
+from wordlength.search.front import pareto_front
 from wordlength.search.plots import formats_html, importance_csv, importance_html
 from wordlength.search.plots.formats import NUMBER_CELLS, WIDE_CELLS
 from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, Slot, SlotInfo, TensorInfo
@@ -56,11 +57,11 @@ def test_every_slot_of_every_member_has_its_cell():
     assert re.findall(r'class="flag named">(.*?)<', page) == ["smallest", "knee", "best"]
     for point in front:
         assert f"{point.memory_bytes / 1000:,.1f}" in page
-        assert f"{point.stoi_improvement:.4f}" in page
+        assert f"{point.quality:.4f}" in page
 
 
 def test_a_role_with_one_format_takes_one_line():
-    front = [FrontPoint(0, 0.01, 1000, POWERS), FrontPoint(1, 0.02, 2000, FIXED_313)]
+    front = [front_point(0, 0.01, 1000, POWERS), front_point(1, 0.02, 2000, FIXED_313)]
     page = formats_html(front, BASELINE, "klein")
     assert re.findall(r"<p>All (\w+): .*?(\w+&lt;.*?&gt;)", page) == [
         ("biases", "fixed&lt;16,2&gt;"),
@@ -91,7 +92,7 @@ def test_bars_share_parameters_or_slots_by_kind_and_width():
         Slot("dense_1", Role.WEIGHTS): Fixed(8, 0),
         Slot("conv_1", Role.ACTIVATIONS): Fixed(8, 2),
     }
-    front = [FrontPoint(0, 0.01, 1000, Candidate.of(formats))]
+    front = [front_point(0, 0.01, 1000, Candidate.of(formats))]
     half = "fixed point, 8 bits: 50.0 %; power of two, 4 bits: 50.0 %"
     outputs = "fixed point, 8 bits: 50.0 %; fixed point, 16 bits: 50.0 %"
     assert shares(formats_html(front, BASELINE, "klein")) == [half, outputs]
@@ -108,14 +109,14 @@ def test_bars_share_parameters_or_slots_by_kind_and_width():
 
 def test_an_empty_front_and_one_of_equal_formats_are_pages_too():
     assert "No trial is complete yet." in formats_html((), BASELINE, "klein")
-    uniform = Page(formats_html([FrontPoint(0, 0.01, 1000, FIXED_313)], BASELINE, "klein"))
+    uniform = Page(formats_html([front_point(0, 0.01, 1000, FIXED_313)], BASELINE, "klein"))
     assert uniform.formats == {}
 
 
 @pytest.mark.parametrize("hostile", ["</title><script>x</script>", "<img src=x onerror=y>", '"><b>'])
 def test_hostile_names_stay_text(hostile: str):
     slot = Slot(hostile, Role.WEIGHTS)
-    front = [FrontPoint(n, 0.01 + n, 1000 + n, Candidate.of({slot: Fixed(4 + n, 0)}), hostile) for n in range(2)]
+    front = [front_point(n, 0.01 + n, 1000 + n, Candidate.of({slot: Fixed(4 + n, 0)}), hostile) for n in range(2)]
     assert hostile not in formats_html(front, BASELINE, hostile)
     page = importance_html({hostile: {hostile: 0.5}}, hostile, 3)
     assert hostile not in page
@@ -175,4 +176,4 @@ def test_importance_as_csv_has_a_column_per_objective():
 
 
 def test_mixed_candidates_are_no_uniform_ones():
-    assert "uniform" not in formats_html([FrontPoint(0, 0.01, 1000, MIXED)], BASELINE, "klein")
+    assert "uniform" not in formats_html([front_point(0, 0.01, 1000, MIXED)], BASELINE, "klein")

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from front_points import BASELINE, alike_pair, cloud, png_size
+from two_goals import front_point
 
 from wordlength.search.front import FrontPoint, pareto_front
 from wordlength.search.plots import pareto_png, view_of
@@ -26,7 +27,7 @@ def test_png_leaves_matplotlib_as_it_was():
         "before = settings()\n"
         "from wordlength.search.front import Baseline\n"
         "from wordlength.search.plots import pareto_png\n"
-        "assert pareto_png([], [], Baseline(0.034, 1000), 'empty')\n"
+        "assert pareto_png([], [], Baseline({'stoi_improvement': 0.034, 'memory_bytes': 1000}, 1000), 'empty')\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
         "assert settings() == before\n"
     )
@@ -80,8 +81,8 @@ def overlapping(figure) -> list[tuple[str, str]]:
 def close_by() -> list[FrontPoint]:
     """Smallest, knee and best within a few pixels of each other, and one trial far away."""
     near = [(0, 0.0200), (400, 0.0222), (2_000, 0.0225)]
-    points = [FrontPoint(n, gain, 200_000 + more, cloud()[2].candidate) for n, (more, gain) in enumerate(near)]
-    return [*points, FrontPoint(9, 0.01, 900_000, cloud()[2].candidate)]
+    points = [front_point(n, gain, 200_000 + more, cloud()[2].candidate) for n, (more, gain) in enumerate(near)]
+    return [*points, front_point(9, 0.01, 900_000, cloud()[2].candidate)]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import math
 
 from front_points import BASELINE, POWERS, SLOTS, alike_pair, cloud
+from two_goals import front_point
 
 from wordlength.search.front import FrontPoint, hypervolume, pareto_front
 from wordlength.search.plots import front_csv, front_json
@@ -19,8 +20,8 @@ def view_of_rows(points: list[FrontPoint], *more: TrialRow) -> StudyView:
             "complete",
             point.candidate,
             point.label,
-            stoi_improvement=point.stoi_improvement,
-            stoi_standard_error=point.stoi_standard_error,
+            values=point.values,
+            standard_error=point.standard_error,
             gains=point.gains,
             difference=point.difference,
             difference_error=point.difference_error,
@@ -39,7 +40,7 @@ def read(view: StudyView):
 
 
 def test_csv_has_a_column_per_slot():
-    rows = list(csv.reader(io.StringIO(front_csv(pareto_front(cloud()), BASELINE.memory_bytes))))
+    rows = list(csv.reader(io.StringIO(front_csv(pareto_front(cloud()), BASELINE))))
     noise = ["stoi_standard_error", "baseline_difference", "baseline_difference_error", "indistinct_from"]
     assert rows[0][:5] == ["trial", "label", "stoi_improvement", "memory_bytes", "saved_percent"]
     assert rows[0][5:] == [*noise, *(str(slot) for slot in SLOTS)]
@@ -47,11 +48,11 @@ def test_csv_has_a_column_per_slot():
     assert rows[2][8:10] == ["", "fixed<6,-1>"]
     assert rows[3][1] == "uniform fixed<16,2>"
     assert len(rows) == 4
-    assert front_csv((), 100).startswith("trial,label,stoi_improvement,memory_bytes,saved_percent,")
+    assert front_csv((), BASELINE).startswith("trial,label,stoi_improvement,memory_bytes,saved_percent,")
 
 
 def test_csv_names_neighbours_that_are_not_told_apart():
-    rows = list(csv.reader(io.StringIO(front_csv(pareto_front(alike_pair()), BASELINE.memory_bytes))))
+    rows = list(csv.reader(io.StringIO(front_csv(pareto_front(alike_pair()), BASELINE))))
     assert [row[8] for row in rows[1:]] == ["1", "0", ""]
 
 
@@ -60,7 +61,7 @@ def test_json_tells_the_study_and_its_front():
     assert (found["study"], found["finished"], found["wanted"]) == ("klein", 8, 20)
     assert found["counts"] == {"complete": 7, "pruned": 1, "failed": 0, "running": 1, "interrupted": 0}
     assert found["baseline"] == {"stoi_improvement": 0.034, "memory_bytes": 1_875_812}
-    assert found["hypervolume"] == hypervolume(cloud(), BASELINE.memory_bytes)
+    assert found["hypervolume"] == hypervolume(cloud(), BASELINE)
     assert (found["smallest"], found["knee"], found["best"]) == (2, 3, 1)
     assert [member["trial"] for member in found["front"]] == [2, 3, 1]
     assert found["front"][2] == {
@@ -91,6 +92,6 @@ def test_json_of_a_study_without_a_complete_trial():
 
 
 def test_json_has_no_number_that_json_lacks():
-    odd = FrontPoint(0, 0.1, 1000, POWERS, "", math.nan, (), math.inf, -math.inf)
+    odd = front_point(0, 0.1, 1000, POWERS, "", math.nan, (), math.inf, -math.inf)
     member = read(view_of_rows([odd]))["front"][0]
     assert [member[name] for name in ("stoi_standard_error", "baseline_difference")] == [None, None]

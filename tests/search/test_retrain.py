@@ -9,11 +9,11 @@ import pytest
 from front_points import MIXED
 from retrainings import StandIn, both
 from rich.console import Console
+from two_goals import float_baseline, front_point, values
 
 from wordlength import SpecError, load_study
 from wordlength.errors import TrainingDiverged
 from wordlength.objectives.settings import RetrainingSettings
-from wordlength.search.front import Baseline, FrontPoint
 from wordlength.search.measure_tables import retrained_table
 from wordlength.search.retrain import HeldOut, RetrainedTrial, chosen
 from wordlength.search.trials import StudyView, TrialRow
@@ -25,8 +25,8 @@ pytestmark = [
 
 
 def view_of(*objectives: tuple[float, int]) -> StudyView:
-    rows = (TrialRow(n, "complete", MIXED, stoi_improvement=s, memory_bytes=m) for n, (s, m) in enumerate(objectives))
-    return StudyView("s", tuple(rows), Baseline(0.04, 1_875_812), len(objectives))
+    rows = (TrialRow(n, "complete", MIXED, values=values(s, m), memory_bytes=m) for n, (s, m) in enumerate(objectives))
+    return StudyView("s", tuple(rows), float_baseline(0.04, 1_875_812), len(objectives))
 
 
 FOUR = view_of((0.03, 200_000), (0.01, 100_000), (0.005, 150_000), (0.04, 400_000))
@@ -63,7 +63,7 @@ def test_what_cannot_be_picked_is_refused(view: StudyView, rules: tuple[str, ...
 
 def test_shares_and_errors_by_hand() -> None:
     part = HeldOut((0.02, 0.04, 0.03), (0.03, 0.05, 0.01))
-    assert part.stoi_improvement == part.float_improvement == pytest.approx(0.03)
+    assert part.quality == part.float_quality == pytest.approx(0.03)
     # Differences -0.01, -0.01, 0.02: standard deviation 0.01·√3, of the mean of three 0.01.
     assert part.difference == pytest.approx((0.0, 0.01))
     assert part.kept == pytest.approx((1.0, 1 / 3))
@@ -73,10 +73,10 @@ def test_shares_and_errors_by_hand() -> None:
 
 def test_the_table_fits_80_columns() -> None:
     part = HeldOut((0.0123, -0.0156), (0.0456, 0.0234))
-    point = FrontPoint(123_456, 0.0123, 1_875_811, MIXED)
+    point = front_point(123_456, 0.0123, 1_875_811, MIXED)
     file = io.StringIO()
     Console(file=file, width=80).print(
-        retrained_table([RetrainedTrial(point, part, part)], Baseline(0.0345, 1_875_812))
+        retrained_table([RetrainedTrial(point, part, part)], float_baseline(0.0345, 1_875_812))
     )
     assert "…" not in file.getvalue()
     assert "1,875,811  0.0%" in file.getvalue()

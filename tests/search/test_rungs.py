@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from recorded import INFOS
+from two_goals import untrained
 
+from wordlength.objectives.goals import DEFAULT_GOALS, DEFAULT_OBJECTIVES
 from wordlength.search.rungs import Ask, Ladder
 from wordlength.search.sampling import Proposals
 from wordlength.search.spec import ScreeningSpec, SearchSpec
@@ -14,7 +16,7 @@ from wordlength.space import Anchors, Candidate, Fixed, FixedRange, Role, Search
 from wordlength.space.allocation import Allocation, Alternative
 from wordlength.space.search_space import Group
 
-FLOAT_BYTES = sum(4 * info.count for info in INFOS)
+FLOAT = untrained(INFOS)
 
 
 @pytest.fixture
@@ -31,9 +33,9 @@ def space() -> SearchSpace:
 @pytest.fixture
 def open_ladder(space, tmp_path: Path):
     def open_it(**settings: float) -> Ladder:
-        proposals = Proposals(space, SearchSpec(sampler="random"), seed=0)
+        proposals = Proposals(space, SearchSpec(sampler="random"), DEFAULT_GOALS, seed=0)
         spec = ScreeningSpec(**({"candidates": 3, "short": 2} | settings))
-        return Ladder(spec, proposals, INFOS, FLOAT_BYTES, tmp_path / "screening.jsonl")
+        return Ladder(spec, proposals, FLOAT, DEFAULT_OBJECTIVES, tmp_path / "screening.jsonl")
 
     return open_it
 
@@ -129,7 +131,7 @@ def test_proposals_are_the_allocations_in_its_share(space) -> None:
     groups = [[Alternative({group.slots[0]: Fixed(bits, 0)}, bits) for bits in (4, 5)] for group in space.groups]
     allocation = Allocation(groups, space.order)
     for share, kinds in ((0.0, {False}), (0.5, {False, True}), (1.0, {True})):
-        proposals = Proposals(space, SearchSpec(sampler="random", allocated=share), seed=0)
+        proposals = Proposals(space, SearchSpec(sampler="random", allocated=share), DEFAULT_GOALS, seed=0)
         proposals.allocation = allocation
         asked = [proposals.ask() for _ in range(20)]
         assert {all(fmt.bits in (4, 5) for fmt in candidate.values()) for candidate in asked} == kinds
@@ -141,6 +143,6 @@ def test_a_space_that_is_exhausted_sends_what_is_known_to_be_trained(open_ladder
     order = tuple(info.slot for info in INFOS)
     pinned = SearchSpace(tuple(Group(slot.layer, (slot,), Fixed(8, 0)) for slot in order), order)
     ladder = open_ladder()
-    ladder.proposals = Proposals(pinned, SearchSpec(sampler="random"), seed=0)
+    ladder.proposals = Proposals(pinned, SearchSpec(sampler="random"), DEFAULT_GOALS, seed=0)
     assert [ask.rung for ask in climb(ladder, 2)] == [0, 2]
     assert ladder.next({ask.candidate.digest for ask in [Ask(Candidate.uniform(order, *[Fixed(8, 0)] * 3), 2)]}) is None

@@ -5,6 +5,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState as OptunaState
 
+from wordlength.objectives.goals import DEFAULT_GOALS
 from wordlength.search.sampling import MOST_LEARNED, Sampler
 from wordlength.search.spec import SearchSpec
 
@@ -27,7 +28,7 @@ def trial(number: int, state: OptunaState = OptunaState.COMPLETE):
 
 @pytest.fixture
 def sampler() -> Sampler:
-    made = Sampler(SearchSpec(), seed=0, references=0)
+    made = Sampler(SearchSpec(), DEFAULT_GOALS, seed=0, references=0)
     made.learn(trial(number) for number in range(FINISHED))
     made.learn(trial(FINISHED + number, OptunaState.RUNNING) for number in range(RUNNING))
     return made
@@ -59,6 +60,6 @@ def test_it_begins_anew_after_a_hundred_trials_and_not_with_each(sampler) -> Non
 
 
 def test_a_study_of_few_trials_is_known_whole() -> None:
-    made = Sampler(SearchSpec(), seed=0, references=0)
+    made = Sampler(SearchSpec(), DEFAULT_GOALS, seed=0, references=0)
     made.learn(trial(number) for number in range(2 * MOST_LEARNED))
     assert len(known(made, OptunaState.COMPLETE)) == 2 * MOST_LEARNED

@@ -48,7 +48,7 @@ class Told(Observer):
 def judged(home: Home) -> dict[tuple[str, int], float]:
     lines = (home.study("tiny").screening).read_text().splitlines()
     rows = [json.loads(line) for line in lines]
-    return {(json.dumps(row["candidate"], sort_keys=True), row["rung"]): row["stoi_improvement"] for row in rows}
+    return {(json.dumps(row["candidate"], sort_keys=True), row["rung"]): row["quality"] for row in rows}
 
 
 def test_first_front_then_only_what_has_climbed(screened) -> None:
@@ -89,7 +89,7 @@ def test_the_lower_rungs_are_told_while_they_run_and_kept_apart(screened, run_cl
     figures = trials[last.number]
     assert figures["rung_0/stoi_improvement"] == judged(home)[name, 0]
     assert figures["rung_1/stoi_improvement"] == judged(home)[name, 1]
-    assert figures["stoi_improvement"] == last.stoi_improvement
+    assert figures["stoi_improvement"] == last.quality
 
 
 def test_a_trial_knows_nothing_of_the_rungs_below(screened) -> None:
@@ -99,7 +99,7 @@ def test_a_trial_knows_nothing_of_the_rungs_below(screened) -> None:
     evaluator, _ = open_evaluator(load_spec(path), home)
     alone, _ = evaluator.evaluate(TrialJob(climbed.number, climbed.candidate, load_spec(path).seed))
     assert alone.state is TrialState.COMPLETE
-    assert alone.stoi_improvement == logged.stoi_improvement == climbed.stoi_improvement
+    assert alone.quality == logged.quality == climbed.quality
     assert alone.losses == logged.losses
 
 

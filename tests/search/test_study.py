@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from two_goals import float_baseline, reached
 
 from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport, TrialState
@@ -49,7 +50,7 @@ def address(tmp_path: Path) -> str:
 @pytest.fixture
 def store(address: str) -> StudyStore:
     store = StudyStore.create(spec_of(), address)
-    store.remember({"baseline": {"stoi_improvement": 0.04, "memory_bytes": 1000}, "wanted": 5})
+    store.remember({"baseline": float_baseline(0.04, 1000).to_json(), "wanted": 5})
     return store
 
 
@@ -59,7 +60,8 @@ def nobodys(driver: str | None) -> bool:
 
 def complete(number: int, candidate: Candidate, stoi: float, size: int) -> TrialReport:
     gates = {"overflow": -0.4}
-    return TrialReport(number, candidate, TrialState.COMPLETE, size, stoi, 0.001, "", gates, seconds={"stoi": 2.0})
+    told = reached(stoi, size) | {"standard_error": 0.001, "constraints": gates, "seconds": {"stoi": 2.0}}
+    return TrialReport(number, candidate, TrialState.COMPLETE, size, **told)
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
@@ -89,7 +91,7 @@ def test_a_told_trial_is_read_back_as_it_was(store: StudyStore, address: str) ->
     view = StudyStore.open("s", address).view()
     assert [row.state for row in view.rows] == ["complete", "pruned", "failed"]
     assert view.rows[0].candidate == candidate
-    assert (view.rows[0].stoi_improvement, view.rows[0].memory_bytes, view.rows[0].seconds) == (0.03, 500, 2.0)
+    assert (view.rows[0].quality, view.rows[0].memory_bytes, view.rows[0].seconds) == (0.03, 500, 2.0)
     assert [row.reason for row in view.rows[1:]] == ["overflow of …", "loss is nan"]
     assert [point.number for point in view.front] == [0]
     assert view.hypervolume == pytest.approx(0.03 * 0.5, rel=1e-12)

@@ -3,8 +3,8 @@ import re
 
 import pytest
 from rich.console import Console
+from two_goals import float_baseline, values
 
-from wordlength.search.front import Baseline
 from wordlength.search.tables import front_tables
 from wordlength.search.trials import StudyView, TrialRow
 from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, Slot
@@ -20,8 +20,8 @@ def row(number: int, improvement: float, memory_bytes: int, label: str = "", can
         "complete",
         candidate,
         label,
-        stoi_improvement=improvement,
-        stoi_standard_error=0.0038,
+        values=values(improvement, memory_bytes),
+        standard_error=0.0038,
         memory_bytes=memory_bytes,
         gains=(improvement - 0.01 * (number % 2), improvement + 0.01 * (number % 2)),
         difference=improvement - 0.04,
@@ -31,7 +31,7 @@ def row(number: int, improvement: float, memory_bytes: int, label: str = "", can
 
 def printed(*rows: TrialRow, width: int = 80) -> str:
     file = io.StringIO()
-    view = StudyView("klein", rows, Baseline(0.04, 1_875_812), 10_000)
+    view = StudyView("klein", rows, float_baseline(0.04, 1_875_812), 10_000)
     Console(file=file, width=width).print(*front_tables(view, width), sep="\n")
     text = file.getvalue()
     assert all(len(line) <= width for line in text.splitlines())

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from recorded import FIGURES_OF_STUDY, artifact, candidate, children, parent, report, view
+from two_goals import reached
 
 from wordlength.objectives.report import FIGURES, LayerAnalysis, TrialReport, TrialState
 from wordlength.search.tracking import DataSet, publish_views
@@ -201,7 +202,7 @@ def test_more_than_one_call_takes(opened, store):
         for slot, fmt in many.pairs
     )
     tracker = opened(slots=tuple(SlotInfo(slot, ()) for slot in slots), searched=tuple(slots))
-    tracker.log_trial(TrialReport(0, many, TrialState.COMPLETE, 1, 0.0, analyses=rows))
+    tracker.log_trial(TrialReport(0, many, TrialState.COMPLETE, 1, **reached(0.0, 1), analyses=rows))
     run = children(tracker, store)[0]
     assert len(run.data.params) == 150
     assert run.data.params["dense 7 a_x2b_b.biases"] == "fixed<8,0>"

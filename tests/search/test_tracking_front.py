@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from recorded import BASELINE, SLOTS, artifact, candidate, children, curve, parent, report, view
+from two_goals import float_baseline, front_point, values
 
-from wordlength.search.front import Baseline, FrontPoint
 from wordlength.search.tracking.study_run import front_table
 from wordlength.search.trials import StudyView, TrialRow
 from wordlength.space import Role
@@ -118,7 +118,9 @@ def test_trials_without_values_count_and_repeated_ones_do_not(opened, store):
     moment = datetime(2026, 1, 2)
     others = (
         TrialRow(1, "pruned", candidate(), ended=moment),
-        TrialRow(2, "complete", candidate(), stoi_improvement=0.01, memory_bytes=50_000, reused_from=0, ended=moment),
+        TrialRow(
+            2, "complete", candidate(), values=values(0.01, 50_000), memory_bytes=50_000, reused_from=0, ended=moment
+        ),
         TrialRow(3, "interrupted", candidate(), ended=moment),
         TrialRow(4, "running", candidate()),
     )
@@ -156,7 +158,7 @@ def test_what_decided_is_shown_once_there_are_enough_trials(opened, store):
     assert {row["parameter"] for row in rows} == {f"{slot} bits" for slot in SLOTS if slot.role is not Role.BIASES}
     assert b"PED-ANOVA" in artifact(tracker, store, "importance.html")
     assert b"From 24 trials." in artifact(tracker, store, "importance.html")
-    repeated = TrialRow(24, "complete", candidate(2), stoi_improvement=0.0, memory_bytes=1, reused_from=0)
+    repeated = TrialRow(24, "complete", candidate(2), values=values(0.0, 1), memory_bytes=1, reused_from=0)
     told = view(*((n, 0.001 * (n % 4), 1000 * n + 1) for n in range(24)), candidates=candidates)
     tracker.show(StudyView("study", (*told.rows, repeated), BASELINE, 50), final=True)
     assert b"From 24 trials." in artifact(tracker, store, "importance.html"), "a repeated trial is no evidence"
@@ -180,8 +182,8 @@ def test_an_empty_front(opened, store):
 
 
 def test_the_table_of_the_front_links_and_ends_in_time():
-    front = [FrontPoint(n, n / 1000, 100 + n, candidate(), "uniform po2<4,-1>" if n == 1 else "") for n in range(200)]
-    text = front_table(front, Baseline(0.03, 1000), {0: "#/zero"}, 2000)
+    front = [front_point(n, n / 1000, 100 + n, candidate(), "uniform po2<4,-1>" if n == 1 else "") for n in range(200)]
+    text = front_table(front, float_baseline(0.03, 1000), {0: "#/zero"}, 2000)
     lines = text.splitlines()
     assert len(text) <= 2000
     assert lines[2] == "| [0](#/zero) | &ensp;searched&ensp; | 0.0000 | 100 | 90.0 % |"
@@ -193,9 +195,9 @@ def test_the_table_of_the_front_links_and_ends_in_time():
 
 def test_the_note_marks_what_is_not_told_apart() -> None:
     front = tuple(
-        FrontPoint(number, sum(gains) / 2, number, candidate(), gains=gains)
+        front_point(number, sum(gains) / 2, number, candidate(), gains=gains)
         for number, gains in ((1, (0.01, 0.03)), (2, (0.032, 0.01)))
     )
-    table = front_table(front, Baseline(0.05, 1000), {}, 5000)
+    table = front_table(front, float_baseline(0.05, 1000), {}, 5000)
     assert "| 0.0200 ≈ 2 |" in table
     assert "| 0.0210 ≈ 1 |" in table

@@ -42,7 +42,7 @@ def test_a_bundle_is_verified_from_its_files(bundle: Path, tiny_study, run_cli) 
     assert (status, refused) == (0, "")
     lines = said.splitlines()
     assert lines[-1].startswith("verified, but for what is left out: tiny, trial ")
-    best = max(point.stoi_improvement for point in view.front)
+    best = max(point.quality for point in view.front)
     assert f"ok: the QKeras model reaches the STOI improvement {best:+.7f}" in lines
     through_c = re.search(r"ok: the C code reaches the STOI improvement (\S+)", said)
     assert through_c
@@ -227,12 +227,12 @@ LIES = {
         with_config(lambda c: c["float_baseline"].update(memory_bytes=1)),
         r"config\.json must have the float network's [\d,]+ bytes, but has 1",
     ),
-    "another improvement": (set_objective("stoi_improvement", 0.5), r"the QKeras model must reach .* \+0\.5000000"),
+    "another improvement": (set_objective("quality", 0.5), r"the QKeras model must reach .* \+0\.5000000"),
     "another improvement measured": (
-        with_config(lambda c: c.update(stoi_improvement_of_the_exported_model=0.5)),
+        with_config(lambda c: c.update(quality_of_the_exported_model=0.5)),
         r"qkeras_model\.keras's STOI improvement in config\.json must reach",
     ),
-    "another improvement through C": (set_arithmetic("stoi_improvement", 0.5), r"the C code's STOI improvement in"),
+    "another improvement through C": (set_arithmetic("quality", 0.5), r"the C code's STOI improvement in"),
     "another output": (set_arithmetic("output_exponent", -3), r"must have the output_exponent -\d+, but has -3"),
     "no layers": (set_arithmetic("layers", []), r"must have a row for every layer's arithmetic"),
     "another input": (

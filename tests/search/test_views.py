@@ -2,10 +2,12 @@ import base64
 import json
 import random
 import zlib
+from dataclasses import replace
 from itertools import combinations, pairwise
 
 import pytest
 
+from wordlength.objectives.goals import DEFAULT_GOALS, KNOWN, Goals
 from wordlength.search.plots import FRONT_COLOUR, OTHER_COLOUR
 from wordlength.search.views import (
     LAYER_FIGURES,
@@ -23,6 +25,11 @@ SLOTS = [f"{layer}.{role}" for layer in LAYERS for role in ("weights", "biases",
 OBJECTIVES = ("memory_bytes", "stoi_improvement")
 TAG_CHARACTERS = 20_000
 """What MLflow's page takes for a view."""
+
+
+def goals(*more: str) -> Goals:
+    """The default two and further costs."""
+    return Goals((*DEFAULT_GOALS.goals, *(replace(DEFAULT_GOALS.cost, name=name) for name in more)))
 
 
 @pytest.fixture
@@ -73,14 +80,14 @@ def test_tags_of_sixty_slots_with_long_names_fit():
     layers = [f"block_{rng.randrange(10**9)}/depthwise_separable_convolution_{n}" for n in range(20)]
     slots = [f"{layer}.{role}" for layer in layers for role in ("weights", "biases", "activations")]
     assert len(slots) == 60
-    sizes = [len(view.tag[1]) for view in published_views(slots, ("a", "b", "c", "d"))]
+    sizes = [len(view.tag[1]) for view in published_views(slots, goals("latency", "energy"))]
     assert max(sizes) < TAG_CHARACTERS
 
 
-@pytest.mark.parametrize("objectives", [OBJECTIVES, (*OBJECTIVES, "latency"), (*OBJECTIVES, "latency", "energy")])
-def test_one_scatter_for_each_pair_of_objectives(objectives):
-    front, trials, _ = published_views(SLOTS, objectives)
-    pairs = list(combinations(objectives, 2))
+@pytest.mark.parametrize("more", [(), ("latency",), ("latency", "energy")])
+def test_one_scatter_for_each_pair_of_objectives(more):
+    front, trials, _ = published_views(SLOTS, goals(*more))
+    pairs = list(combinations((*OBJECTIVES, *more), 2))
     assert axes(front) == pairs
     assert axes(trials)[: len(pairs)] == pairs
 
@@ -123,9 +130,12 @@ def test_charts_and_sections_are_told_apart_and_belong_together(views):
         assert {chart["metricSectionId"] for chart in found} == shown
 
 
-def test_one_objective_is_no_front():
-    with pytest.raises(ValueError, match=r"needs two or more objectives, but got \['memory_bytes'\]"):
-        published_views(SLOTS, ("memory_bytes",))
+def test_views_go_by_the_goals_of_the_study():
+    study = Goals((KNOWN["rmse"][0], KNOWN["inference_memory_bytes"][0]))
+    front, _, health = published_views(SLOTS, study)
+    assert axes(front) == [("inference_memory_bytes", "rmse")]
+    assert axes(health)[0] == (f"worst/{WORST_FIGURES[0]}", "rmse")
+    assert front.state["compareRunSections"][0]["name"] == "RMSE against inference memory"
 
 
 def test_the_link_opens_the_front_unless_asked_otherwise():

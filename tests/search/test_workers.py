@@ -49,7 +49,7 @@ def test_a_worker_gives_the_figures_of_this_process(pool, tiny_evaluator, tiny_b
     finished = finish(pool, job)
     here, weights = tiny_evaluator.evaluate(job)
     assert finished.result[0].number == 7
-    assert finished.result[0].stoi_improvement == here.stoi_improvement
+    assert finished.result[0].quality == here.quality
     assert finished.result[0].analyses == here.analyses
     assert all((a == b).all() for a, b in zip(finished.result[1], weights, strict=True))
 

@@ -6,8 +6,8 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,9 @@ import numpy.typing as npt
 from wordlength.atomic import write_atomically
 from wordlength.errors import TrainingDiverged
 from wordlength.objectives.audio import PreparedData
+from wordlength.objectives.goals import DEFAULT_OBJECTIVES, Goal, GoalKind, ObjectiveSettings
 from wordlength.objectives.models import KerasFile, ModelSettings
+from wordlength.objectives.network import NetworkFacts, network_facts
 from wordlength.objectives.settings import TrainingSettings
 from wordlength.space import Slot, SlotInfo, TensorInfo
 
@@ -30,15 +32,20 @@ class Baseline:
     """A trained float model and what the search needs to know of it.
 
     `weights`: of the network without batch normalization, in Keras' order. `samples`: per slot, float values that its
-    format will have to hold. `gains`: STOI improvement of every validation mixture, whose mean is `stoi_improvement`.
-    `losses`, `scores`: of each epoch of its training, `best_epoch` from 1 on; none and 0 where it came trained.
+    format will have to hold. `values`: of every quality of the study; `quality`: that of `goal`, the first one, to
+    which `standard_error` and `gains`, what each validation mixture contributes, belong. `network`: what costs are
+    computed from. `losses`, `scores`: of each epoch of its training, `best_epoch` from 1 on; none and 0 where it came
+    trained.
     """
 
     weights: tuple[npt.NDArray[np.float32], ...]
     slots: tuple[SlotInfo, ...]
     samples: Mapping[Slot, npt.NDArray[np.float32]]
-    stoi_improvement: float
-    stoi_standard_error: float
+    network: NetworkFacts
+    goal: Goal
+    values: Mapping[str, float]
+    quality: float
+    standard_error: float
     gains: tuple[float, ...]
     memory_bytes: int
     losses: tuple[float, ...]
@@ -67,7 +74,8 @@ class BaselineProgress:
     epoch: int
     epochs: int
     loss: float
-    stoi_improvement: float
+    quality: float
+    goal: Goal
 
 
 def baseline_digest(
@@ -76,11 +84,13 @@ def baseline_digest(
     training: TrainingSettings,
     seed: int,
     threads: int = 1,
+    objectives: Sequence[ObjectiveSettings] = DEFAULT_OBJECTIVES,
     pretrained: KerasFile | None = None,
 ) -> str:
     """Names everything that decides the baseline: data content, network, its training, seed, TensorFlow's threads.
 
-    Of a network that comes trained, its file's content in place of training and seed of the weights.
+    Of a network that comes trained, its file's content in place of training and seed of the weights. The qualities
+    too: the first one chooses the best epoch. Costs are counted whenever they are needed.
     """
     decides = {
         "version": BASELINE_VERSION,
@@ -88,6 +98,7 @@ def baseline_digest(
         "model": model.described,
         "seed": seed,  # Of the values sampled, too.
         "threads": threads,
+        "qualities": [asdict(one) for one in objectives if one.goal.kind is GoalKind.QUALITY],
     }
     if pretrained is None:
         decides |= {
@@ -108,20 +119,21 @@ def prepare_baseline(
     seed: int,
     cache: Path,
     threads: int = 1,
+    objectives: Sequence[ObjectiveSettings] = DEFAULT_OBJECTIVES,
     pretrained: KerasFile | None = None,
 ) -> Iterator[BaselineProgress | Baseline]:
     """The baseline from the cache, or made now: of a training, progress after each epoch; last the Baseline.
 
     `pretrained`: the file whose weights it has; then nothing is trained. Raises ModelError, TrainingDiverged.
     """
-    digest = baseline_digest(data, model, training, seed, threads, pretrained)
+    digest = baseline_digest(data, model, training, seed, threads, objectives, pretrained)
     path = baseline_path(cache, digest)
     known = load_baseline(path)
     if known is None:
         if pretrained is None:
-            states = _train(data, model, training, seed, digest)
+            states = _train(data, model, training, seed, digest, objectives)
         else:
-            states = _read(data, model, pretrained, seed, digest)
+            states = _read(data, model, pretrained, seed, digest, objectives)
         for state in states:
             if isinstance(state, Baseline):
                 save_baseline(state, path)
@@ -131,53 +143,68 @@ def prepare_baseline(
 
 
 def _train(
-    data: PreparedData, settings: ModelSettings, training: TrainingSettings, seed: int, digest: str
+    data: PreparedData,
+    settings: ModelSettings,
+    training: TrainingSettings,
+    seed: int,
+    digest: str,
+    objectives: Sequence[ObjectiveSettings],
 ) -> Iterator[BaselineProgress | Baseline]:
+    from wordlength.objectives.goals.meter import Meter
     from wordlength.objectives.models import build_model
-    from wordlength.objectives.stoi import StoiMeter
     from wordlength.objectives.training import Predictor, Windows, train_baseline
 
     model = build_model(settings, data.shape, seed)
     windows = Windows.of(data.train)
-    predictor, meter = Predictor(model, Windows.of(data.validation.frames)), StoiMeter(data.validation)
-    states = train_baseline(model, windows, training, seed, lambda: meter.improvement(predictor.masks()).mean)
+    predictor = Predictor(model, Windows.of(data.validation.frames))
+    meter = Meter(data.validation, objectives)
+    states = train_baseline(model, windows, training, seed, lambda: meter.ahead(predictor.masks()))
     for state in states:
-        yield BaselineProgress(len(state.losses), training.baseline_epochs, state.losses[-1], state.scores[-1])
-    yield _measured(
-        model, data, seed, losses=state.losses, scores=state.scores, best_epoch=state.best_epoch, digest=digest
-    )
+        reached = meter.goal.ahead(state.scores[-1])  # Its own inverse.
+        yield BaselineProgress(len(state.losses), training.baseline_epochs, state.losses[-1], reached, meter.goal)
+    known = {"losses": state.losses, "scores": state.scores, "best_epoch": state.best_epoch}
+    yield _measured(model, data, seed, meter, digest=digest, **known)
 
 
 def _read(
-    data: PreparedData, settings: ModelSettings, pretrained: KerasFile, seed: int, digest: str
+    data: PreparedData,
+    settings: ModelSettings,
+    pretrained: KerasFile,
+    seed: int,
+    digest: str,
+    objectives: Sequence[ObjectiveSettings],
 ) -> Iterator[BaselineProgress | Baseline]:
+    from wordlength.objectives.goals.meter import Meter
     from wordlength.objectives.models.float_network import pretrained_network
 
-    model = pretrained_network(pretrained, settings, data.shape, seed)
-    yield _measured(model, data, seed, losses=(), scores=(), best_epoch=0, digest=digest)
+    model, meter = pretrained_network(pretrained, settings, data.shape, seed), Meter(data.validation, objectives)
+    yield _measured(model, data, seed, meter, losses=(), scores=(), best_epoch=0, digest=digest)
 
 
-def _measured(model: Any, data: PreparedData, seed: int, **known: Any) -> Baseline:
+def _measured(model: Any, data: PreparedData, seed: int, meter: Any, **known: Any) -> Baseline:
     """The trained network, folded, and what it reaches."""
     from wordlength.objectives.folding import folded
     from wordlength.objectives.memory import float_bytes
     from wordlength.objectives.quantized_model import quantize
-    from wordlength.objectives.stoi import StoiMeter
     from wordlength.objectives.training import Predictor, Windows
 
     network = folded(model)
     quantized = quantize(network)
-    masks = Predictor(network, Windows.of(data.validation.frames)).masks()
-    if not np.isfinite(masks).all():
+    outputs = Predictor(network, Windows.of(data.validation.frames)).masks()
+    if not np.isfinite(outputs).all():
         raise TrainingDiverged("the float baseline's outputs must be finite, but some are not")
-    improvement = StoiMeter(data.validation).improvement(masks)
+    measured = meter.measure(outputs)
+    first = measured[meter.goal.name]
     return Baseline(
         weights=tuple(network.get_weights()),
         slots=quantized.slots,
         samples=_samples(quantized, Windows.of(data.train), data.subset_windows, seed),
-        stoi_improvement=improvement.mean,
-        stoi_standard_error=improvement.standard_error,
-        gains=tuple(improvement.per_mixture.tolist()),
+        network=network_facts(network),
+        goal=meter.goal,
+        values={name: one.value for name, one in measured.items()},
+        quality=first.value,
+        standard_error=first.standard_error,
+        gains=tuple(first.per_mixture.tolist()),
         memory_bytes=float_bytes(quantized.slots),
         **known,
     )
@@ -213,8 +240,8 @@ def save_baseline(baseline: Baseline, path: Path) -> None:
     plain = {
         name: getattr(baseline, name)
         for name in (
-            "stoi_improvement",
-            "stoi_standard_error",
+            "quality",
+            "standard_error",
             "gains",
             "memory_bytes",
             "losses",
@@ -223,6 +250,7 @@ def save_baseline(baseline: Baseline, path: Path) -> None:
             "digest",
         )
     }
+    plain |= {"values": dict(baseline.values), "network": baseline.network.to_json(), "goal": asdict(baseline.goal)}
     plain["slots"] = [
         [str(info.slot), info.no_binary, [[t.name, list(t.shape), t.channel_axes, t.place] for t in info.tensors]]
         for info in baseline.slots
@@ -250,6 +278,8 @@ def _read_baseline(stored: Any) -> Baseline:
         SlotInfo(Slot.parse(slot), tuple(TensorInfo(name, tuple(shape), *rest) for name, shape, *rest in tensors), told)
         for slot, told, tensors in plain["slots"]
     )
+    plain["goal"] = Goal.from_json(plain["goal"])
+    plain["network"] = NetworkFacts.from_json(plain["network"])
     plain |= {name: tuple(plain[name]) for name in ("gains", "losses", "scores")}
     weights = tuple(stored[f"weight_{n}"] for n in range(sum(name.startswith("weight_") for name in stored)))
     samples = {Slot.parse(n.removeprefix("sample_")): stored[n] for n in stored if n.startswith("sample_")}

@@ -16,13 +16,15 @@ from wordlength.objectives.analysis import Analyser, gate_constraints, gate_reas
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, spread
 from wordlength.objectives.distillation import windows_to_learn
+from wordlength.objectives.goals import goals_of
+from wordlength.objectives.goals.meter import Meter, candidate_costs
+from wordlength.objectives.goals.quality import Measured
 from wordlength.objectives.memory import memory_bytes
 from wordlength.objectives.models.float_network import float_network
 from wordlength.objectives.noise import paired_difference
 from wordlength.objectives.quantized_model import QuantizedModel, quantize
 from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialJob, TrialReport, TrialState, Weights
 from wordlength.objectives.settings import EvaluationSettings
-from wordlength.objectives.stoi import StoiImprovement, StoiMeter
 from wordlength.objectives.training import Predictor, Trainer, Windows
 from wordlength.space import Candidate, Format, Slot
 
@@ -74,7 +76,7 @@ class Evaluator:
         self.predictor = Predictor(model, Windows.of(data.validation.frames), version)
         analysed = spread(data.subset_windows, settings.analysis.windows)
         self._analyser = Analyser(self.quantized, train, analysed, settings.analysis)
-        self.meter = StoiMeter(data.validation)
+        self.meter = Meter(data.validation, settings.objectives)
         self._admit(tuple(formats))
 
     @property
@@ -87,7 +89,7 @@ class Evaluator:
         }
 
     def evaluate(self, job: TrialJob, subset: npt.NDArray[np.int32] | None = None) -> tuple[TrialReport, Weights]:
-        """Two-step training, analysis and both objectives of one candidate, and the trained float weights.
+        """Two-step training, analysis and all objectives of one candidate, and the trained float weights.
 
         `subset`: the training windows, by default the study's representative subset. A diverged training comes
         back as a failed report; other exceptions are the caller's.
@@ -105,7 +107,7 @@ class Evaluator:
                 outcome |= {"state": TrialState.PRUNED, "reason": reason}
             else:
                 self._train(course, candidate, candidate, step=2, seed=job.seed)
-                outcome |= self._measure(course)
+                outcome |= self._measure(course, candidate)
         except TrainingDiverged as error:
             outcome |= {"state": TrialState.FAILED, "reason": str(error)}
         report = TrialReport(
@@ -129,15 +131,15 @@ class Evaluator:
         self.quantized.admit(candidate.items())
         self.quantized.assign(candidate)
 
-    def measure_untrained(self, candidate: Candidate) -> StoiImprovement:
-        """STOI improvement of the float baseline's weights in these formats, without any training."""
+    def measure_untrained(self, candidate: Candidate) -> Measured:
+        """The first quality of the float baseline's weights in these formats, without any training."""
         self.use(self.baseline.weights)
         self.assign(candidate)
-        return self.meter.improvement(self.predictor.masks())
+        return self.meter.primary(self.predictor.masks())
 
     def measure_model(self, model: Any) -> float:
-        """STOI improvement of any Keras model with this study's inputs and outputs, as it is."""
-        return self.meter.improvement(Predictor(model, self.predictor.windows).masks()).mean
+        """The first quality of any Keras model with this study's inputs and outputs, as it is."""
+        return self.meter.primary(Predictor(model, self.predictor.windows).masks()).value
 
     def _admit(self, formats: tuple[tuple[Slot, Format], ...]) -> None:
         self.quantized.admit(formats)
@@ -159,18 +161,23 @@ class Evaluator:
             course.accumulators.extend(found.accumulators)
         course.losses.append(tuple(losses))
 
-    def _measure(self, course: _Course) -> dict[str, Any]:
+    def _measure(self, course: _Course, candidate: Candidate) -> dict[str, Any]:
         with course.timed("prediction"):
             masks = self.predictor.masks()
         if not np.isfinite(masks).all():
             raise TrainingDiverged("the trained model's outputs must be finite, but some are not")
-        with course.timed("stoi"):
-            improvement = self.meter.improvement(masks)
-        gains = tuple(improvement.per_mixture.tolist())
+        objectives = self._settings.objectives
+        with course.timed("objectives"):
+            measured = self.meter.measure(masks)
+            found = {name: one.value for name, one in measured.items()}
+            found |= candidate_costs(objectives, self.baseline, candidate)
+        first = measured[goals_of(objectives).quality.name]
+        gains = tuple(first.per_mixture.tolist())
         difference, error = paired_difference(gains, self.baseline.gains)
         return {
-            "stoi_improvement": improvement.mean,
-            "stoi_standard_error": improvement.standard_error,
+            "values": {name: found[name] for name in goals_of(objectives).names},
+            "quality": first.value,
+            "standard_error": first.standard_error,
             "baseline_difference": difference,
             "baseline_difference_error": error,
             "gains": gains,

@@ -1,7 +1,7 @@
 """Fidelity of a representative subset: does training on it order formats as training on all windows does?
 
 A few candidates go through two-step training on the subset and, twice, on all training windows: in two orders, since
-no subset can agree better with all windows than these do with themselves. Their STOI improvements are compared. What
+no subset can agree better with all windows than these do with themselves. Their first quality is compared. What
 the activations reach on either is in `reach`.
 """
 
@@ -81,7 +81,7 @@ def train_all(
     reports: dict[str, TrialReport] = {}
     for number, (label, candidate) in enumerate(candidates.items()):
         report = evaluate(TrialJob(number, candidate, seed), windows)
-        if report.stoi_improvement is not None:
+        if report.quality is not None:
             reports[label] = report
         yield Outcomes(number + 1, dict(reports))
 
@@ -108,7 +108,7 @@ def rank_fidelity(subset: Outcomes, full: Outcomes, again: Outcomes) -> RankFide
     """Compare the candidates that all have; `full` and `again` are two trainings on all windows."""
     labels = [label for label in full.reports if label in subset.reports and label in again.reports]
     ours, theirs, repeated = ([side.reports[label] for label in labels] for side in (subset, full, again))
-    given, wanted = ([report.stoi_improvement for report in side] for side in (ours, theirs))
+    given, wanted = ([report.quality for report in side] for side in (ours, theirs))
     differences = [paired_difference(a.gains, b.gains) for a, b in zip(ours, theirs, strict=True)]
     pairs = list(combinations(range(len(labels)), 2))
     clear = [

@@ -180,18 +180,20 @@ class Accumulator:
 class TrialReport:
     """All that is known of a finished trial.
 
-    `stoi_improvement` is None unless complete; its standard error is over the validation mixtures, whose
-    own improvements are `gains`. `baseline_difference` is the improvement less the float baseline's, with the
-    standard error of that paired difference, which is far smaller. `constraints` maps a gate to (worst figure − limit),
-    above zero if violated; `losses` are the mean training losses per epoch of step one, then two.
+    `values`: every objective's, empty unless complete; `quality`: of the first quality, to which `standard_error`, over
+    the validation mixtures, and `gains`, what each of them contributes, belong. `baseline_difference` is the quality
+    less the float baseline's, with the standard error of that paired difference, which is far smaller. `constraints`
+    maps a gate to (worst figure − limit), above zero if violated; `losses` are the mean training losses per epoch of
+    step one, then two.
     """
 
     number: int
     candidate: Candidate
     state: TrialState
     memory_bytes: int
-    stoi_improvement: float | None = None
-    stoi_standard_error: float | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    quality: float | None = None
+    standard_error: float | None = None
     baseline_difference: float | None = None
     baseline_difference_error: float | None = None
     gains: tuple[float, ...] = ()
@@ -221,6 +223,7 @@ class TrialReport:
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         plain |= {
             "candidate": self.candidate.to_dict(),
+            "values": dict(self.values),
             "constraints": dict(self.constraints),
             "seconds": dict(self.seconds),
             "analyses": [analysis.to_dict() for analysis in self.analyses],

@@ -15,11 +15,12 @@ import numpy as np
 
 from wordlength.errors import TrainingDiverged
 from wordlength.objectives.distillation import windows_to_learn
+from wordlength.objectives.goals import DEFAULT_OBJECTIVES, ObjectiveSettings
+from wordlength.objectives.goals.meter import Meter
 from wordlength.objectives.models import ModelSettings
 from wordlength.objectives.models.float_network import float_network
 from wordlength.objectives.quantized_model import quantize
 from wordlength.objectives.report import Weights
-from wordlength.objectives.stoi import StoiMeter
 from wordlength.objectives.training import Predictor, Trainer, Windows
 from wordlength.space import Candidate
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class HeldOutGains:
-    """STOI improvement of every mixture: of the validation set, and of the test set."""
+    """The first quality, by what every mixture contributes to it: of the validation set, and of the test set."""
 
     validation: tuple[float, ...]
     test: tuple[float, ...]
@@ -60,7 +61,12 @@ class Retrainer:
     """Keeps data, model and graphs warm; one `retrain` per candidate, none depending on those before."""
 
     def __init__(
-        self, data: PreparedData, baseline: Baseline, model: ModelSettings, settings: RetrainingSettings
+        self,
+        data: PreparedData,
+        baseline: Baseline,
+        model: ModelSettings,
+        settings: RetrainingSettings,
+        objectives: tuple[ObjectiveSettings, ...] = DEFAULT_OBJECTIVES,
     ) -> None:
         self._settings = settings
         self._baseline = baseline
@@ -72,7 +78,7 @@ class Retrainer:
             self._quantized.model, windows, settings.batch_size, settings.learning_rate, self._version
         )
         parts = (data.validation, data.test)
-        self._held_out = [(Windows.of(part.frames), StoiMeter(part)) for part in parts]
+        self._held_out = [(Windows.of(part.frames), Meter(part, objectives)) for part in parts]
         self._predictors = [Predictor(self._quantized.model, part, self._version) for part, _ in self._held_out]
 
     def float_gains(self) -> HeldOutGains:
@@ -116,5 +122,5 @@ class Retrainer:
             masks = predictor.masks()
             if not np.isfinite(masks).all():
                 raise TrainingDiverged("the retrained model's outputs must be finite, but some are not")
-            found.append(tuple(meter.improvement(masks).per_mixture.tolist()))
+            found.append(tuple(meter.primary(masks).per_mixture.tolist()))
         return HeldOutGains(*found)

@@ -73,7 +73,7 @@ class Screener:
         yield evaluator.quantized.weights()
 
     def assess(self, candidate: Candidate, weights: Weights, share: float, seed: int) -> float | None:
-        """STOI improvement with the shared weights; None if training diverged.
+        """The first quality with the shared weights; None if training diverged.
 
         `share`: of the representative subset that the candidate, fully quantized, is first trained on; 0 for none.
         """
@@ -88,4 +88,4 @@ class Screener:
             masks = evaluator.predictor.masks(self._windows)
         except TrainingDiverged:
             return None
-        return evaluator.meter.improvement(masks, self._mixtures).mean if np.isfinite(masks).all() else None
+        return evaluator.meter.primary(masks, self._mixtures).value if np.isfinite(masks).all() else None

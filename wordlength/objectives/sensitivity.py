@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from wordlength.objectives.baseline import Baseline
+from wordlength.objectives.goals.quality import Measured
 from wordlength.objectives.noise import DISTINCT, paired_difference
 from wordlength.objectives.proposals import proposed_candidate
-from wordlength.objectives.stoi import StoiImprovement
 from wordlength.space import (
     Candidate,
     FixedRange,
@@ -33,7 +33,7 @@ KINDS: Mapping[str, type[KindRange]] = {
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """A difference of STOI improvements over the same mixtures, and its paired standard error."""
+    """A difference of the study's first quality over the same mixtures, and its paired standard error."""
 
     difference: float
     standard_error: float
@@ -76,15 +76,15 @@ def ranged(kind: str, bits: int, role: Role) -> tuple[KindRange, int]:
 
 
 def sensitivity(
-    measure: Callable[[Candidate], StoiImprovement],
+    measure: Callable[[Candidate], Measured],
     candidate: Candidate,
     float_gains: Sequence[float],
     quantized_gains: Sequence[float],
 ) -> Iterator[SlotSensitivity]:
     """One row per slot of the candidate that is not float32, yielded as it is measured.
 
-    `measure`: STOI improvement without training, as `Evaluator.measure_untrained`. `float_gains`,
-    `quantized_gains`: improvement per mixture of the float baseline and of the candidate.
+    `measure`: the first quality without training, as `Evaluator.measure_untrained`. `float_gains`,
+    `quantized_gains`: what each mixture contributes of the float baseline and of the candidate.
     """
     for slot, fmt in candidate.pairs:
         if fmt == Float32():

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import ClassVar
 
+from wordlength.objectives.goals import DEFAULT_OBJECTIVES, ObjectiveSettings
 from wordlength.objectives.models import KerasFile, ModelSettings
 from wordlength.strict import STRICT
 
@@ -131,5 +132,6 @@ class EvaluationSettings:
     training: TrainingSettings
     analysis: AnalysisSettings
     gate: GateSettings
+    objectives: tuple[ObjectiveSettings, ...] = DEFAULT_OBJECTIVES
     pretrained: KerasFile | None = None
     """The file that holds the float baseline, where it is not trained."""

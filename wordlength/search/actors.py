@@ -52,7 +52,7 @@ class BaselineWorker:
         from wordlength.objectives.baseline import prepare_baseline
 
         begun = settings.model, settings.training, seed, cache, self._threads
-        yield from prepare_baseline(data, *begun, pretrained=settings.pretrained)
+        yield from prepare_baseline(data, *begun, settings.objectives, settings.pretrained)
 
 
 class TrialWorker:

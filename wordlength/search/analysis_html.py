@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 
 from wordlength.objectives.findings import Finding, findings, percent
+from wordlength.objectives.goals import DEFAULT_GOALS, Goals
 from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialReport
 from wordlength.search.analysis_charts import Axis, line_svg, magnitudes_svg, share_svg
 from wordlength.search.analysis_style import STYLE
@@ -33,14 +34,15 @@ def analysis_html(
     precision_limit: float,
     facts: Mapping[str, str],
     told: Sequence[Finding] | None = None,
+    goals: Goals = DEFAULT_GOALS,
 ) -> str:
     """The page: objectives, findings, magnitudes against ranges, evolution, zero gradients, all figures, accumulators.
 
     `precision_limit`: the analysis' own, a share; `facts`: further name → text for the header, such as the study;
-    `told`: the report's findings, if they are known already.
+    `told`: the report's findings, if they are known already; `goals`: the study's.
     """
     parts = analysis_sections(report, precision_limit, told)
-    body = [_header(title, report, facts), *(section(name, inside) for name, inside in parts.items())]
+    body = [_header(title, report, facts, goals), *(section(name, inside) for name, inside in parts.items())]
     return page_html(title, STYLE, "\n".join(body))
 
 
@@ -74,8 +76,8 @@ def page_html(title: str, style: str, body: str) -> str:
     )
 
 
-def _header(title: str, report: TrialReport, facts: Mapping[str, str]) -> str:
-    tiles = {name: (text, True) for name, text in _objectives(report).items()}
+def _header(title: str, report: TrialReport, facts: Mapping[str, str], goals: Goals) -> str:
+    tiles = {name: (text, True) for name, text in _objectives(report, goals).items()}
     tiles |= {f"{role}": (text, False) for role, text in _formats(report.candidate).items()}
     tiles |= {name: (text, False) for name, text in facts.items()}
     cells = (
@@ -85,12 +87,16 @@ def _header(title: str, report: TrialReport, facts: Mapping[str, str]) -> str:
     return f'<header><h1>{escape(title)}</h1>\n<dl class="tiles">{"".join(cells)}</dl></header>'
 
 
-def _objectives(report: TrialReport) -> dict[str, str]:
-    found = {}
-    if report.stoi_improvement is not None:
-        found["STOI improvement"] = with_error(report.stoi_improvement, report.stoi_standard_error)
+def _objectives(report: TrialReport, goals: Goals) -> dict[str, str]:
+    found, quality = {}, goals.quality
+    if report.quality is not None:
+        found[quality.title] = with_error(quality, report.quality, report.standard_error)
     if report.baseline_difference is not None:
-        found["against float32, paired"] = with_error(report.baseline_difference, report.baseline_difference_error)
+        difference = quality.difference_text(report.baseline_difference, report.baseline_difference_error)
+        found["against float32, paired"] = difference
+    for goal in (goals.cost, *goals.others):
+        if goal.name in report.values and goal.name != "memory_bytes":
+            found[goal.title] = goal.told(report.values[goal.name])
     found["memory of all parameters"] = f"{report.memory_bytes:,} bytes"
     if report.reason:
         found[str(report.state)] = report.reason

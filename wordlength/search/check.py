@@ -127,8 +127,8 @@ def _differences(row: TrialRow, run: RecordedTrial) -> Iterator[str]:
     compared: Sequence[tuple[str, object, object]] = (
         ("status", run.status, STATUS[row.state]),
         ("digest", run.digest, row.candidate.digest),
-        ("stoi_improvement", run.stoi_improvement, row.stoi_improvement),
-        ("memory_bytes", run.memory_bytes, row.memory_bytes),
+        *((name, run.metrics.get(name), row.values.get(name)) for name in row.goals.names if name != "memory_bytes"),
+        ("memory_bytes", run.metrics.get("memory_bytes"), row.memory_bytes),
     )
     yield from (f"{name} is {there}, but {here} in the storage" for name, there, here in compared if there != here)
     if run.on_front and WEIGHTS not in run.files:
@@ -160,8 +160,9 @@ def _report(row: TrialRow, folder: StudyFolder) -> TrialReport:
         row.candidate,
         TrialState(row.state),
         row.memory_bytes or 0,
-        row.stoi_improvement,
-        row.stoi_standard_error,
+        row.values,
+        row.quality,
+        row.standard_error,
         row.difference,
         row.difference_error,
         row.gains,

@@ -17,6 +17,8 @@ import yaml
 import wordlength
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline
+from wordlength.objectives.goals import goals_of
+from wordlength.objectives.goals.meter import float_values
 from wordlength.search import front
 from wordlength.search.spec import StudySpec
 from wordlength.search.tracking import DataSet, Description
@@ -31,22 +33,32 @@ _CONTEXTS = {"train": "training", "validation": "validation", "test": "test"}
 def describe(spec: StudySpec, data: PreparedData, baseline: Baseline, space: SearchSpace, identity: str) -> Description:
     """The study as its parent run tells it; `identity` tells it from others of its name."""
     return Description(
-        baseline=front.Baseline(baseline.stoi_improvement, baseline.memory_bytes),
+        baseline=float_baseline(spec, baseline),
         slots=baseline.slots,
         searched=space.searched,
         precision_limit=spec.analysis.precision_limit,
         params=_params(spec, data),
         tags=_tags(spec, data, baseline, identity),
-        metrics={
-            "baseline_stoi_improvement": baseline.stoi_improvement,
-            "baseline_stoi_standard_error": baseline.stoi_standard_error,
-            "baseline_memory_bytes": float(baseline.memory_bytes),
-            "noisy_stoi": float(np.mean(data.validation.noisy_stoi)),
-        },
+        metrics=_metrics(spec, data, baseline),
         files=_files(spec),
         data=_data_sets(data),
         settings=_settings(spec, data, baseline),
     )
+
+
+def float_baseline(spec: StudySpec, baseline: Baseline) -> front.Baseline:
+    """The float model in every goal of the study."""
+    values = float_values(spec.objectives, baseline)
+    return front.Baseline(values, baseline.memory_bytes, goals_of(spec.objectives))
+
+
+def _metrics(spec: StudySpec, data: PreparedData, baseline: Baseline) -> dict[str, float]:
+    reached = {f"baseline_{name}": value for name, value in float_values(spec.objectives, baseline).items()}
+    return reached | {
+        f"baseline_{baseline.goal.error_name}": baseline.standard_error,
+        "baseline_memory_bytes": float(baseline.memory_bytes),
+        "noisy_stoi": float(np.mean(data.validation.noisy_stoi)),
+    }
 
 
 def _params(spec: StudySpec, data: PreparedData) -> dict[str, str]:

@@ -26,7 +26,7 @@ SHUFFLES = 3
 
 
 def importance(points: Sequence[FrontPoint]) -> Importance:
-    """For "STOI improvement" and "memory": parameter, such as "conv_1.weights bits", → share between 0 and 1.
+    """For every objective by its title: parameter, such as "conv_1.weights bits", → share between 0 and 1.
 
     Parameters are every slot's kind, bits and integer bits, as far as they vary; uniform references count as well.
     Empty below 20 complete trials, or if nothing varies; without an objective that is the same for all.
@@ -53,10 +53,7 @@ def _weighed(
     varied = _varied(rows)
     if len(points) < FEWEST_TRIALS or not varied:
         return
-    losses = {
-        "STOI improvement": [-point.stoi_improvement for point in points],
-        "memory": [float(point.memory_bytes) for point in points],
-    }
+    losses = {goal.title: [-goal.ahead(point.values[goal.name]) for point in points] for goal in points[0].goals.goals}
     study = _study(rows, varied)
     for (name, values), seed in product(losses.items(), seeds):
         if len(set(values)) > 1:

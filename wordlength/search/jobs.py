@@ -29,7 +29,7 @@ class SharedJob:
 
 @dataclass(frozen=True)
 class AssessJob:
-    """Judge a candidate with shared weights, which are submitted beside it: gives (STOI improvement or None,).
+    """Judge a candidate with shared weights, which are submitted beside it: gives (first quality or None,).
 
     `share`: of the representative subset that it is first trained on, 0 for none.
     """

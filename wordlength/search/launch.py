@@ -9,6 +9,8 @@ from typing import Any
 from wordlength.errors import FormatError, SpecError
 from wordlength.objectives.audio import PreparedData, prepare
 from wordlength.objectives.baseline import Baseline, baseline_digest, baseline_path, load_baseline, save_baseline
+from wordlength.objectives.goals import require_fitting
+from wordlength.objectives.goals.target import target_of
 from wordlength.objectives.memory import alternatives
 from wordlength.objectives.proposals import anchors
 from wordlength.objectives.settings import EvaluationSettings
@@ -69,11 +71,15 @@ def launch(
 
 def evaluation_settings(spec: StudySpec) -> EvaluationSettings:
     """The part of the spec that every trial needs."""
-    return EvaluationSettings(spec.model, spec.training, spec.analysis, spec.gate, pretrained=spec.baseline)
+    return EvaluationSettings(spec.model, spec.training, spec.analysis, spec.gate, spec.objectives, spec.baseline)
 
 
 def prepare_data(spec: StudySpec, home: Home, observer: Observer | None = None) -> PreparedData:
-    """The study's data, from the cache if it was prepared before. Raises DataError."""
+    """The study's data, from the cache if it was prepared before. Raises DataError.
+
+    Raises SpecError for an objective that cannot be measured on it.
+    """
+    require_fitting(spec.objectives, *target_of(spec.data))
     data = prepare(spec.data, home.cache, observer.data if observer else None)
     if observer:
         observer.prepared(data)
@@ -114,7 +120,8 @@ def _formats(spec: StudySpec, space: SearchSpace) -> tuple[tuple[Slot, Format], 
 
 def _known_baseline(data: PreparedData, spec: StudySpec, home: Home, observer: Observer) -> Baseline | None:
     """The float baseline if it is cached here: no worker has to start TensorFlow to find it."""
-    digest = baseline_digest(data, spec.model, spec.training, spec.seed, spec.workers.cpus, pretrained=spec.baseline)
+    begun = spec.model, spec.training, spec.seed, spec.workers.cpus
+    digest = baseline_digest(data, *begun, spec.objectives, spec.baseline)
     baseline = load_baseline(baseline_path(home.cache, digest))
     if baseline is not None:
         observer.baseline(baseline)

@@ -27,8 +27,8 @@ NOTE = "bars: ± two paired standard errors; pale: not told apart from 0"
 
 
 _MODES: tuple[tuple[str, Callable[[SlotSensitivity], Effect], int], ...] = (
-    ("STOI improvement lost by this alone", lambda row: row.only, -1),
-    ("STOI improvement won back by sparing this", lambda row: row.all_but, 1),
+    ("lost by this alone", lambda row: row.only, -1),
+    ("won back by sparing this", lambda row: row.all_but, 1),
 )
 """Label, effect, and the sign that makes a sensitive slot's bar point to the right."""
 
@@ -47,7 +47,7 @@ def sensitivity_png(panels: Sequence[Sensitivities], kind: str, title: str) -> b
     for axes, panel in zip(grid, panels, strict=True):
         axes[0].set_title(sensitivity_title(panel, kind), loc="left", color=TEXT_COLOUR, fontsize=11)
         for place, mode in zip(axes, _MODES, strict=True):
-            _draw(place, _ordered(panel), *mode)
+            _draw(place, panel, *mode)
     figure.supxlabel(NOTE, color="#777777", fontsize=9)
     target = io.BytesIO()
     figure.savefig(target, format="png")
@@ -87,12 +87,13 @@ def sensitivity_figure(panels: Sequence[Sensitivities], kind: str, title: str) -
     for number, (panel, mode) in enumerate(product(panels, _MODES), 1):
         suffix = "" if number == 1 else str(number)
         layout[f"xaxis{suffix}"], layout[f"yaxis{suffix}"] = _axes(panel, mode[0], kind)
-        traces += _traces(_ordered(panel), suffix, *mode[1:])
+        traces += _traces(panel, suffix, *mode[1:])
     return {"data": traces, "layout": layout}
 
 
 def _axes(panel: Sensitivities, label: str, kind: str) -> tuple[dict[str, Any], dict[str, Any]]:
     first = label == _MODES[0][0]
+    label = f"{panel.goal.title} {label}"
     text = f"{label}<br>({sensitivity_title(panel, kind)})" if first else label
     return (
         {"title": {"text": text}, "automargin": True, "gridcolor": GRID_COLOUR, "zerolinecolor": "#888888"},
@@ -112,10 +113,10 @@ def _ordered(panel: Sensitivities) -> list[SlotSensitivity]:
 
 
 def _traces(
-    ordered: Sequence[SlotSensitivity], suffix: str, effect: Callable[[SlotSensitivity], Effect], sign: int
+    panel: Sensitivities, suffix: str, effect: Callable[[SlotSensitivity], Effect], sign: int
 ) -> list[dict[str, Any]]:
     """One trace per role, so that the legend can switch it off."""
-    traces = []
+    traces, ordered, sign = [], _ordered(panel), sign * round(panel.goal.ahead(1))
     for role, colour in ROLE_COLOURS.items():
         rows = [row for row in ordered if row.slot.role is role]
         if not rows:
@@ -145,9 +146,8 @@ def _traces(
     return traces
 
 
-def _draw(
-    axes: Any, rows: Sequence[SlotSensitivity], label: str, effect: Callable[[SlotSensitivity], Effect], sign: int
-) -> None:
+def _draw(axes: Any, panel: Sensitivities, label: str, effect: Callable[[SlotSensitivity], Effect], sign: int) -> None:
+    rows, sign = _ordered(panel), sign * round(panel.goal.ahead(1))
     for place, row in enumerate(rows):
         found = effect(row)
         axes.barh(
@@ -161,7 +161,7 @@ def _draw(
     axes.set_yticks(range(len(rows)), labels=[str(row.slot).replace("$", r"\$") for row in rows], fontsize=9)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.axvline(0, color="#888888", linewidth=0.8)
-    axes.set_xlabel(label, color=TEXT_COLOUR)
+    axes.set_xlabel(f"{panel.goal.title} {label}", color=TEXT_COLOUR)
     axes.locator_params(axis="x", nbins=6)
     axes.grid(axis="x", color=GRID_COLOUR, linewidth=0.8)
     axes.set_axisbelow(True)

@@ -14,6 +14,7 @@ from wordlength.search.front import saved_percent
 from wordlength.space import Fixed, Format, PowerOfTwo, Role
 
 if TYPE_CHECKING:
+    from wordlength.objectives.baseline import Baseline as FloatModel
     from wordlength.objectives.fidelity import RankFidelity
     from wordlength.objectives.reach import SlotReach
     from wordlength.objectives.sensitivity import Effect
@@ -84,34 +85,34 @@ def _per_role(
             yield table
 
 
-def sensitivity_table(found: Sensitivities, kind: str, float_improvement: float) -> Table:
+def sensitivity_table(found: Sensitivities, kind: str, baseline: FloatModel) -> Table:
     """Slots by the loss that they cause alone, the largest first."""
     table = Table(
-        title=f"{sensitivity_title(found, kind)}, float32 {float_improvement:+.4f}; nothing trained",
+        title=f"{sensitivity_title(found, kind)}, float32 {baseline.goal.text(baseline.quality)}; nothing trained",
         caption="≈ 0: within two paired standard errors, not told apart from 0",
     )
     table.add_column("tensor", no_wrap=True)
     table.add_column("format", no_wrap=True)
     for name in ("only this quantized,\nagainst float32", "all but this,\nagainst all quantized"):
         table.add_column(name, justify="right", no_wrap=True)
-    for row in sorted(found.slots, key=lambda row: row.only.difference):
+    for row in sorted(found.slots, key=lambda row: found.goal.ahead(row.only.difference)):
         table.add_row(str(row.slot), row.format.brief, _effect(row.only), _effect(row.all_but))
     return table
 
 
 def sensitivity_title(found: Sensitivities, kind: str) -> str:
     """`4-bit power of two: all quantized +0.0123`."""
-    return f"{found.bits}-bit {NAMES[kind]}: all quantized {found.all_quantized:+.4f}"
+    return f"{found.bits}-bit {NAMES[kind]}: all quantized {found.goal.text(found.all_quantized)}"
 
 
 def _effect(effect: Effect) -> str:
     return f"{effect.difference:+.5f} ± {effect.standard_error:.5f} {'   ' if effect.clear else '≈ 0'}"
 
 
-def rank_table(rows: Sequence[FractionRow]) -> Table:
+def rank_table(rows: Sequence[FractionRow], title: str = "STOI improvement") -> Table:
     """Size, rank correlations, differences and time of every fraction; last all windows, which they refer to."""
     table = Table(
-        title="STOI improvement after training on a subset, against training on all windows",
+        title=f"{title} after training on a subset, against training on all windows",
         caption=f"{_OWN}; swapped: of the pairs that all windows tell apart in both trainings",
     )
     table.add_column("fraction", no_wrap=True)
@@ -141,16 +142,16 @@ def rank_table(rows: Sequence[FractionRow]) -> Table:
     return table
 
 
-def outcome_table(rows: Sequence[FractionRow]) -> Table:
-    """STOI improvement of every candidate after training on each fraction."""
+def outcome_table(rows: Sequence[FractionRow], title: str = "STOI improvement") -> Table:
+    """First quality of every candidate after training on each fraction."""
     caption = f"weights, activations; biases fixed with 16 bits. {_OWN}"
-    table = Table(title="STOI improvement after training on", caption=caption)
+    table = Table(title=f"{title} after training on", caption=caption)
     table.add_column("candidate", no_wrap=True)
     for row in rows:
         table.add_column(_head(row), justify="right", no_wrap=True)
     for label in rows[-1].outcomes.reports:
         reports = [row.outcomes.reports.get(label) for row in rows]
-        cells = ["diverged" if report is None else f"{report.stoi_improvement:+.4f}" for report in reports]
+        cells = ["diverged" if report is None else f"{report.quality:+.4f}" for report in reports]
         table.add_row(label, *cells)
     return table
 
@@ -277,13 +278,14 @@ def retrained_table(rows: Sequence[RetrainedTrial], base: Baseline) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         point = row.point
-        before = f"{point.stoi_improvement / base.stoi_improvement:.1%}" if base.stoi_improvement > 0 else ""
+        share = base.goals.quality.kept(point.quality, base.quality)
+        before = "" if share is None else f"{share:.1%}"
         size = (f"{point.memory_bytes:,}", f"{saved_percent(point.memory_bytes, base.memory_bytes):.1f}%", before)
         if row.validation is None or row.test is None:
             figures = ("diverged", "", "")
         else:
             difference, error = row.test.difference
-            figures = (_kept(row.validation), _kept(row.test), f"{difference:+.4f} ± {error:.4f}")
+            figures = (_kept(row.validation), _kept(row.test), row.test.goal.difference_text(difference, error))
         table.add_row(str(point.number), *size, *figures)
     return table
 
@@ -294,9 +296,10 @@ def _retrained_caption(rows: Sequence[RetrainedTrial]) -> str:
         if row.validation is not None and row.test is not None:
             parts = {"validation": row.validation, "test": row.test}
             reached = ", ".join(
-                f"{part.float_improvement:+.4f} on {len(part.gains)} {name} mixtures" for name, part in parts.items()
+                f"{part.goal.text(part.float_quality)} on {len(part.gains)} {name} mixtures"
+                for name, part in parts.items()
             )
-            return f"float32: STOI improvement {reached}; ± is the paired standard error"
+            return f"float32: {row.test.goal.title} {reached}; ± is the paired standard error"
     return ""
 
 

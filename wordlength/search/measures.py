@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wordlength.objectives.baseline import Baseline
 from wordlength.objectives.fidelity import RankFidelity, ladder, rank_fidelity, train_all
+from wordlength.objectives.goals import DEFAULT_GOALS, Goal
 from wordlength.objectives.noise import paired_difference
 from wordlength.objectives.proposals import Proposal, extent, proposals
 from wordlength.objectives.report import TrialReport
@@ -43,12 +44,13 @@ class SlotProposals:
 
 @dataclass(frozen=True, slots=True)
 class Sensitivities:
-    """One width: STOI improvement with all slots quantized, its effect against float32, and the slots' rows."""
+    """One width: the first quality with all slots quantized, its effect against float32, and the slots' rows."""
 
     bits: int
     all_quantized: float
     effect: Effect
     slots: tuple[SlotSensitivity, ...]
+    goal: Goal = DEFAULT_GOALS.quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,9 @@ def _of_width(
     for row in sensitivity(evaluator.measure_untrained, candidate, baseline.gains, gains):
         rows.append(row)
         display.count(what, len(rows), total, str(row.slot))
-    return Sensitivities(bits, quantized.mean, Effect(*paired_difference(gains, baseline.gains)), tuple(rows))
+    return Sensitivities(
+        bits, quantized.value, Effect(*paired_difference(gains, baseline.gains)), tuple(rows), baseline.goal
+    )
 
 
 def fidelity(
@@ -173,11 +177,11 @@ def _fraction_row(
 
 def figures_json(command: str, spec: StudySpec, baseline: Baseline, figures: Mapping[str, Any]) -> bytes:
     """All figures of a command as JSON text, with the study and the baseline that they belong to."""
-    known = ("digest", "stoi_improvement", "stoi_standard_error", "memory_bytes")
+    known = {"digest": baseline.digest, **baseline.values, baseline.goal.error_name: baseline.standard_error}
     head = {
         "command": command,
         "study": spec.name,
-        "baseline": {key: getattr(baseline, key) for key in known},
+        "baseline": known | {"memory_bytes": baseline.memory_bytes},
     }
     return (json.dumps(_plain(head | dict(figures)), indent=1, allow_nan=False) + "\n").encode()
 
@@ -188,7 +192,7 @@ def _plain(value: Any) -> Any:
         case Format() | Slot():
             return str(value)
         case TrialReport():
-            kept = ("stoi_improvement", "stoi_standard_error", "memory_bytes", "gains", "seconds")
+            kept = ("values", "quality", "standard_error", "memory_bytes", "gains", "seconds")
             return {"formats": value.candidate.to_dict()} | {key: _plain(getattr(value, key)) for key in kept}
         case float() if not math.isfinite(value):
             return None

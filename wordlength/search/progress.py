@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, BaselineProgress
 from wordlength.objectives.report import TrialJob
+from wordlength.search.front import pick
 from wordlength.search.front_page import LivePage
 from wordlength.search.observer import Observer
 from wordlength.search.trials import StudyView
@@ -96,16 +97,16 @@ class LaunchDisplay(Observer):
     def baseline(self, progress: BaselineProgress | Baseline) -> None:
         """The float model's epochs, then what it reached."""
         if isinstance(progress, BaselineProgress):
-            note = f"loss {progress.loss:.4f}  STOI {progress.stoi_improvement:+.4f}"
+            note = f"loss {progress.loss:.4f}  {_reached(progress)}"
             self._show("float baseline", progress.epoch, progress.epochs, note)
             self._line(f"float baseline: epoch {progress.epoch} of {progress.epochs}, {note}")
             return
         epochs = len(progress.losses)
-        self._show("float baseline", epochs, epochs, f"STOI {progress.stoi_improvement:+.4f}")
+        self._show("float baseline", epochs, epochs, _reached(progress))
         origin = f"epoch {progress.best_epoch} of {epochs}" if epochs else "it came trained"
         self._say(
-            f"float baseline: STOI improvement {progress.stoi_improvement:+.4f} ± {progress.stoi_standard_error:.4f} "
-            f"with {progress.memory_bytes:,} bytes ({origin})"
+            f"float baseline: {progress.goal.title} {progress.goal.text(progress.quality)}"
+            f"{progress.goal.error_text(progress.standard_error)} with {progress.memory_bytes:,} bytes ({origin})"
         )
 
     def tracked(self, experiment_id: str) -> None:
@@ -179,6 +180,10 @@ class LaunchDisplay(Observer):
             self._say(text)
 
 
+def _reached(progress: BaselineProgress | Baseline) -> str:
+    return f"{progress.goal.unit or progress.goal.title} {progress.goal.text(progress.quality)}"
+
+
 def _parts(data: PreparedData) -> dict[str, Any]:
     return {"training": data.train, "validation": data.validation.frames, "test": data.test.frames}
 
@@ -188,7 +193,7 @@ def _trial_note(view: StudyView, ready: int, workers: int) -> str:
     fewer = f" on {ready} of {workers} workers" if ready < workers else ""
     parts = [f"{counts['running']} running{fewer}", f"{counts['pruned']} pruned", f"{counts['failed']} failed"]
     if view.front:
-        parts.append(f"best {view.front[-1].stoi_improvement:+.4f}, front {len(view.front)}")
+        parts.append(f"best {view.goals.quality.text(pick(view.front, 'best').quality)}, front {len(view.front)}")
     if view.mean_seconds is not None and view.finished < view.wanted:
         left = view.mean_seconds * (view.wanted - view.finished) / max(1, ready)
         parts.append(f"about {timedelta(seconds=round(left))} left")

@@ -17,7 +17,9 @@ import numpy as np
 
 from wordlength.atomic import write_atomically
 from wordlength.errors import SpecError, TrainingDiverged
-from wordlength.objectives.noise import paired_difference, standard_error
+from wordlength.objectives import noise
+from wordlength.objectives.goals import DEFAULT_GOALS, Goal
+from wordlength.objectives.noise import paired_difference
 from wordlength.objectives.report import Weights
 from wordlength.objectives.settings import RetrainingSettings
 from wordlength.search.front import FrontPoint, pick
@@ -36,29 +38,30 @@ if TYPE_CHECKING:
     from wordlength.objectives.baseline import Baseline
     from wordlength.objectives.retraining import HeldOutGains, Retrained, Retrainer
 
-RETRAINING_VERSION = 1
+RETRAINING_VERSION = 2
 """Part of what decides a result; raised when the same settings would give other figures."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """One set of mixtures: STOI improvement of every mixture (n,), retrained and in float32."""
+    """One set of mixtures: what each (n,) contributes to the first quality, retrained and in float32."""
 
     gains: tuple[float, ...]
     float_gains: tuple[float, ...]
+    goal: Goal = DEFAULT_GOALS.quality
 
     @property
-    def stoi_improvement(self) -> float:
+    def quality(self) -> float:
         """Mean over the mixtures."""
         return float(np.mean(self.gains))
 
     @property
-    def stoi_standard_error(self) -> float:
+    def standard_error(self) -> float:
         """Of that mean."""
-        return standard_error(self.gains)
+        return noise.standard_error(self.gains)
 
     @property
-    def float_improvement(self) -> float:
+    def float_quality(self) -> float:
         """The float baseline's mean."""
         return float(np.mean(self.float_gains))
 
@@ -69,21 +72,22 @@ class HeldOut:
 
     @property
     def kept(self) -> tuple[float, float] | None:
-        """Share of the float baseline's improvement, and the paired standard error in the same unit.
+        """Share of the float baseline's quality, and the paired standard error in the same unit.
 
-        The float baseline's own mean counts as known. None where it improves nothing.
+        The float baseline's own mean counts as known. None where it improves nothing, or less is better.
         """
-        base = self.float_improvement
-        return (self.stoi_improvement / base, self.difference[1] / base) if base > 0 else None
+        base = self.float_quality
+        share = self.goal.kept(self.quality, base)
+        return None if share is None else (share, self.difference[1] / base)
 
     def to_dict(self) -> dict[str, Any]:
         """All figures, in JSON types."""
         difference, difference_error = self.difference
         kept, kept_error = self.kept or (None, None)
         return {
-            "stoi_improvement": self.stoi_improvement,
-            "stoi_standard_error": self.stoi_standard_error,
-            "float_improvement": self.float_improvement,
+            self.goal.name: self.quality,
+            self.goal.error_name: self.standard_error,
+            "float_quality": self.float_quality,
             "difference": difference,
             "difference_error": difference_error,
             "kept": kept,
@@ -137,7 +141,7 @@ class RetrainedTrial:
 
 
 def chosen(view: StudyView, rules: Sequence[str]) -> tuple[FrontPoint, ...]:
-    """What the rules pick (see `front.pick`), each once, ascending in memory; without rules the whole front.
+    """What the rules pick (see `front.pick`), each once, cheapest first; without rules the whole front.
 
     Raises SpecError for a rule that picks nothing, and for a study without a complete trial.
     """
@@ -147,7 +151,7 @@ def chosen(view: StudyView, rules: Sequence[str]) -> tuple[FrontPoint, ...]:
         picked = {point.number: point for rule in rules for point in [pick(view.front, rule, view.points)]}
     except ValueError as error:
         raise SpecError(f"{error} (--pick)") from None
-    return tuple(sorted(picked.values(), key=lambda point: (point.memory_bytes, point.number))) or view.front
+    return tuple(sorted(picked.values(), key=lambda point: (point.cost, point.number))) or view.front
 
 
 def retrain(
@@ -210,7 +214,7 @@ def record(view: StudyView, home: Home, rows: Sequence[RetrainedTrial] = ()) -> 
 
 def figures_json(view: StudyView, settings: RetrainingSettings, rows: Sequence[RetrainedTrial]) -> bytes:
     """All figures of some retrained trials as JSON text, with the study and the settings they belong to."""
-    head = {"command": "retrain", "study": view.name, "baseline": asdict(view.baseline), "settings": asdict(settings)}
+    head = {"command": "retrain", "study": view.name, "baseline": view.baseline.to_json(), "settings": asdict(settings)}
     plain = head | {"trials": [row.to_dict() for row in rows]}
     return (json.dumps(plain, indent=1, allow_nan=False) + "\n").encode()
 
@@ -229,7 +233,7 @@ def _session(
     from wordlength.objectives.retraining import Retrainer
 
     with display.busy("float model"):
-        retrainer = Retrainer(data, baseline, spec.model, settings)
+        retrainer = Retrainer(data, baseline, spec.model, settings, spec.objectives)
         return retrainer, retrainer.float_gains()
 
 
@@ -263,7 +267,8 @@ def _keep(
     folder: StudyFolder, point: FrontPoint, decides: dict[str, Any], found: Retrained, base: HeldOutGains
 ) -> RetrainedTrial:
     """Weights first: where there is a result, its weights are its own."""
-    parts = HeldOut(found.gains.validation, base.validation), HeldOut(found.gains.test, base.test)
+    goal = point.goals.quality
+    parts = HeldOut(found.gains.validation, base.validation, goal), HeldOut(found.gains.test, base.test, goal)
     trial = RetrainedTrial(point, *parts, found.losses, found.seconds, decided_by=decides)
     path = folder.retrained(point.number)
     path.unlink(missing_ok=True)
@@ -285,7 +290,8 @@ def _read(folder: StudyFolder, point: FrontPoint) -> RetrainedTrial | None:
         if plain["formats"] != point.candidate.to_dict():
             return None
         validation, test = (
-            HeldOut(tuple(plain[part]["gains"]), tuple(plain[part]["float_gains"])) for part in ("validation", "test")
+            HeldOut(tuple(plain[part]["gains"]), tuple(plain[part]["float_gains"]), point.goals.quality)
+            for part in ("validation", "test")
         )
         losses = tuple(tuple(step) for step in plain["losses"])
         decided_by = dict(plain["decided_by"])

@@ -3,7 +3,8 @@
 Rung 0 measures a candidate with weights shared by all formats, rung 1 after a short training from them, rung 2 is a
 trial: the paper's two-step training, which starts from the float baseline and knows nothing of the rungs below. As in
 asynchronous successive halving (Li et al. 2020), a fixed share of each rung climbs; who climbs adds most to the
-hypervolume of those that have climbed before, by the figures of the rung it stands on. Memory is exact on every rung.
+hypervolume of those that have climbed before, by the figures of the rung it stands on: first quality and first
+cost. Costs are exact on every rung.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wordlength.objectives.memory import memory_bytes
+from wordlength.objectives.baseline import Baseline
+from wordlength.objectives.goals import ObjectiveSettings, goals_of
+from wordlength.objectives.goals.meter import candidate_costs, float_values
+from wordlength.search import front as fronts
 from wordlength.search.front import FrontPoint, hypervolume
 from wordlength.search.sampling import Proposals
 from wordlength.search.spec import ScreeningSpec
-from wordlength.space import Candidate, SlotInfo
+from wordlength.space import Candidate
 
 SHORT_RUNGS = 2
 """Rung 0 and rung 1; what climbs further becomes a trial."""
@@ -28,10 +32,10 @@ SHORT_RUNGS = 2
 
 @dataclass(frozen=True)
 class Screened:
-    """A candidate that was judged: STOI improvement on rung 0 and, if it got there, rung 1; None where it diverged."""
+    """A candidate that was judged: first quality on rung 0 and, if it got there, rung 1; None where it diverged."""
 
     candidate: Candidate
-    memory_bytes: int
+    cost: float
     rungs: tuple[float | None, ...]
 
 
@@ -64,8 +68,8 @@ class Ladder:
 
     settings: ScreeningSpec
     proposals: Proposals
-    slots: tuple[SlotInfo, ...]
-    float_bytes: int
+    baseline: Baseline
+    objectives: tuple[ObjectiveSettings, ...]
     file: Path
     screened: dict[str, Screened] = field(default_factory=dict)
     # Judgements under way: digest → rung.
@@ -74,6 +78,9 @@ class Ladder:
     first: list[Candidate] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._goals = goals_of(self.objectives)
+        plane = self._goals.plane
+        self._float = fronts.Baseline(float_values(self.objectives, self.baseline), self.baseline.memory_bytes, plane)
         for candidate, rungs in _read(self.file, self.settings):
             self._keep(candidate, rungs)
 
@@ -93,12 +100,12 @@ class Ladder:
         best = self._best(1, known) or self._best(0, known)
         return Ask(best, SHORT_RUNGS) if best else None
 
-    def record(self, candidate: Candidate, rung: int, stoi_improvement: float | None) -> None:
+    def record(self, candidate: Candidate, rung: int, quality: float | None) -> None:
         """A judgement that has ended; None if training diverged."""
         self.pending.pop(candidate.digest, None)
         before = self.screened[candidate.digest].rungs if rung else ()
-        self._keep(candidate, (*before, stoi_improvement))
-        judged = {"candidate": candidate.to_dict(), "rung": rung, "stoi_improvement": stoi_improvement}
+        self._keep(candidate, (*before, quality))
+        judged = {"candidate": candidate.to_dict(), "rung": rung, "quality": quality}
         # A line that a killed launch left unfinished stays alone.
         torn = self.file.exists() and not self.file.read_bytes().endswith(b"\n")
         with self.file.open("a", encoding="utf-8") as lines:
@@ -114,16 +121,21 @@ class Ladder:
         return known.rungs if known else ()
 
     def table(self, trials: Mapping[str, int]) -> str:
-        """Everything judged as CSV, ascending in memory. `trials`: digest → number of the trial it became."""
+        """Everything judged as CSV, ascending in cost. `trials`: digest → number of the trial it became."""
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
         rows.writerow(
-            ["digest", "memory_bytes", *(f"rung_{rung}_stoi_improvement" for rung in range(SHORT_RUNGS)), "trial"]
+            [
+                "digest",
+                self._goals.cost.name,
+                *(f"rung_{rung}_{self._goals.quality.name}" for rung in range(SHORT_RUNGS)),
+                "trial",
+            ]
         )
-        for row in sorted(self.screened.values(), key=lambda row: row.memory_bytes):
+        for row in sorted(self.screened.values(), key=lambda row: row.cost):
             digest = row.candidate.digest
             figures = (*row.rungs, None)[:SHORT_RUNGS]
-            rows.writerow([digest, row.memory_bytes, *figures, trials.get(digest)])
+            rows.writerow([digest, row.cost, *figures, trials.get(digest)])
         return text.getvalue()
 
     def _begin(self, candidate: Candidate, rung: int) -> Ask:
@@ -141,7 +153,7 @@ class Ladder:
                 continue
             if (known := self.screened.get(candidate.digest)) is None:
                 return candidate
-            self.proposals.tell(candidate, known.rungs[0], known.memory_bytes, again=True)
+            self.proposals.tell(candidate, known.rungs[0], known.cost, again=True)
         return None
 
     def _best(self, rung: int, trained: set[str]) -> Candidate | None:
@@ -154,23 +166,25 @@ class Ladder:
 
     def _worth(self, row: Screened, climbed: list[Screened], rung: int) -> tuple[float, float]:
         """Hypervolume that it adds; where it adds none, how little it lacks in improvement."""
-        points = [_point(other, rung) for other in climbed]
-        point = _point(row, rung)
-        added = hypervolume([*points, point], self.float_bytes) - hypervolume(points, self.float_bytes)
-        smaller = [other.stoi_improvement for other in points if other.memory_bytes <= point.memory_bytes]
-        return added, point.stoi_improvement - max(smaller, default=0.0)
+        points = [self._point(other, rung) for other in climbed]
+        point = self._point(row, rung)
+        added = hypervolume([*points, point], self._float) - hypervolume(points, self._float)
+        quality, cost = self._goals.quality, self._goals.cost
+        limit = cost.ahead(point.cost)
+        smaller = [quality.ahead(other.quality) for other in points if cost.ahead(other.cost) >= limit]
+        return added, quality.ahead(point.quality) - max(smaller, default=quality.ahead(quality.worst or 0.0))
 
     def _keep(self, candidate: Candidate, rungs: tuple[float | None, ...]) -> None:
-        size = memory_bytes(self.slots, candidate)
+        cost = candidate_costs(self.objectives, self.baseline, candidate)[self._goals.cost.name]
         if len(rungs) == 1:
-            self.proposals.tell(candidate, rungs[0], size)
-        self.screened[candidate.digest] = Screened(candidate, size, rungs)
+            self.proposals.tell(candidate, rungs[0], cost)
+        self.screened[candidate.digest] = Screened(candidate, cost, rungs)
 
-
-def _point(row: Screened, rung: int) -> FrontPoint:
-    improvement = row.rungs[rung]
-    assert improvement is not None
-    return FrontPoint(0, improvement, row.memory_bytes, row.candidate)
+    def _point(self, row: Screened, rung: int) -> FrontPoint:
+        quality, goals = row.rungs[rung], self._goals.plane
+        assert quality is not None
+        values = {goals.quality.name: quality, goals.cost.name: row.cost}
+        return FrontPoint(0, values, 0, row.candidate, goals=goals)
 
 
 def counted(file: Path, settings: ScreeningSpec, trained: Iterable[str]) -> RungCounts:
@@ -205,5 +219,5 @@ def _read(file: Path, settings: ScreeningSpec) -> Iterator[tuple[Candidate, tupl
         except (ValueError, KeyError):
             continue
         if len(known.get(candidate.digest, ())) == rung:
-            known[candidate.digest] = (*known.get(candidate.digest, ()), row["stoi_improvement"])
+            known[candidate.digest] = (*known.get(candidate.digest, ()), row["quality"])
             yield candidate, known[candidate.digest]

@@ -13,18 +13,22 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
+from wordlength.objectives.goals import Goals
 from wordlength.search.spec import SearchSpec
 from wordlength.space import Candidate, SearchSpace
 from wordlength.space.allocation import Allocation
 
-DIRECTIONS = ("maximize", "minimize")
-"""STOI improvement up, memory down."""
 MOST_LEARNED = 100
 """Finished trials that the sampler goes on learning from once there are twice as many, besides as many of the front's.
 
 A proposal of TPE takes time for each of them, and for each that runs; what it takes for the better ones are never more
 than 25.
 """
+
+
+def directions(goals: Goals) -> list[str]:
+    """As Optuna wants them."""
+    return ["maximize" if goal.maximize else "minimize" for goal in goals.goals]
 
 
 def sampler(search: SearchSpec, seed: int, startup_trials: int, population: int) -> optuna.samplers.BaseSampler:
@@ -53,8 +57,8 @@ class Sampler:
     A sampler that reads a storage reads all of it for every proposal, which with thousands of trials takes seconds.
     """
 
-    def __init__(self, search: SearchSpec, seed: int, references: int) -> None:
-        self._search, self._seed, self._references = search, seed, references
+    def __init__(self, search: SearchSpec, goals: Goals, seed: int, references: int) -> None:
+        self._search, self._goals, self._seed, self._references = search, goals, seed, references
         self._seen: dict[int, FrozenTrial] = {}
         self._most = 0
         self._begin()
@@ -91,7 +95,7 @@ class Sampler:
             self._references + self._search.startup_trials,
             self._search.trials // 5,
         )
-        self._study = optuna.create_study(directions=list(DIRECTIONS), sampler=chosen)
+        self._study = optuna.create_study(directions=directions(self._goals), sampler=chosen)
         self._memory = self._study._storage
         # Number in the storage → place in memory.
         self._places: dict[int, int] = {}
@@ -112,7 +116,8 @@ class Sampler:
 
     def _forget(self) -> None:
         """Begin anew with those worth learning from."""
-        front = sorted(self._study.best_trials, key=lambda trial: trial.values[1])
+        cost = self._goals.names.index(self._goals.cost.name)
+        front = sorted(self._study.best_trials, key=lambda trial: trial.values[cost])
         spread = {trial._trial_id for trial in front[:: len(front) // MOST_LEARNED + 1]}
         finished = [number for number in sorted(self._places) if self._seen[number].state.is_finished()]
         left = {number for number in finished[:-MOST_LEARNED] if self._places[number] not in spread}
@@ -130,17 +135,17 @@ def _constraints(trial: FrozenTrial) -> Mapping[str, float]:
 
 
 class Proposals:
-    """Proposes candidates to be screened and learns from what they gave; kept in memory.
+    """Proposes candidates to be screened and learns from what they gave, first quality and first cost; kept in memory.
 
     `allocation`: once it is known, some of them are its draws (`search.allocated`). What a study must not forget stands
     in its screening file.
     """
 
-    def __init__(self, space: SearchSpace, search: SearchSpec, seed: int) -> None:
+    def __init__(self, space: SearchSpace, search: SearchSpec, goals: Goals, seed: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self._space = space
         chosen = sampler(search, seed, search.startup_trials, population=16)
-        self._study = optuna.create_study(directions=list(DIRECTIONS), sampler=chosen)
+        self._study = optuna.create_study(directions=directions(goals.plane), sampler=chosen)
         self._chance = random.Random(seed)
         self.allocation: Allocation | None = None
         self._share = search.allocated
@@ -158,23 +163,21 @@ class Proposals:
             self._open[candidate.digest] = trial
         return candidate
 
-    def tell(
-        self, candidate: Candidate, stoi_improvement: float | None, memory_bytes: int, again: bool = False
-    ) -> None:
+    def tell(self, candidate: Candidate, quality: float | None, cost: float, again: bool = False) -> None:
         """What came of a candidate, asked for or not; None if it has no result. `again`: it was told before."""
         trial = self._open.pop(candidate.digest, None)
         if trial is not None:
-            values = None if stoi_improvement is None else [stoi_improvement, float(memory_bytes)]
+            values = None if quality is None else [quality, cost]
             failed = optuna.trial.TrialState.FAIL if values is None else None
             self._study.tell(trial, values, state=failed)
-        elif not again and stoi_improvement is not None:
-            self._teach(candidate, stoi_improvement, memory_bytes)
+        elif not again and quality is not None:
+            self._teach(candidate, quality, cost)
 
-    def _teach(self, candidate: Candidate, stoi_improvement: float, memory_bytes: int) -> None:
+    def _teach(self, candidate: Candidate, quality: float, cost: float) -> None:
         """Tell the sampler of a candidate that it did not propose, if its space has it."""
         parameters = self._space.parameters(candidate)
         if parameters is not None:
             self._study.enqueue_trial(parameters)
             known = self._study.ask()
             self._space.suggest(known)
-            self._study.tell(known, [stoi_improvement, float(memory_bytes)])
+            self._study.tell(known, [quality, cost])

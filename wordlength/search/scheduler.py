@@ -13,6 +13,7 @@ from typing import Any
 
 from wordlength.errors import WorkerError
 from wordlength.objectives.baseline import Baseline
+from wordlength.objectives.goals import goals_of
 from wordlength.objectives.memory import alternatives
 from wordlength.search.home import StudyFolder
 from wordlength.search.jobs import AssessJob, DamagesJob, Finished, Progress, SharedJob
@@ -56,8 +57,10 @@ class Scheduler:
         self._weights: Any = None
         if settings is not None:
             # A second launch must not draw the first one's random numbers again.
-            proposals = Proposals(space, spec.search, fresh_seed(spec.seed, _lines(folder.screening)))
-            self._ladder = Ladder(settings, proposals, baseline.slots, baseline.memory_bytes, folder.screening)
+            proposals = Proposals(
+                space, spec.search, goals_of(spec.objectives), fresh_seed(spec.seed, _lines(folder.screening))
+            )
+            self._ladder = Ladder(settings, proposals, baseline, spec.objectives, folder.screening)
             self._ladder.first.extend(store.candidates(store.attributes.get("first_front", ())))
             if (weights := load_weights(folder.shared_weights(settings.passes))) is not None:
                 self._weights = pool.keep(weights)
@@ -90,7 +93,7 @@ class Scheduler:
         return next((candidate for candidate in drawn if not self._store.knows(candidate.digest)), None)
 
     def figures(self, candidate: Candidate) -> tuple[float | None, ...]:
-        """The candidate's STOI improvement on the lower rungs, as far as it was judged there."""
+        """The candidate's first quality on the lower rungs, as far as it was judged there."""
         return self._ladder.figures(candidate) if self._ladder else ()
 
     def files(self) -> dict[str, bytes]:

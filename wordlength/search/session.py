@@ -48,7 +48,7 @@ def open_baseline(
 
     tell: Callable[[BaselineProgress | Baseline], None] = (observer or Observer()).baseline
     begun = spec.model, spec.training, spec.seed, home.cache, spec.workers.cpus
-    for item in prepare_baseline(data, *begun, pretrained=spec.baseline):
+    for item in prepare_baseline(data, *begun, spec.objectives, spec.baseline):
         tell(item)
     assert isinstance(item, Baseline)
     return data, item

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, StringConst
 
 from wordlength.errors import SpecError
 from wordlength.objectives.audio.settings import DataSettings
+from wordlength.objectives.goals import DEFAULT_OBJECTIVES, ObjectiveSettings, goals_of
 from wordlength.objectives.models import IrmCnn
 from wordlength.objectives.settings import AnalysisSettings, GateSettings, TrainingSettings
 from wordlength.search.front import parse_bytes
@@ -40,6 +41,14 @@ def _size(value: Any) -> Any:
 
 Size = Annotated[int, Field(ge=1), BeforeValidator(_size, json_schema_input_type=int | str)]
 """Bytes, or text such as 60kB."""
+
+
+def _named(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+ObjectiveField = Annotated[ObjectiveSettings, BeforeValidator(_named, json_schema_input_type=ObjectiveSettings | str)]
+"""A known objective's name, or what else there is to say of one."""
 
 
 class UniformSpec(BaseModel):
@@ -195,6 +204,9 @@ class StudySpec(BaseModel):
     """Fixed-point analysis."""
     gate: GateSettings = GateSettings()
     """Limits between step one and step two."""
+    objectives: tuple[ObjectiveField, ...] = DEFAULT_OBJECTIVES
+    """What trials are compared by, two or more: names of known objectives, or functions of your own. The first quality
+    and the first cost are those that decide where two numbers must, as in drawings."""
     space: SpaceSpec = SpaceSpec()
     """Formats to search."""
     search: SearchSpec = SearchSpec()
@@ -208,6 +220,12 @@ class StudySpec(BaseModel):
 
     _origin: Origin = PrivateAttr(Origin())
 
+    @field_validator("objectives")
+    @classmethod
+    def _make_a_front(cls, value: tuple[ObjectiveSettings, ...]) -> tuple[ObjectiveSettings, ...]:
+        goals_of(value)
+        return value
+
     @property
     def origin(self) -> Origin:
         """The file it was read from."""
@@ -220,6 +238,8 @@ class StudySpec(BaseModel):
             corpus.pop("path", None)
         plain["model"] = published_model(self.model)
         plain["baseline"] = self.baseline and self.baseline.label
+        for objective in plain["objectives"]:
+            objective.pop("source")
         return yaml.safe_dump(plain, sort_keys=False)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -227,7 +247,7 @@ class StudySpec(BaseModel):
 
         The threads of a trial count too: with other sums, the same candidate would not give the same figures.
         """
-        kept = {"data", "model", "training", "analysis", "gate", "space", "seed"}
+        kept = {"data", "model", "training", "analysis", "gate", "objectives", "space", "seed"}
         plain: dict[str, Any] = self.model_dump(mode="json", include=kept) | {"threads": self.workers.cpus}
         for corpus in (corpus for role in CORPUS_ROLES for corpus in plain["data"][role]):
             # The data's digest is of contents; where they lie may change.
@@ -301,7 +321,9 @@ def _with_absolute_paths(spec: StudySpec, path: Path) -> StudySpec:
     data = dataclasses.replace(spec.data, **corpora)
     addresses = {name: _beside(path, getattr(spec.storage, name)) for name in ("optuna", "tracking")}
     storage = spec.storage.model_copy(update=addresses)
-    return spec.model_copy(update={"data": data, "data_root": Path(os.path.abspath(root)), "storage": storage})
+    objectives = tuple(objective.with_source(path.parent) for objective in spec.objectives)
+    update = {"data": data, "data_root": Path(os.path.abspath(root)), "storage": storage, "objectives": objectives}
+    return spec.model_copy(update=update)
 
 
 def _beside(path: Path, address: str | None) -> str | None:

@@ -18,11 +18,12 @@ from optuna.trial import FixedTrial, FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
 from wordlength.errors import SpecError
+from wordlength.objectives.goals import DEFAULT_GOALS, Goals, goals_of
 from wordlength.objectives.report import TrialReport, TrialState
 from wordlength.search.front import Baseline
 from wordlength.search.home import Home
 from wordlength.search.ledger import Ledger
-from wordlength.search.sampling import DIRECTIONS, Sampler, fresh_seed
+from wordlength.search.sampling import Sampler, directions, fresh_seed
 from wordlength.search.spec import SearchSpec, StudySpec
 from wordlength.search.storage import PatientStorage, is_file, open_storage
 from wordlength.search.trials import INTERRUPTED, StudyView, TrialRow
@@ -47,8 +48,8 @@ GAIN_DIGITS = 7
 class StudyStore:
     """One study in Optuna's storage. `fresh_seconds`: see Ledger."""
 
-    def __init__(self, storage: PatientStorage, study: optuna.Study, fresh_seconds: float = 0.0) -> None:
-        self._storage, self._study = storage, study
+    def __init__(self, storage: PatientStorage, study: optuna.Study, goals: Goals, fresh_seconds: float = 0.0) -> None:
+        self._storage, self._study, self.goals = storage, study, goals
         self._ledger = Ledger(study, fresh_seconds)
         # As of the ledger's version: rows by number, None for those that wait; digest → numbers.
         self._rows: list[TrialRow | None] = []
@@ -62,11 +63,13 @@ class StudyStore:
     def create(cls, spec: StudySpec, address: str) -> StudyStore:
         """Open the study for a launch, or begin it."""
         storage = open_storage(address, 60 * spec.storage.patience_minutes)
+        goals = goals_of(spec.objectives)
         study = optuna.create_study(
-            storage=storage, study_name=spec.name, directions=list(DIRECTIONS), load_if_exists=True
+            storage=storage, study_name=spec.name, directions=directions(goals), load_if_exists=True
         )
-        store = cls(storage, study, math.inf if is_file(address) else SHARED_SECONDS)
-        store.sample_with(spec.search, spec.seed)
+        store = cls(storage, study, goals, math.inf if is_file(address) else SHARED_SECONDS)
+        if len(study.directions) == len(goals.goals):  # Else the launch refuses the changed study file.
+            store.sample_with(spec.search, spec.seed)
         return store
 
     @classmethod
@@ -74,10 +77,12 @@ class StudyStore:
         """Open an existing study. Raises SpecError if the storage has none of this name."""
         storage = open_storage(address, patience_seconds)
         try:
-            return cls(storage, optuna.load_study(study_name=name, storage=storage))
+            study = optuna.load_study(study_name=name, storage=storage)
         except KeyError:
             storage.close()
             raise SpecError(f"a study must be in its storage, but {name!r} has no trials there") from None
+        known = study.user_attrs.get("baseline")
+        return cls(storage, study, Baseline.from_json(known).goals if known else DEFAULT_GOALS)
 
     def close(self) -> None:
         """End the connections to the storage."""
@@ -113,7 +118,7 @@ class StudyStore:
             view = StudyView(
                 self._study.study_name,
                 self.rows(),
-                Baseline(**known["baseline"]),
+                Baseline.from_json(known["baseline"]),
                 known["wanted"],
                 known.get("most_wanted", known["wanted"]),
             )
@@ -126,13 +131,13 @@ class StudyStore:
         known = (trial.user_attrs for trial in trials)
         # Once each, however often it was cut off; studies from before said `queued`.
         queued = len({attrs["digest"] for attrs in known if attrs.get("reference") or attrs.get("queued")})
-        self._sampler = Sampler(search, fresh_seed(seed, len(trials)), queued)
+        self._sampler = Sampler(search, self.goals, fresh_seed(seed, len(trials)), queued)
         self._learned = 0
 
     def running(self, is_nobodys: Callable[[str | None], bool]) -> list[TrialRow]:
         """Running trials that are nobody's, by the id of their driver, None if they do not say."""
         running = self._ledger.trials(OptunaState.RUNNING)
-        return [_row(trial) for trial in running if is_nobodys(trial.user_attrs.get("driver"))]
+        return [_row(trial, self.goals) for trial in running if is_nobodys(trial.user_attrs.get("driver"))]
 
     @property
     def has_others(self) -> bool:
@@ -218,7 +223,7 @@ class StudyStore:
         result = {
             "reason": report.reason,
             "memory_bytes": report.memory_bytes,
-            "stoi_standard_error": report.stoi_standard_error,
+            "standard_error": report.standard_error,
             "gains": [round(gain, GAIN_DIGITS) for gain in report.gains],
             "difference": report.baseline_difference,
             "difference_error": report.baseline_difference_error,
@@ -230,8 +235,7 @@ class StudyStore:
         self._ledger.note(report.number, {"result": result})
         values = None
         if report.state is TrialState.COMPLETE:
-            assert report.stoi_improvement is not None
-            values = [report.stoi_improvement, float(report.memory_bytes)]
+            values = [float(report.values[name]) for name in self.goals.names]
         self._ledger.end(report.number, _TOLD[report.state], values)
 
     def interrupt(self, number: int) -> None:
@@ -280,7 +284,7 @@ class StudyStore:
             if trial.number == len(self._rows):
                 self._rows.append(None)
                 self._numbers[str(trial.user_attrs.get("digest"))].append(trial.number)
-            self._rows[trial.number] = _row(trial) if trial.state != OptunaState.WAITING else None
+            self._rows[trial.number] = _row(trial, self.goals) if trial.state != OptunaState.WAITING else None
         self._version = self._ledger.version
         return self._rows
 
@@ -326,7 +330,7 @@ def _interrupted(trial: FrozenTrial) -> bool:
     return bool(trial.user_attrs.get("reason") == INTERRUPTED)
 
 
-def _row(trial: FrozenTrial) -> TrialRow:
+def _row(trial: FrozenTrial, goals: Goals) -> TrialRow:
     known = _known(trial)
     states = {OptunaState.COMPLETE: "complete", OptunaState.PRUNED: "pruned", OptunaState.RUNNING: "running"}
     cut_off = _interrupted(trial) and trial.state.is_finished()  # It may be about to be.
@@ -338,8 +342,8 @@ def _row(trial: FrozenTrial) -> TrialRow:
         candidate=Candidate.from_dict(known["candidate"]) if "candidate" in known else None,
         label=known.get("label", ""),
         reason=known.get("reason", ""),
-        stoi_improvement=trial.values[0] if complete else None,
-        stoi_standard_error=known.get("stoi_standard_error"),
+        values=dict(zip(goals.names, trial.values, strict=True)) if complete else {},
+        standard_error=known.get("standard_error"),
         gains=tuple(known.get("gains", ())),
         difference=known.get("difference"),
         difference_error=known.get("difference_error"),
@@ -350,4 +354,5 @@ def _row(trial: FrozenTrial) -> TrialRow:
         reused_from=known.get("reused_from"),
         driver=known.get("driver"),
         repeatable=not _without_result(trial),
+        goals=goals,
     )

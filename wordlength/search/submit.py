@@ -70,6 +70,7 @@ class Jobs:
         command = " ".join(["python -m wordlength launch", _FILE, "--ray-address auto --no-ui", *options])
         with tempfile.TemporaryDirectory() as folder:
             write_study(spec, Path(folder))
+            _write_objectives(spec, Path(folder))
             package = Path(folder) / "package" / "wordlength"
             shutil.copytree(Path(wordlength.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
             environment = {
@@ -134,6 +135,19 @@ def write_study(spec: StudySpec, folder: Path) -> None:
     if own != plain:
         text = yaml.safe_dump(own, sort_keys=False)
     (folder / _FILE).write_text(text, encoding="utf-8")
+
+
+def _write_objectives(spec: StudySpec, folder: Path) -> None:
+    """The study's own objectives, where its file looks for them. Raises SpecError for one that lies elsewhere."""
+    for objective in spec.objectives:
+        if objective.is_own:
+            path = Path(objective.name.rpartition(":")[0])
+            if path.is_absolute() or ".." in path.parts:
+                raise SpecError(
+                    f"a submitted study's objectives must lie beside its file or below, but got {objective.name!r}"
+                )
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(objective.source, encoding="utf-8")
 
 
 def _require_reachable(spec: StudySpec) -> None:

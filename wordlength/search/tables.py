@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wordlength.objectives.findings import findings, ranked
+from wordlength.objectives.goals import Goal
 from wordlength.objectives.report import TrialReport
 from wordlength.search.export.facts import accumulator_cells, layer_rows, with_error
 from wordlength.search.front import FrontPoint, indistinct, saved_percent
@@ -25,24 +26,27 @@ if TYPE_CHECKING:
 
 
 def front_tables(view: StudyView, width: int) -> Iterator[Table | str]:
-    """The front, ascending in memory, then its formats: a row per slot, a column per trial, as wide as fits."""
+    """The front, cheapest first, then its formats: a row per slot, a column per trial, as wide as fits."""
     table = Table(title=f"Pareto front of {view.name!r}, {view.finished} of {view.wanted} trials finished", **_NARROW)
-    for name in ("trial", "STOI improvement", "to float32", "kept", "bytes", "saved"):
+    goals = view.goals
+    cost = "bytes" if goals.cost.name == "memory_bytes" else goals.cost.title
+    heads = ("trial", goals.quality.title, "to float32", "kept", cost, "saved", *(goal.title for goal in goals.others))
+    for name in heads:
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")  # The one that may wrap.
     alike = indistinct(view.front)
     marks = {point.number: mark for point, mark in marked(view.front)}
     for point in view.front:
-        error = f" ± {point.stoi_standard_error:.4f}" if point.stoi_standard_error is not None else ""
         same = f"≈ {' '.join(map(str, alike[point.number]))}" if point.number in alike else ""
         notes = (same, marks.get(point.number), point_name(point))
         table.add_row(
             str(point.number),
-            f"{point.stoi_improvement:+.4f}{error}",
-            difference_text(point.difference, point.difference_error),
-            _kept(point.stoi_improvement, view),
-            f"{point.memory_bytes:,}",
-            f"{saved_percent(point.memory_bytes, view.baseline.memory_bytes):.1f} %",
+            with_error(goals.quality, point.quality, point.standard_error),
+            difference_text(goals.quality, point.difference, point.difference_error),
+            _kept(point.quality, view),
+            goals.cost.text(point.cost),
+            f"{view.baseline.saved(point):.1f} %",
+            *(goal.text(point.values[goal.name]) for goal in goals.others),
             # As Text: a label may hold square brackets, which tables take for markup.
             Text(", ".join(note for note in notes if note)),
         )
@@ -50,18 +54,27 @@ def front_tables(view: StudyView, width: int) -> Iterator[Table | str]:
     if alike:
         count = len(next(point.gains for point in view.front if point.number in alike))
         yield f"≈ N: {count} mixtures do not tell it from trial N (the paired difference is below 2 standard errors)"
+    if goals.others:
+        yield float_text(view)
+        yield (f"{len(goals.names)} objectives: marks and ≈ are of {goals.quality.title} and {goals.cost.title} alone")
     if view.front:
         yield from _format_tables(view.front, width)
 
 
-def difference_text(difference: float | None, error: float | None) -> str:
+def difference_text(goal: Goal, difference: float | None, error: float | None) -> str:
     """A paired difference with its standard error; empty if unknown."""
-    return "" if difference is None or error is None else f"{difference:+.4f} ± {error:.4f}"
+    return "" if difference is None or error is None else goal.difference_text(difference, error)
 
 
-def _kept(stoi_improvement: float, view: StudyView) -> str:
-    base = view.baseline.stoi_improvement
-    return f"{stoi_improvement / base:.0%}" if base > 0 else ""
+def float_text(view: StudyView) -> str:
+    """Every objective of the float32 model, in the study's order."""
+    base = view.baseline
+    return "float32: " + ", ".join(f"{goal.title} {goal.told(base.values[goal.name])}" for goal in view.goals.goals)
+
+
+def _kept(quality: float, view: StudyView) -> str:
+    share = view.goals.quality.kept(quality, view.baseline.quality)
+    return "" if share is None else f"{share:.0%}"
 
 
 def _format_tables(front: Sequence[FrontPoint], width: int) -> Iterator[Table | str]:
@@ -90,10 +103,20 @@ def _format_tables(front: Sequence[FrontPoint], width: int) -> Iterator[Table | 
 
 def verdict(view: StudyView) -> str:
     """One sentence: how the front compares with float32."""
-    base = f"float32: STOI improvement {view.baseline.stoi_improvement:+.4f} with {view.baseline.memory_bytes:,} bytes"
+    goals = view.goals
+    quality = f"{goals.quality.title} {goals.quality.told(view.baseline.quality)}"
+    base = f"float32: {quality} with {goals.cost.told(view.baseline.cost)}"
     if not view.front:
         return f"{base}; no trial is complete yet"
-    return f"{base}; hypervolume {view.hypervolume:.5f} (STOI improvement x share of memory saved)"
+    return f"{base}; hypervolume {view.hypervolume:.5f} ({_volume(view)})"
+
+
+def _volume(view: StudyView) -> str:
+    """What the hypervolume's axes are."""
+    return " x ".join(
+        f"share of {goal.title} {'gained' if goal.maximize else 'saved'}" if goal.worst is None else goal.title
+        for goal in view.goals.goals
+    )
 
 
 def status_table(view: StudyView, live: bool, screened: RungCounts | None = None) -> Table:
@@ -111,12 +134,13 @@ def status_table(view: StudyView, live: bool, screened: RungCounts | None = None
     if screened is not None:
         table.add_row("candidates", str(screened))
     table.add_row("front", f"{len(view.front)} points")
-    table.add_row("hypervolume", f"{view.hypervolume:.5f} (STOI improvement x share of memory saved)")
+    table.add_row("hypervolume", f"{view.hypervolume:.5f} ({_volume(view)})")
     mean = view.mean_seconds
     table.add_row("time per trial", "unknown yet" if mean is None else f"{mean:.1f} s")
-    table.add_row(
-        "float32", f"STOI improvement {view.baseline.stoi_improvement:+.4f}, {view.baseline.memory_bytes:,} bytes"
-    )
+    goals, base = view.goals, view.baseline
+    quality = f"{goals.quality.title} {goals.quality.told(base.quality)}"
+    others = (f"{goal.title} {goal.told(base.values[goal.name])}" for goal in goals.others)
+    table.add_row("float32", ", ".join([quality, goals.cost.told(base.cost), *others]))
     for row in view.rows:
         if row.state == "running" and live:
             since = timedelta(seconds=round((datetime.now() - row.started).total_seconds())) if row.started else "?"
@@ -198,11 +222,15 @@ def accumulator_table(report: TrialReport) -> Table:
 def trial_verdict(report: TrialReport, baseline: Baseline) -> str:
     """One sentence: what the candidate reached, and how surely that differs from float32."""
     memory = f"{report.memory_bytes:,} bytes, {saved_percent(report.memory_bytes, baseline.memory_bytes):.1f} % saved"
-    base = f"float32 {baseline.stoi_improvement:+.4f}"
-    if report.stoi_improvement is None:
+    goal = baseline.goal
+    base = f"float32 {goal.text(baseline.quality)}"
+    if report.quality is None:
         return f"{report.state}: {report.reason} ({memory}; {base})"
-    reached = f"STOI improvement {with_error(report.stoi_improvement, report.stoi_standard_error)} ({base})"
+    reached = f"{goal.title} {with_error(goal, report.quality, report.standard_error)} ({base})"
     if report.baseline_difference is not None:
-        difference = with_error(report.baseline_difference, report.baseline_difference_error)
+        difference = goal.difference_text(report.baseline_difference, report.baseline_difference_error)
         reached += f", {difference} against float32, paired"
+    for name, value in report.values.items():
+        if name not in (goal.name, "memory_bytes"):
+            reached += f"; {name} {value:,.6g}"
     return f"{reached}; {memory}"

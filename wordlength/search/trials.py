@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
+from wordlength.objectives.goals import DEFAULT_GOALS, Goals
 from wordlength.search.front import Baseline, FrontPoint, hypervolume, pareto_front
 from wordlength.space import Candidate
 
@@ -17,15 +18,15 @@ STATES = ("complete", "pruned", "failed", "running", INTERRUPTED)
 
 @dataclass(frozen=True)
 class TrialRow:
-    """One trial; objectives are None unless complete (memory also where pruned)."""
+    """One trial; `values`, of every goal, are empty unless complete; memory is known where it was pruned, too."""
 
     number: int
     state: str
     candidate: Candidate | None
     label: str = ""
     reason: str = ""
-    stoi_improvement: float | None = None
-    stoi_standard_error: float | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    standard_error: float | None = None
     gains: tuple[float, ...] = ()
     difference: float | None = None
     difference_error: float | None = None
@@ -38,24 +39,30 @@ class TrialRow:
     """The launch that ran it."""
     repeatable: bool = True
     """Whether training again would end the same way; not so for a trial that was cut off or lost its worker."""
+    goals: Goals = DEFAULT_GOALS
+
+    @property
+    def quality(self) -> float | None:
+        """The first quality's value; None unless complete."""
+        return self.values.get(self.goals.quality.name)
 
     @cached_property
     def point(self) -> FrontPoint | None:
         """The trial in the objective plane, if complete."""
         if self.state != "complete" or self.candidate is None:
             return None
-        assert self.stoi_improvement is not None
         assert self.memory_bytes is not None
         return FrontPoint(
             self.number,
-            self.stoi_improvement,
+            self.values,
             self.memory_bytes,
             self.candidate,
             self.label,
-            self.stoi_standard_error,
+            self.standard_error,
             self.gains,
             self.difference,
             self.difference_error,
+            self.goals,
         )
 
 
@@ -76,6 +83,11 @@ class StudyView:
     def counts(self) -> dict[str, int]:
         """State → number of trials, every state of STATES."""
         return dict.fromkeys(STATES, 0) | Counter(row.state for row in self.rows)
+
+    @property
+    def goals(self) -> Goals:
+        """What the study aims at."""
+        return self.baseline.goals
 
     @property
     def ended(self) -> dict[str, int]:
@@ -109,13 +121,13 @@ class StudyView:
 
     @cached_property
     def front(self) -> tuple[FrontPoint, ...]:
-        """The Pareto front, ascending in memory."""
+        """The Pareto front, cheapest first."""
         return pareto_front(self.points)
 
     @property
     def hypervolume(self) -> float:
-        """Against the float model's memory and no improvement."""
-        return hypervolume(self.points, self.baseline.memory_bytes)
+        """By default against the float model's memory and no improvement."""
+        return hypervolume(self.points, self.baseline)
 
     @cached_property
     def mean_seconds(self) -> float | None:

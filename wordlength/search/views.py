@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from wordlength.objectives.goals import DEFAULT_GOALS, Goals
 from wordlength.search.plots import FRONT_COLOUR, OTHER_COLOUR
 
 STATE_COLOURS = {"complete": OTHER_COLOUR, "pruned": "#d98a00", "failed": "#4b2a7b"}
@@ -75,21 +76,17 @@ class _Section:
     height: int
 
 
-def published_views(
-    slots: Sequence[str], objectives: Sequence[str] = ("memory_bytes", "stoi_improvement")
-) -> tuple[View, ...]:
+def published_views(slots: Sequence[str], goals: Goals = DEFAULT_GOALS) -> tuple[View, ...]:
     """The views of a study: Pareto front, all trials, fixed-point health.
 
-    `slots`: every slot of the study as it is written, `conv_1.weights`. `objectives`: two or more metrics; of each
-    pair the earlier one is the x axis. Raises ValueError for fewer.
+    `slots`: every slot of the study as it is written, `conv_1.weights`. `goals`: each is a metric, drawn against
+    each other.
     """
-    if len(objectives) < 2:
-        raise ValueError(f"a front needs two or more objectives, but got {list(objectives)}")
     closed = _metric_groups(slots)
     return (
-        View("pareto-front", "Pareto front", _front_page(slots, objectives, closed), _UPDATED_MS + 2),
-        View("all-trials", "All trials", _trials_page(objectives, closed), _UPDATED_MS + 1),
-        View("fixed-point-health", "Fixed-point health", _health_page(objectives, closed), _UPDATED_MS),
+        View("pareto-front", "Pareto front", _front_page(slots, goals, closed), _UPDATED_MS + 2),
+        View("all-trials", "All trials", _trials_page(goals, closed), _UPDATED_MS + 1),
+        View("fixed-point-health", "Fixed-point health", _health_page(goals, closed), _UPDATED_MS),
     )
 
 
@@ -116,8 +113,10 @@ def colour(state: str, on_front: bool) -> str:
     return FRONT_COLOUR if on_front else STATE_COLOURS[state]
 
 
-def _front_page(slots: Sequence[str], objectives: Sequence[str], closed: Sequence[str]) -> State:
-    sections = [_pairs("STOI improvement against memory", objectives)]
+def _front_page(slots: Sequence[str], goals: Goals, closed: Sequence[str]) -> State:
+    objectives = _metrics(goals)
+    against = f"{goals.quality.title} against {goals.cost.title}" if len(objectives) == 2 else "Objectives in pairs"
+    sections = [_pairs(against, objectives)]
     for role in ("weights", "activations"):
         bits = [bits_metric(slot) for slot in slots if slot.endswith(f".{role}")]
         if bits:
@@ -128,21 +127,28 @@ def _front_page(slots: Sequence[str], objectives: Sequence[str], closed: Sequenc
     return _page("tags.pareto = 'true'", _metric(objectives[0]), columns, sections, closed)
 
 
-def _trials_page(objectives: Sequence[str], closed: Sequence[str]) -> State:
-    # A pruned trial has no STOI improvement, but its memory and the analysis for which it was pruned.
-    worst = tuple(_scatter(objectives[0], f"worst/{figure}") for figure in WORST_FIGURES)
+def _trials_page(goals: Goals, closed: Sequence[str]) -> State:
+    objectives = _metrics(goals)
+    # A pruned trial has no quality, but its memory and the analysis for which it was pruned.
+    worst = tuple(_scatter("memory_bytes", f"worst/{figure}") for figure in WORST_FIGURES)
     sections = [_pairs("Complete trials, front in red", objectives)]
     sections.append(_Section("With pruned trials, in amber", worst, 2, 320))
     columns = [*(_tag(f"trial.{name}") for name in ("state", "reason", "rung")), *map(_metric, objectives)]
     return _page("tags.kind = 'trial'", _tag("pareto"), columns, sections, closed)
 
 
-def _health_page(objectives: Sequence[str], closed: Sequence[str]) -> State:
+def _health_page(goals: Goals, closed: Sequence[str]) -> State:
+    objectives = _metrics(goals)
     worst = [f"worst/{figure}" for figure in WORST_FIGURES]
-    charts = tuple(_scatter(figure, "stoi_improvement") for figure in worst)
+    charts = tuple(_scatter(figure, goals.quality.name) for figure in worst)
     sections = [_Section("Worst layer of each trial", charts, 2, 360)]
     columns = [*map(_metric, worst), *map(_metric, objectives)]
     return _page("tags.kind = 'trial'", _tag("pareto"), columns, sections, closed)
+
+
+def _metrics(goals: Goals) -> tuple[str, ...]:
+    """First cost, first quality, the others: in a chart of two the earlier one is the x axis."""
+    return tuple(goal.name for goal in (goals.cost, goals.quality, *goals.others))
 
 
 def _pairs(name: str, objectives: Sequence[str]) -> _Section:

@@ -81,9 +81,9 @@ def export(
 
 def _tell_figures(config: BundleConfig) -> None:
     """What was measured again."""
-    logged = f"logged {config.objectives.stoi_improvement:+.7f}"
-    if config.stoi_improvement_of_the_exported_model is not None:
-        _say(f"the written model: STOI improvement {config.stoi_improvement_of_the_exported_model:+.7f}, {logged}")
+    logged, title = f"logged {config.objectives.quality:+.7f}", config.goal.title
+    if config.quality_of_the_exported_model is not None:
+        _say(f"the written model: {title} {config.quality_of_the_exported_model:+.7f}, {logged}")
     arithmetic = config.arithmetic
     if arithmetic is None:
         _say(f"no integers and no C: {config.no_arithmetic}")
@@ -93,8 +93,8 @@ def _tell_figures(config: BundleConfig) -> None:
         f"integers against float32, {arithmetic.vectors:,} test frames: {1 - last.unequal:.2%} of outputs equal, "
         f"the others at most {last.largest} apart, in steps of 2^{arithmetic.output_exponent}"
     )
-    if arithmetic.stoi_improvement is not None:
-        _say(f"the C code: every test frame to the last bit, STOI improvement {arithmetic.stoi_improvement:+.7f}")
+    if arithmetic.quality is not None:
+        _say(f"the C code: every test frame to the last bit, {title} {arithmetic.quality:+.7f}")
     else:
         _say("the C code was not run; wordlength verify does that where a C compiler is")
     for layer, why in arithmetic.no_hls4ml.items():
@@ -111,7 +111,7 @@ def verify(
         ),
     ] = None,
     c: Annotated[bool, typer.Option(help="Compile and run the C code (with CC, or cc).")] = True,
-    stoi: Annotated[bool, typer.Option(help="Measure STOI; needs the study's data.")] = True,
+    stoi: Annotated[bool, typer.Option(help="Measure the first objective; needs the study's data.")] = True,
     fpga: Annotated[
         bool, typer.Option(help="Compile and run hls4ml's C simulation, where hls4ml is installed.")
     ] = True,

@@ -170,16 +170,23 @@ def _print_analysis(trial: TrialReport, baseline: Baseline, precision_limit: flo
 
 def _write_report(path: Path, trial: TrialReport, baseline: Baseline, spec: StudySpec) -> None:
     from wordlength.atomic import write_atomically
+    from wordlength.objectives.goals import goals_of
     from wordlength.search.analysis_html import analysis_html
     from wordlength.search.export.facts import with_error
 
-    improvement = with_error(baseline.stoi_improvement, baseline.stoi_standard_error)
+    improvement = with_error(baseline.goal, baseline.quality, baseline.standard_error)
     facts = {
         "study": spec.name,
-        "float32 baseline": f"STOI improvement {improvement}, {baseline.memory_bytes:,} bytes",
+        "float32 baseline": f"{baseline.goal.title} {improvement}, {baseline.memory_bytes:,} bytes",
         "analysed windows": f"{spec.analysis.windows:,}",
         "precision limit": f"{100 * spec.analysis.precision_limit:g} %",
     }
-    page = analysis_html(f"{spec.name}: fixed-point analysis", trial, spec.analysis.precision_limit, facts)
+    page = analysis_html(
+        f"{spec.name}: fixed-point analysis",
+        trial,
+        spec.analysis.precision_limit,
+        facts,
+        goals=goals_of(spec.objectives),
+    )
     write_atomically(path, page.encode())
     console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)

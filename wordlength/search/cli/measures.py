@@ -165,12 +165,12 @@ def sensitivity(
         data, baseline = open_baseline(spec, place, display, verbose)
         found = sensitivities(spec, data, baseline, kind, widths, roles, display)
     for width in found:
-        console.print(sensitivity_table(width, kind, baseline.stoi_improvement))
+        console.print(sensitivity_table(width, kind, baseline))
     if json_file is not None:
         figures = {"kind": kind, "roles": roles, "widths": found}
         write_atomically(json_file, figures_json("sensitivity", spec, baseline, figures))
     if plot is not None:
-        title = f"{spec.name}: sensitivity without training, float32 {baseline.stoi_improvement:+.4f}"
+        title = f"{spec.name}: sensitivity without training, float32 {baseline.goal.text(baseline.quality)}"
         draw = sensitivity_png if plot.suffix.lower() == ".png" else sensitivity_html
         write_atomically(plot, draw(found, kind, title))
         _say(f"written: {plot}")
@@ -223,7 +223,12 @@ def subset(
     if json_file is not None:
         figures = {"subset_fraction": spec.data.subset_fraction, "fractions": parts, "again": again, "all": full}
         write_atomically(json_file, figures_json("subset", spec, baseline, figures))
-    console.print(outcome_table(rows), rank_table(rows), *reach_tables([*parts, full]), sep="\n")
+    console.print(
+        outcome_table(rows, baseline.goal.title),
+        rank_table(rows, baseline.goal.title),
+        *reach_tables([*parts, full]),
+        sep="\n",
+    )
     for row in parts:
         _say(fidelity_sentence(row, again, full))
     if not any(row.is_own for row in parts):

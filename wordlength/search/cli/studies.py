@@ -167,7 +167,7 @@ def front(
     if as_json or as_csv:
         from wordlength.search.plots import front_csv, front_json
 
-        print(front_json(view) if as_json else front_csv(view.front, view.baseline.memory_bytes).rstrip("\n"))
+        print(front_json(view) if as_json else front_csv(view.front, view.baseline).rstrip("\n"))
     else:
         console.print(*front_tables(view, console.width), verdict(view), sep="\n", highlight=False)
     if plot is not None:

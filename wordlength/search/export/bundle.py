@@ -66,10 +66,11 @@ def export(
         point = pick(view.front, rule, view.points)
     except ValueError as error:
         raise SpecError(f"{error} (--pick)") from None
-    tell(f"trial {point.number}: {point.memory_bytes:,} bytes, STOI improvement {point.stoi_improvement:+.4f}")
+    goal = view.goals.quality
+    tell(f"trial {point.number}: {point.memory_bytes:,} bytes, {goal.title} {goal.text(point.quality)}")
     found = _retrained(view, point, home) if retrained else None
     if found and found[0].validation:
-        tell(f"its retrained weights: STOI improvement {found[0].validation.stoi_improvement:+.4f}")
+        tell(f"its retrained weights: {goal.title} {goal.text(found[0].validation.quality)}")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with naming(folder), tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as place:
         subject = _subject(view, point, home, found, observer, tell)
@@ -150,11 +151,11 @@ def _subject(
     if weights is None:
         tell("its weights were not kept, since it is not on the front; training it again")
         report, weights = evaluator.evaluate(TrialJob(point.number, point.candidate, spec.seed))
-        off = abs((report.stoi_improvement or 0.0) - point.stoi_improvement)
+        off = abs((report.quality or 0.0) - point.quality)
         if report.state is not TrialState.COMPLETE or off > MODEL_TOLERANCE:
             raise SpecError(
-                f"training trial {point.number} again must give its logged STOI improvement "
-                f"{point.stoi_improvement:.7f}, but gave {report.stoi_improvement} ({report.state}); "
+                f"training trial {point.number} again must give its logged {view.goals.quality.title} "
+                f"{point.quality:.7f}, but gave {report.quality} ({report.state}); "
                 "was it trained on another machine?"
             )
     return Subject(spec, view, point, weights, report, None, evaluator)

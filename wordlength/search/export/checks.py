@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 
 from wordlength.errors import BundleError, IntegerError, SpecError
+from wordlength.objectives.goals import ObjectiveSettings
 from wordlength.search.export.config import CONFIG, Arithmetic, BundleConfig, LayerProof
 from wordlength.search.export.contents import (
     MODEL,
@@ -120,6 +122,23 @@ def find_data(config: BundleConfig, home: Home, study: Path | None, progress: Pr
             f"the study's data must have the digest {wanted[:12]}, but that of {spec.name!r} has {prepared.digest[:12]}"
         )
     return prepared
+
+
+def find_objectives(config: BundleConfig, home: Home, study: Path | None) -> tuple[ObjectiveSettings, ...]:
+    """What the study measures; a function of the user's own is found with the study alone."""
+    try:
+        plain = config.study_settings["objectives"]
+        objectives = TypeAdapter(tuple[ObjectiveSettings, ...]).validate_python(plain)
+    except (KeyError, ValidationError):
+        raise BundleError(f"{CONFIG} must hold the study's objectives, but does not") from None
+    if any(objective.is_own for objective in objectives):
+        objectives = _spec(config, home, study).objectives
+    if any(objective.is_own and not objective.source for objective in objectives):
+        raise SpecError(
+            f"study {config.study!r} has an objective of its own, whose file is not in the bundle; "
+            "name its study file with --study, or leave the measuring out with --no-stoi"
+        )
+    return objectives
 
 
 def _spec(config: BundleConfig, home: Home, study: Path | None) -> StudySpec:

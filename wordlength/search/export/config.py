@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wordlength.errors import BundleError
+from wordlength.objectives.goals import KNOWN, Goal, GoalKind
 from wordlength.space import Candidate
 
 BUNDLE_VERSION = 2
@@ -22,8 +23,13 @@ class _Part(BaseModel):
 class Objectives(_Part):
     """What was measured on the validation mixtures."""
 
-    stoi_improvement: float = Field(description="Mean over the mixtures, in STOI units.")
-    stoi_standard_error: float | None = Field(description="Of that mean.")
+    name: str = Field(description="Of the study's first quality, as stoi_improvement.")
+    title: str = Field(description="Of the same, in words.")
+    unit: str
+    maximize: bool = Field(description="Whether more of it is better.")
+    quality: float = Field(description="Its value.")
+    standard_error: float | None = Field(description="Of the mean over the mixtures.")
+    values: dict[str, float] = Field(description="Every objective of the study, as the trial reached it in the search.")
     baseline_difference: float | None = Field(description="To the float baseline, mean over the mixtures.")
     baseline_difference_error: float | None = Field(description="Paired standard error of the difference.")
     memory_bytes: int = Field(description="All parameters packed at their widths: the size of weights.bin.")
@@ -32,7 +38,7 @@ class Objectives(_Part):
 class FloatBaseline(_Part):
     """The float32 network that the candidate is compared with."""
 
-    stoi_improvement: float
+    values: dict[str, float] = Field(description="Every objective of the study.")
     memory_bytes: int
     digest: str = Field(description="Of data, network and training settings.")
 
@@ -40,9 +46,9 @@ class FloatBaseline(_Part):
 class HeldOutFigures(_Part):
     """Mixtures that guided nothing: test speakers and noises that no trial has heard."""
 
-    stoi_improvement: float
-    stoi_standard_error: float
-    float_improvement: float
+    quality: float
+    standard_error: float
+    float_quality: float
     difference: float
     difference_error: float
 
@@ -108,7 +114,7 @@ class Arithmetic(_Part):
     output_exponent: int = Field(description="A code k of the output means k · 2^output_exponent.")
     vectors: int = Field(description="Frames in vectors/.")
     layers: tuple[LayerProof, ...]
-    stoi_improvement: float | None = Field(description="Through the C code; None if it was not measured.")
+    quality: float | None = Field(description="The first quality, through the C code; None if it was not measured.")
     no_hls4ml: dict[str, str] = Field(
         description="Layers that hls4ml cannot express, and why; empty if there are none, and hls4ml/ is there."
     )
@@ -124,7 +130,7 @@ class BundleConfig(_Part):
     candidate: dict[str, str] = Field(description="Slot → format.")
     candidate_digest: str = Field(pattern="^[0-9a-f]{16}$")
     objectives: Objectives
-    stoi_improvement_of_the_exported_model: float | None = Field(description="None if it was not measured again.")
+    quality_of_the_exported_model: float | None = Field(description="None if it was not measured again.")
     float_baseline: FloatBaseline
     retraining: Retraining | None = Field(description="None if the weights are the trial's own.")
     data_digest: str = Field(pattern="^[0-9a-f]{64}$", description="SHA-256 of all audio and of how it is prepared.")
@@ -141,6 +147,15 @@ class BundleConfig(_Part):
     def formats(self) -> Candidate:
         """The candidate. Raises FormatError or ValueError."""
         return Candidate.from_dict(self.candidate)
+
+    @property
+    def goal(self) -> Goal:
+        """The first quality, as reports write it."""
+        told = self.objectives
+        known = KNOWN.get(told.name)
+        if known is not None:
+            return known[0]
+        return Goal(told.name, told.title, told.unit, GoalKind.QUALITY, told.maximize, signed=True)
 
     @property
     def threads(self) -> int:

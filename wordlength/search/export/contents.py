@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 MODEL, NETWORK, REPORT, PAGE = "qkeras_model.keras", "network.json", "report.md", "report.html"
 WEIGHTS, WEIGHT_TABLE, SOURCES, VECTORS = "weights.bin", "weights.json", "c", "vectors"
 MODEL_TOLERANCE = 1e-6
-"""How far the exported model's STOI improvement may lie from the logged one."""
+"""How far the exported model's first quality may lie from the logged one."""
 C_TOLERANCE = 1e-3
 """How far that of the C code may lie from it."""
 Progress = Callable[[str, int, int], None]
@@ -65,10 +65,10 @@ class Subject:
 
     @property
     def logged(self) -> float:
-        """STOI improvement on the validation mixtures that was logged for these weights."""
+        """First quality on the validation mixtures that was logged for these weights."""
         if self.retrained is None or self.retrained.validation is None:
-            return self.point.stoi_improvement
-        return self.retrained.validation.stoi_improvement
+            return self.point.quality
+        return self.retrained.validation.quality
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,8 @@ def _write_integers(
         compare_layers,
         compiled,
         find_compiler,
+        quality_through_c,
         require_close,
-        stoi_through_c,
     )
     from wordlength.search.export.vectors import write_vectors
 
@@ -159,12 +159,15 @@ def _write_integers(
     if asked.verify and find_compiler():
         with compiled(place / SOURCES, program) as network:
             network.check_vectors(place / VECTORS, len(codes))
-            improvement = stoi_through_c(
-                network, frames, subject.evaluator.meter, lambda done, total: progress("STOI through C", done, total)
-            ).mean
+            improvement = quality_through_c(
+                network,
+                frames,
+                subject.evaluator.meter,
+                lambda done, total: progress("objective through C", done, total),
+            ).value
         if abs(improvement - subject.logged) > C_TOLERANCE:
             raise SpecError(
-                f"the C code must reach the logged STOI improvement {subject.logged:+.4f} to {C_TOLERANCE:g}, "
+                f"the C code must reach the logged {_title(subject)} {subject.logged:+.4f} to {C_TOLERANCE:g}, "
                 f"but reaches {improvement:+.4f} (trial {subject.point.number})"
             )
     return Arithmetic(
@@ -172,13 +175,13 @@ def _write_integers(
         output_exponent=program.output_grid.exponent,
         vectors=len(codes),
         layers=layers,
-        stoi_improvement=improvement,
+        quality=improvement,
         no_hls4ml=no_hls4ml,
     )
 
 
 def _measure_model(path: Path, subject: Subject, progress: Progress) -> float:
-    """STOI improvement of the written model, loaded anew. Raises SpecError if it is not the logged one."""
+    """First quality of the written model, loaded anew. Raises SpecError if it is not the logged one."""
     import keras
 
     progress("the written model", 0, 1)
@@ -186,7 +189,7 @@ def _measure_model(path: Path, subject: Subject, progress: Progress) -> float:
     progress("the written model", 1, 1)
     if not math.isclose(again, subject.logged, rel_tol=0, abs_tol=MODEL_TOLERANCE):
         raise SpecError(
-            f"the exported model must reach the logged STOI improvement {subject.logged:.7f} to {MODEL_TOLERANCE:g}, "
+            f"the exported model must reach the logged {_title(subject)} {subject.logged:.7f} to {MODEL_TOLERANCE:g}, "
             f"but reaches {again:.7f} (trial {subject.point.number})"
         )
     return again
@@ -203,9 +206,9 @@ def _config(
         candidate=point.candidate.to_dict(),
         candidate_digest=point.candidate.digest,
         objectives=_objectives(subject),
-        stoi_improvement_of_the_exported_model=again,
+        quality_of_the_exported_model=again,
         float_baseline=FloatBaseline(
-            stoi_improvement=view.baseline.stoi_improvement,
+            values=dict(view.baseline.values),
             memory_bytes=view.baseline.memory_bytes,
             digest=subject.evaluator.baseline.digest,
         ),
@@ -257,17 +260,27 @@ def title_of(study: str, trial: int, candidate: Candidate) -> str:
     return f"{study}, trial {trial}, candidate {candidate.digest}"
 
 
+def _title(subject: Subject) -> str:
+    return subject.view.goals.quality.title
+
+
 def _objectives(subject: Subject) -> Objectives:
     point, held = subject.point, subject.retrained and subject.retrained.validation
     if held:
         difference, error = held.difference
-        reached: float = held.stoi_improvement
-        errors: tuple[float | None, ...] = (held.stoi_standard_error, difference, error)
+        reached: float = held.quality
+        errors: tuple[float | None, ...] = (held.standard_error, difference, error)
     else:
-        reached, errors = point.stoi_improvement, (point.stoi_standard_error, point.difference, point.difference_error)
+        reached, errors = point.quality, (point.standard_error, point.difference, point.difference_error)
+    goal = subject.view.goals.quality
     return Objectives(
-        stoi_improvement=reached,
-        stoi_standard_error=errors[0],
+        name=goal.name,
+        title=goal.title,
+        unit=goal.unit,
+        maximize=goal.maximize,
+        quality=reached,
+        standard_error=errors[0],
+        values=dict(point.values),
         baseline_difference=errors[1],
         baseline_difference_error=errors[2],
         memory_bytes=point.memory_bytes,
@@ -279,9 +292,9 @@ def _retraining(trial: RetrainedTrial | None) -> Retraining | None:
         return None
     difference, error = trial.test.difference
     figures = HeldOutFigures(
-        stoi_improvement=trial.test.stoi_improvement,
-        stoi_standard_error=trial.test.stoi_standard_error,
-        float_improvement=trial.test.float_improvement,
+        quality=trial.test.quality,
+        standard_error=trial.test.standard_error,
+        float_quality=trial.test.float_quality,
         difference=difference,
         difference_error=error,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from wordlength.objectives.goals import Goal
 from wordlength.objectives.memory import slot_bytes
 from wordlength.objectives.report import Accumulator
 from wordlength.search.export.config import BundleConfig, HeldOutFigures, LayerProof
@@ -16,10 +17,8 @@ from wordlength.search.trials import StudyView
 from wordlength.space import Candidate, Format, Role, Slot, SlotInfo
 
 LAYER_HEADS = ("layer", "parameters", "weights", "biases", "activations", "bytes", "float32 bytes")
-HELD_OUT_HEADS = ("test mixtures", "STOI improvement")
 PROOF_HEADS = ("layer", "equal inputs: largest", "share", "whole network: largest", "share")
 ACCUMULATOR_HEADS = ("layer", "kernel", "integer bits, worst", "used", "fraction bits", "total bits, worst", "used")
-FRONT_HEADS = ("trial", "STOI improvement", "bytes", "saved")
 PROOF_NOTE = (
     "Differences in steps of each layer's format, from equal inputs of the layer and through the whole network; the "
     "largest, and the share of the outputs that differ:"
@@ -78,6 +77,18 @@ def total_row(rows: Sequence[LayerRow]) -> LayerRow:
     return LayerRow("total", sum(r.parameters for r in rows), empty, empty, sum(r.memory_bytes for r in rows))
 
 
+def held_out_heads(config: BundleConfig) -> tuple[str, str]:
+    """Of the cells of `held_out_cells`."""
+    return "test mixtures", config.goal.title
+
+
+def front_heads(view: StudyView) -> tuple[str, ...]:
+    """Of the cells of `front_cells`."""
+    goals = view.goals
+    cost = "bytes" if goals.cost.name == "memory_bytes" else goals.cost.title
+    return "trial", goals.quality.title, cost, "saved", *(goal.title for goal in goals.others)
+
+
 def report_title(view: StudyView, point: FrontPoint) -> str:
     """Study, trial, and the trial's label if it has one."""
     return f"{view.name}, trial {point.number}" + (f" ({point.label})" if point.label else "")
@@ -85,23 +96,29 @@ def report_title(view: StudyView, point: FrontPoint) -> str:
 
 def head_facts(view: StudyView, point: FrontPoint, config: BundleConfig) -> list[Fact]:
     """What the network reaches, and what it costs."""
-    reached, base, count = config.objectives, view.baseline, len(view.front)
-    improvement = with_error(reached.stoi_improvement, reached.stoi_standard_error)
-    errors = "" if reached.stoi_standard_error is None else "± standard error; "
-    against = f"{errors}float32: {base.stoi_improvement:+.4f}"
-    facts = [Fact("STOI improvement on the validation mixtures", improvement, against)]
-    if base.stoi_improvement > 0:
-        kept = reached.stoi_improvement / base.stoi_improvement
-        facts.append(Fact("Kept of float32's STOI improvement", f"{100 * kept:.1f} %"))
+    reached, base, count, goal = config.objectives, view.baseline, len(view.front), view.goals.quality
+    errors = "" if reached.standard_error is None else "± standard error; "
+    against = f"{errors}float32: {goal.text(base.quality)}"
+    quality = with_error(goal, reached.quality, reached.standard_error)
+    facts = [Fact(f"{goal.title} on the validation mixtures", quality, against)]
+    if (kept := goal.kept(reached.quality, base.quality)) is not None:
+        facts.append(Fact(f"Kept of float32's {goal.title}", f"{100 * kept:.1f} %"))
     if reached.baseline_difference is not None:
-        difference = with_error(reached.baseline_difference, reached.baseline_difference_error)
+        difference = goal.difference_text(reached.baseline_difference, reached.baseline_difference_error)
         facts.append(Fact("Difference to float32", difference, "paired, of the same mixtures"))
     if config.retraining is not None:
         test = config.retraining.test
-        improvement = with_error(test.stoi_improvement, test.stoi_standard_error)
-        facts.append(
-            Fact("STOI improvement on the test mixtures", improvement, f"float32: {test.float_improvement:+.4f}")
+        quality = with_error(goal, test.quality, test.standard_error)
+        facts.append(Fact(f"{goal.title} on the test mixtures", quality, f"float32: {goal.text(test.float_quality)}"))
+    facts += [
+        Fact(
+            f"{other.title[:1].upper()}{other.title[1:]}" + (", before retraining" if config.retraining else ""),
+            other.told(point.values[other.name]),
+            f"float32: {other.told(base.values[other.name])}",
         )
+        for other in (view.goals.cost, *view.goals.others)
+        if other.name != "memory_bytes"
+    ]
     on_front = any(member.number == point.number for member in view.front)
     saved = saved_percent(point.memory_bytes, base.memory_bytes)
     return [
@@ -127,12 +144,12 @@ def held_out_text(config: BundleConfig) -> str:
     )
 
 
-def held_out_cells(test: HeldOutFigures) -> list[tuple[str, str]]:
-    """Rows below HELD_OUT_HEADS."""
+def held_out_cells(test: HeldOutFigures, goal: Goal) -> list[tuple[str, str]]:
+    """Rows below `held_out_heads`."""
     return [
-        ("this network", with_error(test.stoi_improvement, test.stoi_standard_error)),
-        ("float32", f"{test.float_improvement:+.4f}"),
-        ("difference, paired", with_error(test.difference, test.difference_error)),
+        ("this network", with_error(goal, test.quality, test.standard_error)),
+        ("float32", goal.text(test.float_quality)),
+        ("difference, paired", goal.difference_text(test.difference, test.difference_error)),
     ]
 
 
@@ -150,11 +167,9 @@ def arithmetic_texts(config: BundleConfig) -> tuple[str, list[str]]:
     equal, steps = 100 * (1 - last.unequal), f"{last.largest} {'step' if last.largest == 1 else 'steps'}"
     told = f"{equal:.2f} % of the outputs are equal, the others at most {steps} apart"
     points = [f"on {arithmetic.vectors:,} test frames {told if last.largest else 'all outputs are equal'}"]
-    if arithmetic.stoi_improvement is not None:
-        off = arithmetic.stoi_improvement - config.objectives.stoi_improvement
-        points.append(
-            f"STOI improvement through the C code: {arithmetic.stoi_improvement:+.6f}, {off:+.1e} from the model's"
-        )
+    if arithmetic.quality is not None:
+        off = arithmetic.quality - config.objectives.quality
+        points.append(f"{config.goal.title} through the C code: {arithmetic.quality:+.6f}, {off:+.1e} from the model's")
     for layer, why in arithmetic.no_hls4ml.items():
         points.append(f"no `hls4ml/`: {layer}: {why}")
     return (
@@ -195,13 +210,16 @@ def front_text(point: FrontPoint, config: BundleConfig) -> str:
     """What the trial reached in the search, where the exported weights are others; else empty."""
     if config.retraining is None:
         return ""
-    return f"Every trial as the search trained it; before retraining, this one reached {point.stoi_improvement:+.4f}."
+    reached = point.goals.quality.text(point.quality)
+    return f"Every trial as the search trained it; before retraining, this one reached {reached}."
 
 
 def front_cells(point: FrontPoint, view: StudyView) -> tuple[str, ...]:
-    """A row below FRONT_HEADS."""
-    saved = saved_percent(point.memory_bytes, view.baseline.memory_bytes)
-    return str(point.number), f"{point.stoi_improvement:+.4f}", f"{point.memory_bytes:,}", f"{saved:.1f} %"
+    """A row below `front_heads`."""
+    goals = view.goals
+    others = (goal.text(point.values[goal.name]) for goal in goals.others)
+    figures = goals.quality.text(point.quality), goals.cost.text(point.cost), f"{view.baseline.saved(point):.1f} %"
+    return str(point.number), *figures, *others
 
 
 def accumulator_cells(row: Accumulator) -> tuple[str, ...]:
@@ -215,9 +233,9 @@ def accumulator_cells(row: Accumulator) -> tuple[str, ...]:
     return row.layer, row.kernel, *("–" if number is None else str(number) for number in bits)
 
 
-def with_error(value: float, standard_error: float | None) -> str:
-    """A signed figure with its standard error, if known: "+0.0310 ± 0.0042"."""
-    return f"{value:+.4f}" + ("" if standard_error is None else f" ± {standard_error:.4f}")
+def with_error(goal: Goal, value: float, standard_error: float | None) -> str:
+    """A goal's figure with its standard error, if known: "+0.0310 ± 0.0042"."""
+    return goal.text(value) + goal.error_text(standard_error)
 
 
 def _formats(candidate: Candidate, layer: str) -> Iterable[Format | None]:

@@ -1,4 +1,4 @@
-"""What shows that a bundle is right: integers against the float model, the C code against the integers, its STOI."""
+"""What shows that a bundle is right: integers against the float model, C against the integers, what it reaches."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from wordlength.search.export.vectors import number_type
 from wordlength.space import PowerOfTwo
 
 if TYPE_CHECKING:
-    from wordlength.objectives.stoi import StoiImprovement, StoiMeter
+    from wordlength.objectives.goals.meter import Meter
+    from wordlength.objectives.goals.quality import Measured
     from wordlength.objectives.training import Windows
 
 COMPILERS = ("cc", "gcc", "clang")
@@ -204,10 +205,10 @@ def compiled(sources: Path, program: IntegerProgram) -> Iterator[CNetwork]:
         yield CNetwork(binary, program)
 
 
-def stoi_through_c(
-    network: CNetwork, windows: Windows, meter: StoiMeter, tell: Callable[[int, int], None] = lambda done, total: None
-) -> StoiImprovement:
-    """STOI improvement of the C code's masks on all windows of a set of mixtures; on every core."""
+def quality_through_c(
+    network: CNetwork, windows: Windows, meter: Meter, tell: Callable[[int, int], None] = lambda done, total: None
+) -> Measured:
+    """First quality of the C code's outputs on all windows of a set of mixtures; on every core."""
     total, done = len(windows.current), 0
     parts = [windows.current[start : start + _FRAMES_AT_ONCE] for start in range(0, total, _FRAMES_AT_ONCE)]
     masks: list[Any] = []
@@ -216,4 +217,4 @@ def stoi_through_c(
             masks.append(network.program.output_grid.to_float(made).astype(np.float32))
             done += len(made)
             tell(done, total)
-    return meter.improvement(np.concatenate(masks))
+    return meter.primary(np.concatenate(masks))

@@ -11,8 +11,6 @@ from wordlength.search.export.config import BundleConfig
 from wordlength.search.export.facts import (
     ACCUMULATOR_HEADS,
     ACCUMULATOR_NOTE,
-    FRONT_HEADS,
-    HELD_OUT_HEADS,
     LAYER_HEADS,
     PROOF_HEADS,
     PROOF_NOTE,
@@ -21,9 +19,11 @@ from wordlength.search.export.facts import (
     analysis_text,
     arithmetic_texts,
     front_cells,
+    front_heads,
     front_text,
     head_facts,
     held_out_cells,
+    held_out_heads,
     held_out_text,
     layer_rows,
     loading_code,
@@ -55,7 +55,7 @@ def report_markdown(
     lines += ["", "## Formats and bytes", "", *_layer_table(layer_rows(slots, point.candidate))]
     if config.retraining is not None:
         lines += ["", "## Test mixtures", "", held_out_text(config), ""]
-        lines += _table("lr", HELD_OUT_HEADS, held_out_cells(config.retraining.test))
+        lines += _table("lr", held_out_heads(config), held_out_cells(config.retraining.test, config.goal))
     if report is not None and report.analyses:
         lines += _analysis_section(report, config, precision_limit)
     lines += _arithmetic_section(config)
@@ -63,7 +63,13 @@ def report_markdown(
     rows = (front_cells(member, view) for member in view.front)
     own = str(point.number)
     marked = ((f"**{number}**" if number == own else number, *cells) for number, *cells in rows)
-    lines += ["", "## Front", "", *_told(front_text(point, config)), *_table("rrrr", FRONT_HEADS, marked)]
+    lines += [
+        "",
+        "## Front",
+        "",
+        *_told(front_text(point, config)),
+        *_table("r" * len(front_heads(view)), front_heads(view), marked),
+    ]
     return "\n".join(lines) + "\n"
 
 

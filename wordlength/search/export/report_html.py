@@ -12,8 +12,6 @@ from wordlength.search.analysis_html import analysis_sections, page_html, sectio
 from wordlength.search.analysis_style import STYLE
 from wordlength.search.export.config import BundleConfig
 from wordlength.search.export.facts import (
-    FRONT_HEADS,
-    HELD_OUT_HEADS,
     LAYER_HEADS,
     PROOF_HEADS,
     PROOF_NOTE,
@@ -22,9 +20,11 @@ from wordlength.search.export.facts import (
     analysis_text,
     arithmetic_texts,
     front_cells,
+    front_heads,
     front_text,
     head_facts,
     held_out_cells,
+    held_out_heads,
     held_out_text,
     layer_rows,
     loading_code,
@@ -157,9 +157,10 @@ def _cells(row: LayerRow, formats: Mapping[Slot, Format]) -> Iterable[str]:
 
 def _front(view: StudyView, point: FrontPoint, config: BundleConfig) -> str:
     drawn = view_of(view.points, view.front, view.baseline, view.name, view.finished, view.ended)
-    number, improvement, size, saved = front_cells(point, view)
-    told = f"trial {number}: STOI improvement {improvement}, {size} bytes, {saved} saved"
-    text = f"{drawn.title}, STOI improvement against memory; {told}"
+    goals = view.goals
+    told = f"trial {point.number}: {goals.quality.title} {goals.quality.text(point.quality)}, "
+    told += f"{goals.cost.told(point.cost)}, {view.baseline.saved(point):.1f} % saved"
+    text = f"{drawn.title}, {goals.quality.title} against {goals.cost.title}; {told}"
     wide, narrow = (front_svg(drawn, point, text, narrow=way) for way in (False, True))
     figure = (
         f'<figure><div class="wide">{wide}</div><div class="narrow">{narrow}</div>'
@@ -167,7 +168,7 @@ def _front(view: StudyView, point: FrontPoint, config: BundleConfig) -> str:
     )
     rows = (front_cells(member, view) for member in view.front)
     body = ((_member(number, number == str(point.number)), cells) for number, *cells in rows)
-    listed = table_html("ends", "the Pareto front", FRONT_HEADS[1:], body, first=FRONT_HEADS[0])
+    listed = table_html("ends", "the Pareto front", front_heads(view)[1:], body, first="trial")
     if len(view.front) > SHOWN_MEMBERS:
         listed = f"<details><summary>All {len(view.front)} points</summary>{listed}</details>"
     return _paragraph(front_text(point, config)) + figure + listed
@@ -180,8 +181,8 @@ def _member(number: str, own: bool) -> str:
 def _held_out(config: BundleConfig) -> str:
     if config.retraining is None:
         return ""
-    rows = held_out_cells(config.retraining.test)
-    return _paragraph(held_out_text(config)) + _plain_table("ends", "test mixtures", HELD_OUT_HEADS, rows)
+    rows = held_out_cells(config.retraining.test, config.goal)
+    return _paragraph(held_out_text(config)) + _plain_table("ends", "test mixtures", held_out_heads(config), rows)
 
 
 def _arithmetic(config: BundleConfig) -> str:

@@ -18,6 +18,7 @@ from wordlength.search.export.checks import (
     check_vectors,
     check_weights,
     find_data,
+    find_objectives,
     own_title,
     program_of,
 )
@@ -40,8 +41,9 @@ from wordlength.search.home import Home
 
 if TYPE_CHECKING:
     from wordlength.objectives.audio import PreparedData
+    from wordlength.objectives.goals import ObjectiveSettings
+    from wordlength.objectives.goals.meter import Meter
     from wordlength.objectives.integer import IntegerProgram, Integers, Parameter
-    from wordlength.objectives.stoi import StoiMeter
     from wordlength.objectives.training import Windows
 
 NEEDED = (CONFIG, WEIGHTS, WEIGHT_TABLE, NETWORK, MODEL, REPORT)
@@ -84,11 +86,11 @@ def verify(
     done.checked.append("the QKeras model holds the weights of weights.bin")
     data = find_data(config, home, study, progress) if stoi else None
     check_signal(config, data)
-    heard = _heard(data) if data else None
+    heard = _heard(data, find_objectives(config, home, study)) if data else None
     if heard is None:
-        done.left_out.append("STOI improvement (--no-stoi)")
+        done.left_out.append(f"{config.goal.title} (--no-stoi)")
     else:
-        _check_model_stoi(done, model, heard, progress)
+        _check_model_quality(done, model, heard, progress)
     if config.arithmetic is None:
         if not config.no_arithmetic or any((folder / part).exists() for part in (SOURCES, VECTORS, FOLDER)):
             raise BundleError(f"{CONFIG} must say why there is no integer arithmetic, and c/ and vectors/ be absent")
@@ -109,26 +111,26 @@ def verify(
     return done
 
 
-def _heard(data: PreparedData) -> tuple[Windows, StoiMeter]:
-    """The validation mixtures as inputs, and what measures masks on them."""
-    from wordlength.objectives.stoi import StoiMeter
+def _heard(data: PreparedData, objectives: tuple[ObjectiveSettings, ...]) -> tuple[Windows, Meter]:
+    """The validation mixtures as inputs, and what measures outputs on them."""
+    from wordlength.objectives.goals.meter import Meter
     from wordlength.objectives.training import Windows
 
-    return Windows.of(data.validation.frames), StoiMeter(data.validation)
+    return Windows.of(data.validation.frames), Meter(data.validation, objectives)
 
 
-def _check_model_stoi(done: Verified, model: Any, heard: tuple[Windows, StoiMeter], progress: Progress) -> None:
-    """The QKeras model's STOI improvement, which must be the logged one."""
+def _check_model_quality(done: Verified, model: Any, heard: tuple[Windows, Meter], progress: Progress) -> None:
+    """The QKeras model's first quality, which must be the logged one."""
     from wordlength.objectives.training import Predictor
 
     windows, meter = heard
     progress("the QKeras model", 0, 1)
-    found = meter.improvement(Predictor(model, windows).masks()).mean
+    found, title = meter.primary(Predictor(model, windows).masks()).value, done.config.goal.title
     progress("the QKeras model", 1, 1)
-    _require_near("the QKeras model", found, done.config.objectives.stoi_improvement, MODEL_TOLERANCE)
-    if (said := done.config.stoi_improvement_of_the_exported_model) is not None:
-        _require_near(f"{MODEL}'s STOI improvement in {CONFIG}", said, found, MODEL_TOLERANCE)
-    done.checked.append(f"the QKeras model reaches the STOI improvement {found:+.7f}")
+    _require_near("the QKeras model", title, found, done.config.objectives.quality, MODEL_TOLERANCE)
+    if (said := done.config.quality_of_the_exported_model) is not None:
+        _require_near(f"{MODEL}'s {title} in {CONFIG}", title, said, found, MODEL_TOLERANCE)
+    done.checked.append(f"the QKeras model reaches the {title} {found:+.7f}")
 
 
 def _check_integers(done: Verified, program: IntegerProgram, codes: Integers, model: Any, progress: Progress) -> None:
@@ -148,11 +150,11 @@ def _check_c(
     folder: Path,
     program: IntegerProgram,
     parameters: tuple[Parameter, ...],
-    heard: tuple[Windows, StoiMeter] | None,
+    heard: tuple[Windows, Meter] | None,
     progress: Progress,
 ) -> None:
-    """The C code: its text, the vectors, the STOI improvement."""
-    from wordlength.search.export.proof import compiled, stoi_through_c
+    """The C code: its text, the vectors, the first quality."""
+    from wordlength.search.export.proof import compiled, quality_through_c
 
     arithmetic = _arithmetic(done)
     if check_sources(folder / SOURCES, done.config, program, parameters):
@@ -162,11 +164,12 @@ def _check_c(
         done.checked.append(f"the C code gives every layer of {arithmetic.vectors:,} test frames to the last bit")
         if heard is None:
             return
-        found = stoi_through_c(network, *heard, _counted(progress, "STOI through C")).mean
-    _require_near("the C code", found, done.config.objectives.stoi_improvement, C_TOLERANCE)
-    if arithmetic.stoi_improvement is not None:
-        _require_near(f"the C code's STOI improvement in {CONFIG}", arithmetic.stoi_improvement, found, MODEL_TOLERANCE)
-    done.checked.append(f"the C code reaches the STOI improvement {found:+.7f}")
+        found = quality_through_c(network, *heard, _counted(progress, "objective through C")).value
+    title = done.config.goal.title
+    _require_near("the C code", title, found, done.config.objectives.quality, C_TOLERANCE)
+    if arithmetic.quality is not None:
+        _require_near(f"the C code's {title} in {CONFIG}", title, arithmetic.quality, found, MODEL_TOLERANCE)
+    done.checked.append(f"the C code reaches the {title} {found:+.7f}")
 
 
 def _arithmetic(done: Verified) -> Arithmetic:
@@ -178,6 +181,6 @@ def _counted(progress: Progress, what: str) -> Callable[[int, int], None]:
     return lambda done, total: progress(what, done, total)
 
 
-def _require_near(what: str, found: float, logged: float, tolerance: float) -> None:
+def _require_near(what: str, title: str, found: float, logged: float, tolerance: float) -> None:
     if not abs(found - logged) <= tolerance:
-        raise BundleError(f"{what} must reach the STOI improvement {logged:+.7f} to {tolerance:g}, but is {found:+.7f}")
+        raise BundleError(f"{what} must reach the {title} {logged:+.7f} to {tolerance:g}, but is {found:+.7f}")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 
 from wordlength.search.analysis_style import STYLE
-from wordlength.search.front import Baseline, FrontPoint, saved_percent
+from wordlength.search.front import Baseline, FrontPoint
 from wordlength.search.plots.cells import (
     CELL_STYLE,
     KEY_STYLE,
@@ -108,13 +108,15 @@ def _heads(front: Front, baseline: Baseline) -> str:
     """Trial, memory, STOI improvement and the names of smallest, knee and best, a row each."""
     names = {point.number: text.replace(", ", " ") for point, text in marked(front)}
     trials = (f'<th scope="col" title="{escape(_told(point, baseline))}">{point.number}</th>' for point in front)
-    memory = (f"<td>{point.memory_bytes / 1000:,.1f}</td>" for point in front)
-    improvement = (f"<td>{point.stoi_improvement:.4f}</td>" for point in front)
+    goals = baseline.goals
+    cost = (f"<td>{_cost(point)}</td>" for point in front)
+    quality = (f"<td>{_quality(point)}</td>" for point in front)
     flags = (
         f'<td class="flag{" named" if point.number in names else ""}">{names.get(point.number, "")}</td>'
         for point in front
     )
-    rows = {"trial": trials, "kB": memory, "STOI improvement": improvement, "": flags}
+    unit = "kB" if goals.cost.in_bytes else goals.cost.unit or goals.cost.title
+    rows = {"trial": trials, unit: cost, goals.quality.title: quality, "": flags}
     heights = _tall_px(front, names) if len(front) > WIDE_CELLS else (20,) * len(rows)
     return "\n".join(
         f'<tr style="height:{height}px"><th scope="row">{name}</th>{"".join(cells)}</tr>'
@@ -125,15 +127,26 @@ def _heads(front: Front, baseline: Baseline) -> str:
 def _tall_px(front: Front, names: Mapping[int, str]) -> tuple[int, ...]:
     """Heights that hold the longest text of each head row when it is turned."""
     trials = max(len(str(point.number)) for point in front)
-    memory = max(len(f"{point.memory_bytes / 1000:,.1f}") for point in front)
-    improvement = max(len(f"{point.stoi_improvement:.4f}") for point in front)
+    memory = max(len(_cost(point)) for point in front)
+    improvement = max(len(_quality(point)) for point in front)
     return tuple(8 + 8 * length for length in (trials, memory, improvement, max(map(len, names.values()))))
 
 
 def _told(point: FrontPoint, baseline: Baseline) -> str:
-    saved = saved_percent(point.memory_bytes, baseline.memory_bytes)
+    goals = baseline.goals
     told = f"trial {point.number} {point_name(point)}".rstrip()
-    return f"{told}: {point.memory_bytes:,} bytes, {saved:.1f} % saved, STOI improvement {point.stoi_improvement:.4f}"
+    cost = f"{goals.cost.told(point.cost)}, {baseline.saved(point):.1f} % saved"
+    others = "".join(f", {goal.title} {goal.told(point.values[goal.name])}" for goal in goals.others)
+    return f"{told}: {cost}, {goals.quality.title} {_quality(point)}{others}"
+
+
+def _cost(point: FrontPoint) -> str:
+    goal = point.goals.cost
+    return f"{point.cost / 1000:,.1f}" if goal.in_bytes else goal.text(point.cost)
+
+
+def _quality(point: FrontPoint) -> str:
+    return point.goals.quality.text(point.quality).removeprefix("+")
 
 
 def _group(

@@ -34,7 +34,7 @@ from wordlength.search.plots.scale import (
     marked,
     view_of,
 )
-from wordlength.search.plots.table import digits
+from wordlength.search.plots.table import digits, whole
 from wordlength.space import Format, Role, Slot
 
 
@@ -70,8 +70,21 @@ def page_data(view: View, palette: dict[Format, int]) -> dict[str, Any]:
         "formats": [[fmt.brief, short_text(fmt), fmt.width_bits, cell_class(fmt), fmt.kind] for fmt in palette],
         "kinds": KIND_NAMES,
         "references": _references(view),
-        "baseline_bytes": view.baseline.memory_bytes,
+        "quality": {"title": view.goals.quality.title, "decimals": view.goals.quality.decimals},
+        "cost": _cost(view.baseline),
     }
+
+
+def _cost(baseline: Baseline) -> dict[str, Any]:
+    """How a cost is told; that of the parameters needs no name before its bytes."""
+    goal = baseline.goals.cost
+    head = "" if goal.name == "memory_bytes" else f"{goal.title} "
+    return {"head": head, "unit": goal.unit, "decimals": goal.decimals, "float32": baseline.cost}
+
+
+def _others(held: FrontPoint | Baseline) -> list[str]:
+    """The objectives that are not drawn, in words."""
+    return [f"{goal.title} {goal.told(held.values[goal.name])}" for goal in held.goals.others]
 
 
 def _rows(view: View, slots: Sequence[Slot], palette: dict[Format, int]) -> list[list[Any]]:
@@ -80,12 +93,13 @@ def _rows(view: View, slots: Sequence[Slot], palette: dict[Format, int]) -> list
         [
             point.number,
             point_name(point),
-            point.memory_bytes,
-            *(digits(value) for value in (point.stoi_improvement, point.stoi_standard_error)),
+            whole(point.cost),
+            *(digits(value) for value in (point.quality, point.standard_error)),
             *(digits(value) for value in (point.difference, point.difference_error)),
             view.alike.get(point.number, ()),
             names.get(point.number, ""),
             _cells(point, slots, palette),
+            _others(point),
         ]
         for point in view.points
     ]
@@ -101,12 +115,12 @@ def _cells(point: FrontPoint, slots: Sequence[Slot], palette: dict[Format, int])
 
 
 def _references(view: View) -> list[list[Any]]:
-    """Name, remark, bytes and STOI improvement of what is no trial."""
+    """Name, remark, first cost, first quality and the other objectives of what is no trial."""
     base = view.baseline
     remark = "measured on the paper’s own speech and noise: its height does not compare with this study’s"
     return [
-        ["float32 baseline", "", base.memory_bytes, base.stoi_improvement],
-        *([f"the paper: {p.name}", remark, p.memory_bytes, p.stoi_improvement] for p in published(base)),
+        ["float32 baseline", "", whole(base.cost), base.quality, _others(base)],
+        *([f"the paper: {p.name}", remark, p.cost, p.quality, []] for p in published(base)),
     ]
 
 

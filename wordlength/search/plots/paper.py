@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wordlength.objectives.goals import DEFAULT_GOALS
 from wordlength.search.front import Baseline, FrontPoint
 from wordlength.space import Candidate, Fixed, Format, PowerOfTwo, Role
 
@@ -16,8 +17,8 @@ class Published:
     """A result as the paper prints it; measured on its own corpora, so its height compares with no study's."""
 
     name: str
-    stoi_improvement: float
-    memory_bytes: int
+    quality: float
+    cost: int
 
 
 PUBLISHED = (
@@ -30,8 +31,9 @@ _PAPERS = {Fixed(16, 2): "the paper’s 3.13", PowerOfTwo(4, -1): "the paper’s
 
 
 def published(baseline: Baseline) -> tuple[Published, ...]:
-    """The paper's results where the study's network has the size of the paper's; else none."""
-    return PUBLISHED if baseline.memory_bytes == NETWORK_BYTES else ()
+    """The paper's results where the study has the paper's objectives and a network of that size; else none."""
+    same = baseline.memory_bytes == NETWORK_BYTES and baseline.goals.plane == DEFAULT_GOALS
+    return PUBLISHED if same else ()
 
 
 def uniform_formats(candidate: Candidate) -> dict[Role, Format] | None:

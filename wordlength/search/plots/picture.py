@@ -14,7 +14,6 @@ from wordlength.search.plots.scale import (
     BASELINE_COLOUR,
     FRONT_COLOUR,
     GRID_COLOUR,
-    MEMORY_TITLE,
     OTHER_COLOUR,
     SOFT_COLOUR,
     TEXT_COLOUR,
@@ -119,9 +118,9 @@ def _page_colour(colour: str) -> str:
 
 
 def _thin_ticks(axes: Any, view: View) -> None:
-    """Along memory only as many as have room beside each other on a telephone."""
+    """Along the costs only as many as have room beside each other on a telephone."""
     if view.logarithmic:
-        ticks = [tick for tick in view.ticks_kb if f"{tick:e}"[0] in "125" and f"{tick:e}"[2] == "0"]
+        ticks = [tick for tick in view.ticks if f"{tick:e}"[0] in "125" and f"{tick:e}"[2] == "0"]
         axes.set_xticks(ticks, labels=[f"{tick:,.12g}" for tick in ticks])
     else:
         axes.locator_params(axis="x", nbins=5)
@@ -129,10 +128,11 @@ def _thin_ticks(axes: Any, view: View) -> None:
 
 def _draw_chosen(axes: Any, view: View, chosen: FrontPoint) -> None:
     """Halo and dotted lines to both axes; at the lower edge if it lies below the range."""
-    x, low = chosen.memory_bytes / 1000, view.improvement[0]
-    y = max(chosen.stoi_improvement, low)
-    below = "" if chosen.stoi_improvement >= low else "\n(below this range)"
-    for line in (([x, x], [low, y]), ([view.memory_kb[0], x], [y, y])):
+    x, low, own = view.x(chosen.cost), view.qualities[0], view.y(chosen.quality)
+    ahead = view.goals.quality.ahead
+    y = max(own, low, key=ahead)
+    below = "" if ahead(own) >= ahead(low) else "\n(below this range)"
+    for line in (([x, x], [low, y]), ([view.costs[0], x], [y, y])):
         axes.plot(*line, color=TEXT_COLOUR, linewidth=1.1, linestyle=(0, (1, 2)), zorder=2.4)
     halo = {"s": 270, "facecolors": _HALO_COLOUR, "edgecolors": TEXT_COLOUR, "linewidths": 1.6, "zorder": 2.5}
     axes.scatter([x], [y], label=f"this trial, {chosen.number}{below}", clip_on=False, **halo)
@@ -148,14 +148,14 @@ def _draw(axes: Any, view: View) -> None:
     """Everything but the legend, on matplotlib axes."""
     _draw_axes(axes, view)
     base = view.baseline
-    axes.axhline(base.stoi_improvement, color=BASELINE_COLOUR, linewidth=1, linestyle=(0, (5, 4)), zorder=1)
-    _scatter(axes, view.dominated, "other trials", color=OTHER_COLOUR, s=28, linewidths=0, zorder=2)
+    axes.axhline(view.y(base.quality), color=BASELINE_COLOUR, linewidth=1, linestyle=(0, (5, 4)), zorder=1)
+    _scatter(axes, view, view.dominated, "other trials", color=OTHER_COLOUR, s=28, linewidths=0, zorder=2)
     _draw_front(axes, view)
     for point, name, colour, (_, marker) in styled(view.uniform):
         style = {"marker": marker, "edgecolors": colour, "facecolors": "none", "s": 90, "linewidths": 1.6, "zorder": 5}
-        _scatter(axes, [point], name.replace(" (", "\n("), **style)
+        _scatter(axes, view, [point], name.replace(" (", "\n("), **style)
     star = {"marker": "*", "s": 130, "color": BASELINE_COLOUR, "linewidths": 0, "zorder": 6}
-    axes.scatter([base.memory_bytes / 1000], [base.stoi_improvement], label="float32 baseline", **star)
+    axes.scatter([view.x(base.cost)], [view.y(base.quality)], label="float32 baseline", **star)
     _draw_marks(axes, view)
 
 
@@ -163,16 +163,19 @@ def _draw_front(axes: Any, view: View) -> None:
     step = {"drawstyle": "steps-post", "color": FRONT_COLOUR, "linewidth": 1.3}
     filled = {"marker": "o", "markersize": 6, "markeredgewidth": 1.4}
     if view.front:
-        axes.plot(*_columns(view.front), zorder=3, label="Pareto front", **step, **filled)
-    hollow = [point for point in view.front if point.number in view.alike]
+        axes.plot(*_columns(view, view.line), zorder=3, label="Pareto front", **step, **filled)
+    drawn = {point.number for point in view.line}
+    others = [point for point in view.front if point.number not in drawn]
+    _scatter(axes, view, others, "front in\nother objectives", color=FRONT_COLOUR, s=28, linewidths=0, zorder=3)
+    hollow = [point for point in view.line if point.number in view.alike]
     style = {"facecolors": "white", "edgecolors": FRONT_COLOUR, "s": 36, "linewidths": 1.4, "zorder": 4}
-    _scatter(axes, hollow, "not told apart\nfrom a neighbour", **style)
+    _scatter(axes, view, hollow, "not told apart\nfrom a neighbour", **style)
 
 
 def _draw_marks(axes: Any, view: View) -> None:
     ring = {"s": 140, "facecolors": "none", "edgecolors": TEXT_COLOUR, "linewidths": 1.1, "zorder": 7}
     for mark in view.marks:
-        x, y = mark.point.memory_bytes / 1000, mark.point.stoi_improvement
+        x, y = view.x(mark.point.cost), view.y(mark.point.quality)
         axes.scatter([x], [y], **ring)
         left = 0.0 if mark.centred else -12 * _POINTS_PER_PIXEL
         axes.annotate(
@@ -190,23 +193,23 @@ def _draw_marks(axes: Any, view: View) -> None:
         )
 
 
-def _scatter(axes: Any, points: Sequence[FrontPoint], name: str, **style: Any) -> None:
+def _scatter(axes: Any, view: View, points: Sequence[FrontPoint], name: str, **style: Any) -> None:
     if points:
-        axes.scatter(*_columns(points), label=plain(name), **style)
+        axes.scatter(*_columns(view, points), label=plain(name), **style)
 
 
-def _columns(points: Sequence[FrontPoint]) -> tuple[list[float], list[float]]:
-    return [point.memory_bytes / 1000 for point in points], [point.stoi_improvement for point in points]
+def _columns(view: View, points: Sequence[FrontPoint]) -> tuple[list[float], list[float]]:
+    return [view.x(point.cost) for point in points], [view.y(point.quality) for point in points]
 
 
 def _draw_axes(axes: Any, view: View) -> None:
     if view.logarithmic:
         axes.set_xscale("log")
-        axes.set_xticks(view.ticks_kb, labels=[f"{tick:,.12g}" for tick in view.ticks_kb])
+        axes.set_xticks(view.ticks, labels=[f"{tick:,.12g}" for tick in view.ticks])
         axes.minorticks_off()
-    axes.set(xlim=view.memory_kb, ylim=view.improvement)
-    axes.set_xlabel(MEMORY_TITLE, color=TEXT_COLOUR)
-    axes.set_ylabel("STOI improvement", color=TEXT_COLOUR)
+    axes.set(xlim=view.costs, ylim=view.qualities)
+    axes.set_xlabel(view.goals.cost.axis, color=TEXT_COLOUR)
+    axes.set_ylabel(view.goals.quality.axis, color=TEXT_COLOUR)
     size = min(13, 13 * 58 / len(view.title))
     axes.set_title(plain(view.title), loc="left", color=TEXT_COLOUR, fontsize=size, pad=12)
     axes.grid(color=GRID_COLOUR, linewidth=0.8)

@@ -6,11 +6,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from wordlength.search.front import Baseline, FrontPoint, indistinct, knee
+from wordlength.objectives.goals import Goal, Goals
+from wordlength.search.front import Baseline, FrontPoint, indistinct, pick, plane
 from wordlength.search.plots.paper import paper_mark, point_name
 
 LOG_SPREAD = 8.0
-"""Largest over smallest memory from which the memory axis is logarithmic."""
+"""Largest over smallest cost from which its axis is logarithmic."""
 
 FRONT_COLOUR = "#d62728"
 OTHER_COLOUR = "#b8c4d0"
@@ -29,7 +30,6 @@ PLOTLY_CONFIG = {
     "modeBarButtonsToRemove": ["select2d", "lasso2d", "sendChartToCloud"],
     "plotlyServerURL": "",
 }
-MEMORY_TITLE = "memory in kB (1 kB = 1000 bytes)"
 
 _UNIFORM_SYMBOLS = (
     ("diamond-open", "D"),
@@ -59,7 +59,11 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The points by kind and the axes; memory in kB. `uniform` members of the front are in `front` too."""
+    """The points by kind and the axes: first cost from left to right, bytes in kB, first quality upwards.
+
+    Where less of the quality is better its axis is turned, so that better is higher in every drawing. `uniform`
+    members of the front are in `front` too; `line`: those of the front that none beats in these two objectives.
+    """
 
     front: tuple[FrontPoint, ...]
     dominated: tuple[FrontPoint, ...]
@@ -68,10 +72,28 @@ class View:
     title: str
     counts: Mapping[str, int]
     logarithmic: bool
-    memory_kb: tuple[float, float]
-    improvement: tuple[float, float]
+    costs: tuple[float, float]
+    qualities: tuple[float, float]
     alike: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     """Trial → neighbours on the front that it is not told apart from."""
+
+    @property
+    def goals(self) -> Goals:
+        """What the study aims at."""
+        return self.baseline.goals
+
+    @property
+    def line(self) -> tuple[FrontPoint, ...]:
+        """The front's members that the front's line goes through."""
+        return plane(self.front)
+
+    def x(self, cost: float) -> float:
+        """Where a cost is drawn."""
+        return self.goals.cost.drawn(cost)
+
+    def y(self, quality: float) -> float:
+        """Where a quality is drawn."""
+        return self.goals.quality.drawn(quality)
 
     @property
     def points(self) -> tuple[FrontPoint, ...]:
@@ -81,7 +103,8 @@ class View:
     @property
     def hidden(self) -> str:
         """Says how many trials lie below the shown range; empty if none."""
-        count = sum(point.stoi_improvement < self.improvement[0] for point in self.points)
+        better = self.goals.quality.ahead
+        count = sum(better(point.quality) < better(self.qualities[0]) for point in self.points)
         return f"{count} trial{'s' if count > 1 else ''} below this range" if count else ""
 
     @property
@@ -89,20 +112,20 @@ class View:
         """How the trials ended, in words; empty if unknown."""
         named = [f"{count:,} {state}" for state, count in self.counts.items() if count or state == "complete"]
         unseen = sum(self.counts.get(state, 0) for state in ("pruned", "failed"))
-        lost = " Pruned and failed trials have no STOI improvement and are not drawn." if unseen else ""
+        lost = f" Pruned and failed trials have no {self.goals.quality.title} and are not drawn." if unseen else ""
         return f"Trials: {', '.join(named)}.{lost}" if named else ""
 
     @property
-    def ticks_kb(self) -> tuple[float, ...]:
+    def ticks(self) -> tuple[float, ...]:
         """Round numbers within the range for the logarithmic axis, closer together if it is short."""
-        low, high = self.memory_kb
+        low, high = self.costs
         decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
         steps = (1, 1.5, 2, 3, 5, 7) if high / low < 60 else (1, 2, 5)
         return tuple(m * 10.0**d for d in decades for m in steps if low <= m * 10.0**d <= high)
 
     @property
     def marks(self) -> tuple[Mark, ...]:
-        """Smallest, knee and best member, ascending in memory, their texts clear of each other.
+        """Smallest, knee and best member, cheapest first, their texts clear of each other.
 
         Above and left of a front no trial can lie: there is room for text.
         """
@@ -114,11 +137,11 @@ class View:
 
     def place(self, point: FrontPoint) -> tuple[float, float]:
         """Where the point lies between the axes' ends, 0…1 from left to right and from bottom to top."""
-        low, high = self.memory_kb
-        x = point.memory_bytes / 1000
+        low, high = self.costs
+        x = self.x(point.cost)
         along = math.log(x / low) / math.log(high / low) if self.logarithmic else (x - low) / (high - low)
-        bottom, top = self.improvement
-        return along, (point.stoi_improvement - bottom) / (top - bottom)
+        bottom, top = self.qualities
+        return along, (self.y(point.quality) - bottom) / (top - bottom)
 
     def _near(self, one: FrontPoint, other: FrontPoint) -> bool:
         """Whether texts of the same offset would touch: a text is about a fifth as wide as a small figure."""
@@ -139,7 +162,8 @@ def view_of(
     members = {point.number for point in front}
     special = tuple(point for point in every if is_reference(point))
     drawn = members | {point.number for point in special}
-    sizes = [point.memory_bytes / 1000 for point in (*every, *front)] + [baseline.memory_bytes / 1000]
+    goals = baseline.goals
+    sizes = [goals.cost.drawn(point.cost) for point in (*every, *front)] + [goals.cost.drawn(baseline.cost)]
     logarithmic = min(sizes) > 0 and max(sizes) / min(sizes) > LOG_SPREAD
     count = len(every) if trial_count is None else trial_count
     return View(
@@ -150,8 +174,8 @@ def view_of(
         title=f"{study}: Pareto front of {count} trial{'' if count == 1 else 's'}",
         counts=dict(counts or {}),
         logarithmic=logarithmic,
-        memory_kb=(min(sizes) / 1.35, max(sizes) * 1.15) if logarithmic else (0.0, max(sizes) * 1.05),
-        improvement=_improvement_range([p.stoi_improvement for p in (*every, *front)], baseline.stoi_improvement),
+        costs=(min(sizes) / 1.35, max(sizes) * 1.15) if logarithmic else (min(0.0, *sizes), max(sizes) * 1.05),
+        qualities=_quality_range(goals.quality, [p.quality for p in (*every, *front)], baseline.quality),
         alike=indistinct(front),
     )
 
@@ -162,11 +186,12 @@ def is_reference(point: FrontPoint) -> bool:
 
 
 def marked(front: Front) -> list[tuple[FrontPoint, str]]:
-    """The members that have a name, ascending in memory: (point, "smallest, knee")."""
+    """The members that have a name, cheapest first: (point, "smallest, knee")."""
     if not front:
         return []
     names: dict[int, list[str]] = {}
-    for point, name in ((front[0], "smallest"), (knee(front), "knee"), (front[-1], "best")):
+    for name in ("smallest", "knee", "best"):
+        point = pick(front, name)
         names.setdefault(point.number, []).append(name)
     return [(point, ", ".join(names[point.number])) for point in front if point.number in names]
 
@@ -178,10 +203,17 @@ def styled(points: Sequence[FrontPoint]) -> Iterable[tuple[FrontPoint, str, str,
         yield point, point_name(point), UNIFORM_COLOURS[place % len(UNIFORM_COLOURS)], symbols
 
 
-def _improvement_range(values: Sequence[float], reference: float) -> tuple[float, float]:
-    """Bottom and top of the y axis. Trials far below zero, which nobody would deploy, must not squash the rest."""
-    top = max([*values, reference, 0.0])
-    bottom = min([value for value in values if value > -0.5 * top or top == 0] + [reference, 0.0])
+def _quality_range(goal: Goal, values: Sequence[float], reference: float) -> tuple[float, float]:
+    """Bottom and top of the y axis, the better end on top.
+
+    Trials far below zero, or far worse than float32 where less is better, which nobody would deploy, must not squash
+    the rest.
+    """
+    heights = [goal.ahead(value) for value in values]
+    own, zero = goal.ahead(reference), 0.0 if goal.maximize else goal.ahead(reference)
+    top = max([*heights, own, zero])
+    lowest = zero - 0.5 * top if goal.maximize else 3 * own
+    bottom = min([height for height in heights if height > lowest or top == 0] + [own, zero])
     height = (top - bottom) or 0.01
     # Above the best member stands its name.
-    return bottom - 0.06 * height, top + 0.11 * height
+    return goal.ahead(bottom - 0.06 * height), goal.ahead(top + 0.11 * height)

@@ -8,27 +8,30 @@ import json
 import math
 from typing import Any
 
-from wordlength.search.front import FrontPoint, indistinct, saved_percent
+from wordlength.search.front import Baseline, FrontPoint, indistinct
 from wordlength.search.plots.paper import paper_mark, uniform_formats
 from wordlength.search.plots.scale import Front, marked
 from wordlength.search.trials import StudyView
 
 
-def front_csv(front: Front, baseline_bytes: int) -> str:
-    """The front as CSV: trial, label, objectives, saved_percent, standard errors, the neighbours that are not told
-    apart (trial numbers), then a column per slot.
+def front_csv(front: Front, baseline: Baseline) -> str:
+    """The front as CSV: trial, label, first quality, first cost, saved_percent, the other objectives, standard errors,
+    the neighbours that are not told apart (trial numbers), then a column per slot.
     """
     slots = list(dict.fromkeys(str(slot) for point in front for slot in point.candidate))
     target = io.StringIO()
     table = csv.writer(target, lineterminator="\n")
-    noise = ["stoi_standard_error", "baseline_difference", "baseline_difference_error", "indistinct_from"]
-    table.writerow(["trial", "label", "stoi_improvement", "memory_bytes", "saved_percent", *noise, *slots])
+    goals = baseline.goals
+    noise = [goals.quality.error_name, "baseline_difference", "baseline_difference_error", "indistinct_from"]
+    others = [goal.name for goal in goals.others]
+    named = ["trial", "label", goals.quality.name, goals.cost.name, "saved_percent"]
+    table.writerow([*named, *others, *noise, *slots])
     alike = indistinct(front)
     for point in front:
         formats = point.candidate.to_dict()
-        saved = f"{saved_percent(point.memory_bytes, baseline_bytes):.2f}"
-        row = [point.number, point.label, point.stoi_improvement, point.memory_bytes, saved]
-        row += [point.stoi_standard_error, point.difference, point.difference_error]
+        row = [point.number, point.label, point.quality, whole(point.cost), f"{baseline.saved(point):.2f}"]
+        row += [point.values[name] for name in others]
+        row += [point.standard_error, point.difference, point.difference_error]
         row += [" ".join(map(str, alike.get(point.number, ())))]
         table.writerow(row + [formats.get(slot, "") for slot in slots])
     return target.getvalue()
@@ -43,32 +46,35 @@ def front_json(view: StudyView) -> str:
         "wanted": view.wanted,
         "finished": view.finished,
         "counts": view.counts,
-        "baseline": {
-            "stoi_improvement": view.baseline.stoi_improvement,
-            "memory_bytes": view.baseline.memory_bytes,
-        },
+        "objectives": view.goals.to_json(),
+        "baseline": {name: whole(value) for name, value in view.baseline.values.items()},
         "hypervolume": view.hypervolume,
         **{name: named.get(name) for name in ("knee", "best", "smallest")},
-        "front": [_member(point, view.baseline.memory_bytes, alike.get(point.number, ())) for point in view.front],
+        "front": [_member(point, view.baseline, alike.get(point.number, ())) for point in view.front],
     }
     return json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False)
 
 
-def _member(point: FrontPoint, baseline_bytes: int, alike: tuple[int, ...]) -> dict[str, Any]:
+def _member(point: FrontPoint, baseline: Baseline, alike: tuple[int, ...]) -> dict[str, Any]:
     return {
         "trial": point.number,
         "label": point.label,
-        "stoi_improvement": point.stoi_improvement,
-        "stoi_standard_error": finite(point.stoi_standard_error),
+        **{name: whole(point.values[name]) for name in baseline.goals.names},
+        baseline.goals.quality.error_name: finite(point.standard_error),
         "baseline_difference": finite(point.difference),
         "baseline_difference_error": finite(point.difference_error),
         "memory_bytes": point.memory_bytes,
-        "saved_percent": round(saved_percent(point.memory_bytes, baseline_bytes), 2),
+        "saved_percent": round(baseline.saved(point), 2),
         "indistinct_from": list(alike),
         "uniform": uniform_formats(point.candidate) is not None,
         "paper": paper_mark(point.candidate) or None,
         "formats": point.candidate.to_dict(),
     }
+
+
+def whole(value: float) -> float:
+    """As an integer where it is one, which is how bytes are written."""
+    return int(value) if float(value).is_integer() else value
 
 
 def finite(value: float | None) -> float | None:

@@ -21,8 +21,7 @@ class RecordedTrial:
     digest: str
     on_front: bool
     formats: Mapping[str, str]
-    stoi_improvement: float | None
-    memory_bytes: float | None
+    metrics: Mapping[str, float]
     files: frozenset[str] = frozenset()
     """Names of its artifacts; asked for on the front only."""
 
@@ -67,7 +66,6 @@ def _trial(store: Store, run: Run) -> RecordedTrial:
         tags.get("trial.digest", ""),
         on_front,
         run.data.params,
-        metrics.get("stoi_improvement"),
-        metrics.get("memory_bytes"),
+        metrics,
         frozenset(file.path for file in files),
     )

@@ -115,11 +115,12 @@ def _note(row: RetrainedTrial, baseline: Baseline) -> str:
     head = f"Trial {row.point.number} retrained on all training data, {memory}"
     if row.reason:
         return f"{head}. Diverged: {row.reason}"
-    lines = ["| mixtures | | STOI improvement | float32 | difference, paired | kept |"]
+    goal = baseline.goals.quality
+    lines = [f"| mixtures | | {goal.title} | float32 | difference, paired | kept |"]
     lines.append("| --- | ---: | ---: | ---: | ---: | ---: |")
     for name, part in _parts(row):
-        reached = with_error(part.stoi_improvement, part.stoi_standard_error)
+        reached = with_error(goal, part.quality, part.standard_error)
         kept = "" if part.kept is None else f"{100 * part.kept[0]:.1f} ± {100 * part.kept[1]:.1f} %"
-        told = (reached, f"{part.float_improvement:+.4f}", with_error(*part.difference), kept)
+        told = (reached, goal.text(part.float_quality), goal.difference_text(*part.difference), kept)
         lines.append(f"| {name}{GAP} | {len(part.gains)} | {' | '.join(told)} |")
     return "\n".join([head, "", *lines])

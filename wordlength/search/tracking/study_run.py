@@ -6,8 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from mlflow.entities import Dataset, DatasetInput, InputTag
 
+from wordlength.objectives.goals import Goal
 from wordlength.search.export.facts import with_error
-from wordlength.search.front import Baseline, FrontPoint, hypervolume, indistinct, knee, pareto_front, saved_percent
+from wordlength.search.front import (
+    Baseline,
+    FrontPoint,
+    hypervolume,
+    indistinct,
+    pareto_front,
+    pick,
+)
 from wordlength.search.plots import (
     formats_html,
     front_csv,
@@ -57,7 +65,7 @@ def dataset_inputs(data: Sequence[DataSet]) -> list[DatasetInput]:
 
 
 def front_history(view: StudyView) -> list[dict[str, float]]:
-    """Hypervolume, size and best improvement of the front after the first, second, … finished trial, in the order in
+    """Hypervolume, size and best quality of the front after the first, second, … finished trial, in the order in
     which trials ended, whatever their numbers. A repeated candidate's trial was not run and counts for nothing.
     """
     found: list[dict[str, float]] = []
@@ -67,9 +75,9 @@ def front_history(view: StudyView) -> list[dict[str, float]]:
         point = row.point
         if point is not None and (grown := pareto_front([*front, point])) != front:
             front = grown
-            area = hypervolume(front, view.baseline.memory_bytes)
+            area = hypervolume(front, view.baseline)
             figures = {"hypervolume": area, "front_size": float(len(front))}
-            figures["best_stoi_improvement"] = front[-1].stoi_improvement
+            figures[f"best_{view.goals.quality.name}"] = pick(front, "best").quality
         found.append(figures)
     return found
 
@@ -92,7 +100,7 @@ def artifacts(
     told = (view.points, view.front, view.baseline, view.name, view.finished)
     texts = {
         PAGE: pareto_html(*told, counts=view.ended),
-        TABLE: front_csv(view.front, view.baseline.memory_bytes),
+        TABLE: front_csv(view.front, view.baseline),
         FORMATS: formats_html(view.front, view.baseline, view.name, slots),
     }
     if importance:
@@ -134,17 +142,19 @@ def front_table(front: Sequence[FrontPoint], baseline: Baseline, links: Mapping[
 
     `links`: trial number → address, for the trials that have one.
     """
-    lines = [f"| trial | {GAP}formats | STOI improvement | memory in bytes | saved |"]
-    lines.append("| ---: | --- | ---: | ---: | ---: |")
+    goals = baseline.goals
+    others = "".join(f" {_head(goal)} |" for goal in goals.others)
+    lines = [f"| trial | {GAP}formats | {_head(goals.quality)} | {_head(goals.cost)} | saved |{others}"]
+    lines.append("| ---: | --- | ---: | ---: | ---: |" + " ---: |" * len(goals.others))
     alike = indistinct(front)
     for place, point in enumerate(front):
         trial = f"[{point.number}]({links[point.number]})" if point.number in links else str(point.number)
-        saved = saved_percent(point.memory_bytes, baseline.memory_bytes)
         name = point.label.replace("`", " ").replace("|", " ")
         # As code: outside of it, <4,-1> would be taken for HTML.
         formats = GAP + (f"`{name}`" if name else "searched") + GAP
         same = "".join(f" ≈ {number}" for number in alike.get(point.number, ()))
-        row = f"| {trial} | {formats} | {point.stoi_improvement:.4f}{same} | {point.memory_bytes:,} | {saved:.1f} % |"
+        reached = goals.quality.text(point.quality).removeprefix("+") + same
+        row = f"| {trial} | {formats} | {reached} | {_costs(point, baseline)}"
         rest = f"\n{len(front) - place} more in {TABLE}."
         if len("\n".join([*lines, row, rest])) > characters:
             return "\n".join([*lines, rest])
@@ -152,12 +162,23 @@ def front_table(front: Sequence[FrontPoint], baseline: Baseline, links: Mapping[
     return "\n".join(lines)
 
 
+def _head(goal: Goal) -> str:
+    return goal.title if goal.unit in goal.title else f"{goal.title} in {goal.unit}"
+
+
+def _costs(point: FrontPoint, baseline: Baseline) -> str:
+    """First cost, what of it is saved, the other goals: the last cells of a row."""
+    goals = baseline.goals
+    others = "".join(f" {goal.text(point.values[goal.name])} |" for goal in goals.others)
+    return f"{goals.cost.text(point.cost)} | {baseline.saved(point):.1f} % |{others}"
+
+
 def _state(view: StudyView) -> str:
     counts = ", ".join(f"{count} {state}" for state, count in view.ended.items())
     return (
         f"**{view.finished} of {view.wanted} trials finished** ({counts}), {len(view.front)} on the front, hypervolume "
-        f"{view.hypervolume:.5f}; float32 reaches {view.baseline.stoi_improvement:+.4f} with "
-        f"{view.baseline.memory_bytes:,} bytes."
+        f"{view.hypervolume:.5f}; float32 reaches {view.goals.quality.text(view.baseline.quality)} with "
+        f"{view.goals.cost.told(view.baseline.cost)}."
     )
 
 
@@ -165,13 +186,15 @@ def _choices(view: StudyView, links: Mapping[int, str]) -> str:
     """Best, knee and smallest member."""
     if not view.front:
         return "No trial is complete yet."
-    chosen = {"best": view.front[-1], "knee": knee(view.front), "smallest": view.front[0]}
-    lines = ["| | trial | STOI improvement | memory in bytes | saved |", "| --- | ---: | ---: | ---: | ---: |"]
+    goals = view.goals
+    chosen = {rule: pick(view.front, rule) for rule in ("best", "knee", "smallest")}
+    others = "".join(f" {_head(goal)} |" for goal in goals.others)
+    lines = [f"| | trial | {_head(goals.quality)} | {_head(goals.cost)} | saved |{others}"]
+    lines.append("| --- | ---: | ---: | ---: | ---: |" + " ---: |" * len(goals.others))
     for name, point in chosen.items():
         trial = f"[{point.number}]({links[point.number]})" if point.number in links else str(point.number)
-        reached = with_error(point.stoi_improvement, point.stoi_standard_error)
-        saved = saved_percent(point.memory_bytes, view.baseline.memory_bytes)
-        lines.append(f"| {name}{GAP} | {trial} | {reached} | {point.memory_bytes:,} | {saved:.1f} % |")
+        reached = with_error(goals.quality, point.quality, point.standard_error)
+        lines.append(f"| {name}{GAP} | {trial} | {reached} | {_costs(point, view.baseline)}")
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ members, absent elsewhere) and `mlflow.runColor` are what the published views go
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import time
@@ -18,6 +19,7 @@ from mlflow import MlflowException
 from mlflow.entities import Metric, Run
 
 from wordlength.errors import SpecError
+from wordlength.objectives.goals import Goals
 from wordlength.objectives.report import TrialReport
 from wordlength.search.front import FrontPoint
 from wordlength.search.tracking import study_run
@@ -53,6 +55,9 @@ _LOGGER = logging.getLogger(__name__)
 
 SEARCHED = "search.slots"
 """The param of the parent run that names the slots whose format the study varies."""
+
+GOALS = "search.goals"
+"""The tag of the parent run that holds what the study aims at, as JSON."""
 
 DRAW_SECONDS = 20.0
 """Shortest time between two drawings of the study's pictures, which cost about half a second."""
@@ -119,11 +124,11 @@ class Tracker:
             self.run_id,
             [Metric(key(name), value, now_ms(), 0) for name, value in new.items()],
             {name: value for name, value in wanted.items() if name not in known.data.params},
-            {**about.tags, **changed},
+            {**about.tags, **changed, GOALS: json.dumps(about.baseline.goals.to_json())},
         )
         if about.data:
             client.log_inputs(self.run_id, study_run.dataset_inputs(about.data))
-        _publish(self._store, [str(slot) for slot in about.searched], self.run_id)
+        _publish(self._store, [str(slot) for slot in about.searched], self.run_id, about.baseline.goals)
         try:
             self._store.upload(self.run_id, {name: text.encode() for name, text in about.files.items()})
         except (MlflowException, OSError) as error:
@@ -133,7 +138,7 @@ class Tracker:
         """Record a finished trial as a child run; a trial that is recorded already stays as it is.
 
         A run that an earlier process left half written is completed, not repeated. `label` names a uniform reference
-        format; `rungs`: STOI improvement on rung 0 and 1, where the candidate was judged there, None where it
+        format; `rungs`: first quality on rung 0 and 1, where the candidate was judged there, None where it
         diverged. Who is on the front is told by `show`.
         """
         if report.number in self._runs:
@@ -279,16 +284,17 @@ def publish_views(tracking_uri: str, study: str) -> str | None:
     searched = parent.data.params.get(SEARCHED, "")
     # A list that is cut would give views without their last layers: the launch's own stay.
     if not searched.endswith("…"):
-        _publish(store, searched.split(", ") if searched else [], parent.info.run_id)
+        goals = Goals.from_json(json.loads(parent.data.tags[GOALS]))
+        _publish(store, searched.split(", ") if searched else [], parent.info.run_id, goals)
     return store.experiment_id
 
 
-def _publish(store: Store, searched: Sequence[str], run_id: str) -> None:
+def _publish(store: Store, searched: Sequence[str], run_id: str, goals: Goals) -> None:
     """Put the views, and the links to them, on the experiment.
 
     Where a server refuses one, the study goes on: runs, tags, note and artifacts show the front without it.
     """
-    tags = [view.tag for view in published_views(searched)]
+    tags = [view.tag for view in published_views(searched, goals)]
     tags.append(("mlflow.note.content", study_run.view_links(store.experiment_id, run_id)))
     for name, value in tags:
         with _told_if_refused(f"the tag {name}"):

@@ -38,7 +38,8 @@ def trial_metrics(
     not vary has no series of its own: it counts among the worst, and stands in the note and the page. `rungs`: what
     the candidate reached on the lower rungs, under names of their own.
     """
-    judged = ((f"rung_{rung}/stoi_improvement", 0, value) for rung, value in enumerate(rungs))
+    quality = study.baseline.goals.quality.name
+    judged = ((f"rung_{rung}/{quality}", 0, value) for rung, value in enumerate(rungs))
     figures = chain(_figures(report, study), judged)
     named = ((key(name), step, value) for name, step, value in figures if value is not None)
     points = [Metric(name, float(value), stamp_ms, step) for name, step, value in named if math.isfinite(value)]
@@ -87,17 +88,21 @@ def trial_note(
 def trial_page(report: TrialReport, told: Sequence[Finding], label: str, study_name: str, study: Description) -> str:
     """The analysis as a page of its own."""
     facts = {"study": study_name, "state": report.state.value} | ({"reference": label} if label else {})
-    return analysis_html(f"Trial {report.number}", report, study.precision_limit, facts, told)
+    return analysis_html(f"Trial {report.number}", report, study.precision_limit, facts, told, study.baseline.goals)
 
 
 def _verdict(report: TrialReport, study: Description) -> str:
+    goals = study.baseline.goals
     memory = f"{report.memory_bytes:,} bytes, {_saved(report, study):.1f} % saved"
-    if report.stoi_improvement is None:
+    if report.quality is None:
         return f"{report.state}: {report.reason}. {memory}"
-    reached = f"STOI improvement {with_error(report.stoi_improvement, report.stoi_standard_error)}"
+    reached = f"{goals.quality.title} {with_error(goals.quality, report.quality, report.standard_error)}"
     if report.baseline_difference is not None:
-        reached += f" ({with_error(report.baseline_difference, report.baseline_difference_error)} to float32, paired)"
-    return f"{reached}, {memory}"
+        difference = goals.quality.difference_text(report.baseline_difference, report.baseline_difference_error)
+        reached += f" ({difference} to float32, paired)"
+    others = [goal for goal in (goals.cost, *goals.others) if goal.name != "memory_bytes"]
+    told = [f"{goal.title} {goal.told(report.values[goal.name])}" for goal in others]
+    return ", ".join([reached, *told, memory])
 
 
 def _saved(report: TrialReport, study: Description) -> float:
@@ -120,11 +125,13 @@ def _layer_table(report: TrialReport, study: Description, characters: int) -> st
 
 
 def _figures(report: TrialReport, study: Description) -> Iterator[tuple[str, int, float | None]]:
-    yield "stoi_improvement", 0, report.stoi_improvement
-    yield "stoi_standard_error", 0, report.stoi_standard_error
+    for name, value in report.values.items():
+        yield name, 0, value
+    yield study.baseline.goals.quality.error_name, 0, report.standard_error
     yield "baseline_difference", 0, report.baseline_difference
     yield "baseline_difference_error", 0, report.baseline_difference_error
-    yield "memory_bytes", 0, report.memory_bytes
+    if "memory_bytes" not in report.values:  # Of pruned trials, and where it is no objective.
+        yield "memory_bytes", 0, report.memory_bytes
     yield "memory_saved_percent", 0, _saved(report, study)
     for name, value in _worst(report).items():
         yield f"worst/{name}", 0, value

@@ -1,0 +1,116 @@
+"""Fronts of other objectives than the default two: directions, more than two, the plane they are drawn in."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wordlength.objectives.goals import KNOWN, Goal, GoalKind, Goals
+from wordlength.search.front import Baseline, FrontPoint, hypervolume, knee, pareto_front, pick, plane
+from wordlength.search.hypervolume import volume
+from wordlength.space import Candidate
+
+NOTHING = Candidate.of({})
+THREE = Goals(
+    (
+        Goal("rmse", "RMSE", "", GoalKind.QUALITY, maximize=False, worst=6.0),
+        Goal("energy", "energy", "pJ", GoalKind.COST, maximize=False, worst=6.0),
+        Goal("life", "battery life", "h", GoalKind.COST, maximize=True, worst=0.0),
+    )
+)
+
+
+def point(number: int, *values: float, goals: Goals = THREE) -> FrontPoint:
+    return FrontPoint(number, dict(zip(goals.names, values, strict=True)), 100, NOTHING, goals=goals)
+
+
+triples = st.tuples(*[st.integers(0, 6)] * 3)
+clouds = st.lists(triples, max_size=9).map(lambda rows: [point(n, *row) for n, row in enumerate(rows)])
+
+
+def dominates(a: FrontPoint, b: FrontPoint) -> bool:
+    ours, theirs = THREE.ahead(a.values), THREE.ahead(b.values)
+    return ours != theirs and all(x >= y for x, y in zip(ours, theirs, strict=True))
+
+
+@given(clouds)
+def test_the_front_is_what_the_definition_says_in_three_objectives(cloud) -> None:
+    front = pareto_front(cloud)
+    unbeaten = [p for p in cloud if not any(dominates(q, p) for q in cloud)]
+    assert {tuple(p.values.items()) for p in front} == {tuple(p.values.items()) for p in unbeaten}
+    assert len({tuple(p.values.items()) for p in front}) == len(front)
+    for member in front:
+        assert member.number == min(p.number for p in cloud if p.values == member.values)
+    assert [p.cost for p in front] == sorted(p.cost for p in front)
+
+
+@given(clouds)
+def test_the_hypervolume_is_the_count_of_unit_cells(cloud) -> None:
+    cells = sum(
+        any(6 - p.values["rmse"] > x and 6 - p.values["energy"] > y and p.values["life"] > z for p in cloud)
+        for x, y, z in itertools.product(range(6), range(6), range(6))
+    )
+    own = Baseline({"rmse": 1.0, "energy": 1.0, "life": 1.0}, 100, THREE)
+    assert hypervolume(cloud, own) == pytest.approx(cells, abs=1e-9)
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 3)] * 4), max_size=6))
+def test_volumes_of_four_dimensions(points) -> None:
+    cells = sum(
+        any(all(a > b for a, b in zip(p, cell, strict=True)) for p in points)
+        for cell in itertools.product(range(3), repeat=4)
+    )
+    assert volume(tuple(map(float, p)) for p in points) == pytest.approx(cells, abs=1e-9)
+
+
+def test_picks_are_made_in_the_plane_of_first_quality_and_first_cost() -> None:
+    corner, dear = point(1, 2, 2, 1), point(2, 1, 6, 1)
+    cloud = [point(0, 5, 1, 1), corner, dear, point(3, 6, 6, 9)]
+    front = pareto_front(cloud)
+    assert {p.number for p in front} == {0, 1, 2, 3}
+    assert [p.number for p in plane(front)] == [0, 1, 2]
+    assert knee(front) is corner
+    assert (pick(front, "best"), pick(front, "smallest").number) == (dear, 0)
+    assert pick(front, "trial=3").number == 3
+
+
+def test_a_size_is_no_rule_where_the_first_cost_counts_no_bytes() -> None:
+    with pytest.raises(ValueError, match="max-bytes needs a study whose first cost counts bytes, but it is energy"):
+        pick([point(0, 1, 1, 1)], "max-bytes=10kB")
+
+
+def test_a_share_of_float32s_own_counts_where_nothing_absolute_is_the_worst() -> None:
+    goals = Goals((KNOWN["pearson_correlation"][0], KNOWN["inference_memory_bytes"][0]))
+    own = Baseline({"pearson_correlation": 0.9, "inference_memory_bytes": 1000}, 100, goals)
+    assert hypervolume([point(0, 0.8, 250, goals=goals)], own) == pytest.approx(0.8 * 0.75)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["stoi_improvement"], "must hold a quality and a cost, but got no cost: stoi_improvement"),
+        (["memory_bytes", "energy_pj_per_frame"], "got no quality: memory_bytes, energy_pj_per_frame"),
+        (["rmse", "rmse", "memory_bytes"], "must differ by name, but 'rmse' comes twice"),
+    ],
+)
+def test_goals_that_make_no_front_are_refused(names, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        Goals(tuple(KNOWN[name][0] for name in names))
+
+
+def test_less_is_higher_in_drawings_where_less_is_better() -> None:
+    from wordlength.search.plots.figure import plotly_figure
+    from wordlength.search.plots.scale import view_of
+
+    goals = Goals((KNOWN["rmse"][0], KNOWN["energy_pj_per_frame"][0]))
+    cloud = [point(n, *row, goals=goals) for n, row in enumerate([(0.3, 1e5), (0.2, 2e5), (0.1, 4e5)])]
+    front = pareto_front(cloud)
+    own = Baseline({"rmse": 0.1, "energy_pj_per_frame": 3e6}, 100, goals)
+    drawn = view_of(cloud, front, own, "study")
+    bottom, top = drawn.qualities
+    assert bottom > 0.3 > 0.1 > top
+    figure = plotly_figure(drawn)
+    assert figure["layout"]["xaxis"]["title"]["text"] == "energy per frame in pJ"
+    assert figure["layout"]["yaxis"]["title"]["text"] == "RMSE (less is better)"
+    assert drawn.place(front[-1])[1] > drawn.place(front[0])[1]

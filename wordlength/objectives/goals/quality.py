@@ -1,0 +1,63 @@
+"""What measures a quality: a number for a set of mixtures, and what every mixture contributes to it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from wordlength.objectives.goals.goal import Goal
+from wordlength.objectives.goals.heard import Float32, Heard
+from wordlength.objectives.noise import standard_error
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A quality of a set of mixtures, its standard error, and what every mixture contributes (m,); their mean is it."""
+
+    value: float
+    standard_error: float
+    per_mixture: npt.NDArray[np.float64]
+
+    @classmethod
+    def mean_of(cls, gains: npt.ArrayLike) -> Measured:
+        """One number per mixture."""
+        per_mixture = np.asarray(gains, np.float64)
+        return cls(float(per_mixture.mean()), standard_error(per_mixture), per_mixture)
+
+
+class Quality(ABC):
+    """Measures one goal on one set of mixtures; may keep what does not change from candidate to candidate."""
+
+    def __init__(self, goal: Goal) -> None:
+        self.goal = goal
+
+    @abstractmethod
+    def measure(self, heard: Sequence[Heard]) -> Measured:
+        """Of these mixtures, one or more."""
+
+
+class Improvement(Quality):
+    """Per mixture score(clean, enhanced) − score(clean, noisy); the noisy mixture's score is computed once."""
+
+    def __init__(self, goal: Goal) -> None:
+        super().__init__(goal)
+        self._noisy: dict[int, float] = {}
+
+    @abstractmethod
+    def score(self, clean: Float32, sound: Float32, sample_rate_hz: int) -> float:
+        """How good `sound` is, both waveforms (samples,)."""
+
+    def measure(self, heard: Sequence[Heard]) -> Measured:
+        """Mean over the mixtures."""
+        return Measured.mean_of([self._gain(mixture) for mixture in heard])
+
+    def _gain(self, heard: Heard) -> float:
+        rate = heard.sample_rate_hz
+        if heard.number not in self._noisy:
+            known = heard.noisy_scores.get(self.goal.name)
+            self._noisy[heard.number] = self.score(heard.clean, heard.noisy, rate) if known is None else known
+        return self.score(heard.clean, heard.enhanced, rate) - self._noisy[heard.number]
