@@ -10,8 +10,6 @@ from rich.text import Text
 
 from wordlength.objectives.audio.survey import DataSurvey
 
-_MOST_NAMES = 3
-
 
 class Right(str):
     """A figure: flush right, on one line."""
@@ -32,15 +30,14 @@ def corpus_table(survey: DataSurvey) -> Table:
             Right(f"{corpus.unusable:,}" if corpus.unusable else ""),
             Right(_length(corpus.seconds)),
             _by_sex(corpus.speakers),
-            _names(corpus.noise_classes),
-            ", ".join(str(rate) for rate in corpus.rates_hz),
-            Right(" / ".join(f"{level:.0f}" for level in corpus.level_dbfs or ())),
-            Right(f"{100 * corpus.clipped_share:.1f} %"),
-            Right(f"{100 * corpus.silent_share:.1f} %"),
+            _count(corpus.noise_classes),
+            Right("…".join(f"{level:.0f}" for level in (corpus.level_dbfs or ())[::2])),
+            Right(f"{100 * corpus.clipped_share:.1f}%"),
+            Right(f"{100 * corpus.silent_share:.1f}%"),
         ]
         for corpus in survey.corpora
     ]
-    names = "corpus role files unusable h:mm:ss speakers noise_classes Hz dBFS clipped silence"
+    names = "corpus role files unusable length speakers classes dBFS clip silent"
     return _table("what the corpora hold", names, rows)
 
 
@@ -53,25 +50,26 @@ def part_table(survey: DataSurvey) -> Table:
             Right(f"{part.given:,}" if part.given else ""),
             Right(_length(part.seconds)),
             _by_sex(part.speakers),
-            _names(part.noise_classes),
+            _count(part.noise_classes),
             Right(f"{part.noise_recordings:,}"),
             ", ".join(f"{level}: {count:,}" for level, count in part.snr_db.items()),
             Right(f"{part.rooms:,}" if part.rooms else ""),
         ]
         for part in survey.parts
     ]
-    names = "part mixtures given h:mm:ss speakers noise_classes recordings dB:_mixtures rooms"
+    names = "part mixtures given length speakers classes recordings dB:_mixtures rooms"
     return _table("what the parts are made of", names, rows)
 
 
 def _table(title: str, names: str, rows: Sequence[Sequence[Cell]]) -> Table:
     """A table without the columns that have nothing in any row."""
-    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False)
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
     columns = list(zip(*rows, strict=True))
     shown = [index for index, cells in enumerate(columns) if any(str(cell) for cell in cells)]
     for name, cells in ((names.split()[index], columns[index]) for index in shown):
-        is_number = isinstance(cells[0], Right)
-        table.add_column(name.replace("_", " "), justify="right" if is_number else "left", no_wrap=is_number)
+        is_number = any(isinstance(cell, Right) for cell in cells)
+        can_wrap = name == "dB:_mixtures"
+        table.add_column(name.replace("_", " "), justify="right" if is_number else "left", no_wrap=not can_wrap)
     for row in rows:
         table.add_row(*(row[index] for index in shown))
     return table
@@ -82,16 +80,25 @@ def _length(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{whole:02}"
 
 
+def corpus_lines(survey: DataSurvey) -> list[str]:
+    """Per corpus a line with its sampling rates, and of noise the classes with how many recordings each has."""
+    return [
+        f"{corpus.name}: "
+        + ", ".join(
+            [f"{rate} Hz" for rate in corpus.rates_hz]
+            + [f"{name} {count:,}" for name, count in corpus.noise_classes.items()]
+        )
+        for corpus in survey.corpora
+    ]
+
+
 def _by_sex(speakers: Mapping[str, int]) -> str:
-    """`10 (4 female, 6 male)`; only the sum where no sex is known."""
+    """`4 f, 6 m`; the sum where no sex is known."""
     total = sum(speakers.values())
     if not total or set(speakers) == {"unknown"}:
         return f"{total:,}" if total else ""
-    return f"{total:,} ({', '.join(f'{count:,} {sex}' for sex, count in speakers.items())})"
+    return ", ".join(f"{count:,} {sex[0]}" for sex, count in speakers.items())
 
 
-def _names(classes: Mapping[str, int]) -> Text:
-    """How many there are, and the first few; as Text, for a name may hold square brackets."""
-    first = list(classes)[:_MOST_NAMES]
-    more = ", …" if len(classes) > len(first) else ""
-    return Text(f"{len(classes)} ({', '.join(first)}{more})" if classes else "")
+def _count(classes: Mapping[str, int]) -> Cell:
+    return Right(f"{len(classes):,}" if classes else "")

@@ -17,8 +17,9 @@ from wordlength.search.cli.measures import JsonFile
 def data(study: AnyStudy, json_file: JsonFile = None, home: HomeOption = None) -> None:
     """What the study's corpora hold and what training, validation and test are made of; nothing is trained.
 
-    Every file is read once. Levels are root mean squares in dB of full scale (lowest / median / highest); a file is
-    clipped where it stays at full scale for three samples, and silent where it lies 40 dB below its loudest frame.
+    Every file is read once. Levels are root mean squares in dB of full scale, lowest…highest (the JSON file has the
+    median too); a file is clipped where it stays at full scale for three samples, and silent where it lies 40 dB below
+    its loudest frame.
     Warnings, a line each: speakers, noise recordings or equal files in two parts, imbalance, clips too short.
 
     Exit status 1 where the data cannot be used; 0 with warnings.
@@ -33,7 +34,7 @@ def data(study: AnyStudy, json_file: JsonFile = None, home: HomeOption = None) -
     spec = study_spec(study, place)
     require_places(json=json_file)
     from wordlength.objectives.audio.survey import survey
-    from wordlength.search.data_tables import corpus_table, part_table
+    from wordlength.search.data_tables import corpus_lines, corpus_table, part_table
     from wordlength.search.progress import LaunchDisplay
 
     with LaunchDisplay(console) as display:
@@ -42,6 +43,8 @@ def data(study: AnyStudy, json_file: JsonFile = None, home: HomeOption = None) -
         write_atomically(json_file, (json.dumps({"study": spec.name, **found.to_dict()}, indent=2) + "\n").encode())
     if found.corpora:
         console.print(corpus_table(found))
+        for line in corpus_lines(found):
+            console.print(Text(line), soft_wrap=True)
     if found.parts:
         console.print(part_table(found))
     for line in found.warnings:
