@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from wordlength.objectives.integer.functions import Fire, Table
+from wordlength.objectives.integer.functions import Fire, Line, Ramp, Table
+from wordlength.objectives.integer.merging import Join, Merge
+from wordlength.objectives.integer.moving import Move
 from wordlength.objectives.integer.pooling import Pool
 from wordlength.objectives.integer.program import Step
 from wordlength.objectives.integer.rounding import Round
@@ -34,7 +36,7 @@ def operations(step: Step) -> Operations:
 
     A product with a power of two is a shift, any other a multiplication; each is added to its sum. Formats whose
     position differs by channel shift every sum once. A rounding is a shift and an addition, if it drops places at all.
-    A table takes two multiplications. An average that is no power of two divides: one multiplication.
+    A table takes two multiplications, a slope one. An average that is no power of two divides: one multiplication.
     """
     outputs = prod(step.shape)
     match step:
@@ -43,14 +45,32 @@ def operations(step: Step) -> Operations:
         case Pool(average=True):
             rounded = Operations() if step.exact else Operations(outputs, outputs, outputs)
             return rounded + Operations(additions=int(step.counts.sum()) * step.shape[2])
-        case Pool() | Round(function=Fire()) | Round(format=Binary()):
+        case Merge():
+            return _of_merge(step, outputs)
+        case Pool() | Move() | Round(function=Fire()) | Round(format=Binary()):
             return Operations()
         case Round():
-            table = (
-                Operations(2 * outputs, 2 * outputs, 2 * outputs) if isinstance(step.function, Table) else Operations()
-            )
             drops = isinstance(step.format, Fixed) and step.places != 0
-            return table + (Operations(0, outputs, outputs if step.places > 0 else 0) if drops else Operations())
+            rounded = Operations(0, outputs, outputs if step.places > 0 else 0) if drops else Operations()
+            return _of_function(step, outputs) + rounded
+
+
+def _of_merge(step: Merge, outputs: int) -> Operations:
+    shifts = sum(prod(shape) for shape, shift in zip(step.source_shapes, step.shifts, strict=True) if shift)
+    joined = 0 if step.join.passes else (len(step.sources) - 1) * outputs
+    multiplied = step.join is Join.MULTIPLY
+    return Operations(joined if multiplied else 0, shifts, 0 if multiplied else joined)
+
+
+def _of_function(step: Round, outputs: int) -> Operations:
+    match step.function:
+        case Table():
+            return Operations(2 * outputs, 2 * outputs, 2 * outputs)
+        case Ramp():
+            return Operations(2 * outputs, 4 * outputs, 3 * outputs)
+        case Line():
+            return Operations(outputs, 0, outputs if step.function.offset else 0)
+    return Operations()
 
 
 def _of_sum(step: Sum, outputs: int) -> Operations:

@@ -68,7 +68,10 @@ def compare_layers(
     stages = plan(program)
     tensors = {number: _tensor(model, stage) for number, stage in enumerate(stages)} | {INPUT: model.inputs[0]}
     whole = keras.Model(model.inputs[0], [tensors[number] for number in range(len(stages))])
-    alone = [keras.Model(tensors[stage.source], tensors[number]) for number, stage in enumerate(stages)]
+    alone = [
+        keras.Model([tensors[source] for source in stage.sources], tensors[number])
+        for number, stage in enumerate(stages)
+    ]
     counts = [(_Count(), _Count()) for _ in stages]
     for start in range(0, len(codes), _AT_ONCE):
         part = codes[start : start + _AT_ONCE]
@@ -81,8 +84,8 @@ def compare_layers(
         chained = whole(_floats(part, program.input_grid, tensors[INPUT]))
         chained = chained if isinstance(chained, (list, tuple)) else [chained]
         for number, stage in enumerate(stages):
-            source = _floats(held[stage.source], grids[stage.source], tensors[stage.source])
-            for count, found in zip(counts[number], (alone[number](source), chained[number]), strict=True):
+            read = [_floats(held[source], grids[source], tensors[source]) for source in stage.sources]
+            for count, found in zip(counts[number], (alone[number](read), chained[number]), strict=True):
                 count.add(_apart(stage, held[number], np.asarray(found)))
         tell(min(start + _AT_ONCE, len(codes)), len(codes))
     return tuple(
@@ -120,7 +123,7 @@ def allowed_steps(stage: Stage) -> int:
 
 def _largest(stage: Stage) -> float:
     """The largest magnitude that the layer's float32 sums, or its pooled values, can have."""
-    grid = stage.sums[-1].accumulator if stage.sums else stage.last.grid
+    grid = stage.sums[-1].accumulator if stage.sums else (stage.merge or stage.last).grid
     return max(-grid.lowest, grid.highest) * 2.0**grid.exponent
 
 

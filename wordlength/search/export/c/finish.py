@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wordlength.objectives.integer import Round
-from wordlength.objectives.integer.functions import Clip, Fire, Table
+from wordlength.objectives.integer.functions import Clip, Fire, Line, Ramp, Table
 from wordlength.search.export.c.plan import DEPTH, c_type, numbers
 from wordlength.space import Fixed, Overflow, PowerOfTwo, Rounding
 
@@ -17,8 +17,8 @@ def constants_of(name: str, step: Round) -> tuple[list[str], int]:
     """Tables that the rounding needs, and their bytes."""
     lines: list[str] = []
     size = 0
-    if isinstance(step.function, Table):
-        table = step.function
+    table = step.function.table if isinstance(step.function, Ramp) else step.function
+    if isinstance(table, Table):
         entries = table.entries.tolist()
         size += 4 * len(entries)
         lines += [
@@ -47,8 +47,16 @@ def rounding_of(name: str, step: Round) -> Iterator[str]:
         yield f"return ({kind})(value > 0);"
         return
     source = "value"
-    if isinstance(step.function, Table):
-        source = f"interpolate(&curve_{name}, {_argument(step, step.function)})"
+    match step.function:
+        case Table():
+            source = f"interpolate(&curve_{name}, {_argument(step, step.function)})"
+        case Ramp():
+            yield from _ramp(name, step, step.function)
+            source = "number"
+        case Line():
+            below, above, offset = step.function.factors(step.source_grid)
+            yield f"const int64_t number = value * (value < 0 ? {_long(below)} : {_long(above)}) + {_long(offset)};"
+            source = "number"
     if isinstance(step.format, PowerOfTwo):
         yield from _power(name, step, source)
         return
@@ -63,6 +71,20 @@ def rounding_of(name: str, step: Round) -> Iterator[str]:
         yield f"return ({kind}){cut};"
     else:
         yield f"return ({kind})clip({code}, {step.grid.lowest}, {step.grid.highest});"
+
+
+def _ramp(name: str, step: Round, ramp: Ramp) -> Iterator[str]:
+    """max(value, 0), and what is added to it."""
+    linear, tabled = ramp.shifts(step.source_grid)
+    yield f"const int64_t argument = {_argument(step, ramp.table)};"
+    yield f"const int64_t added = left64(interpolate(&curve_{name}, argument < 0 ? -argument : argument), {tabled});"
+    rising = f"left64(value, {linear})"
+    sides = (rising, "added") if ramp.one_sided else (f"{rising} + added", "added")
+    yield f"const int64_t number = value < 0 ? {sides[1]} : {sides[0]};"
+
+
+def _long(number: int) -> str:
+    return f"INT64_C({number})"
 
 
 def _rescaled(value: str, places: int, rounding: Rounding = Rounding.HALF_EVEN) -> str:
@@ -83,7 +105,8 @@ def _argument(step: Round, table: Table) -> str:
 
 def _power(name: str, step: Round, source: str) -> Iterator[str]:
     kind = c_type(step.grid)
-    yield f"const int64_t number = {source};"
+    if source != "number":
+        yield f"const int64_t number = {source};"
     yield "int64_t power = 1;"
     if len(step.turns) or step.zero_up_to >= 0:
         yield "const int64_t magnitude = number < 0 ? -number : number;"

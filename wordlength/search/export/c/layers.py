@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from wordlength.objectives.integer import Grid, Parameter, Pool, Sum
+from wordlength.objectives.integer import Grid, Merge, Move, Parameter, Pool, Sum
 from wordlength.search.export.c.finish import constants_of, rounding_of
+from wordlength.search.export.c.moves import merged, moved
 from wordlength.search.export.c.plan import DEPTH, Scratch, Stage, accumulator_bits, bits_of, c_type
 from wordlength.search.export.packing import Packed
 from wordlength.space import Fixed, PowerOfTwo, VirtualBitShift
@@ -23,16 +24,26 @@ class LayerWriter:
         self.scratch = Scratch()
         self.table_bytes = 0
 
-    def write(self, stage: Stage, source: Grid) -> list[str]:
+    def write(self, stage: Stage, sources: Sequence[Grid]) -> list[str]:
         """Static functions of one stage: its constants, its rounding, and the layer itself."""
-        head = f"static void layer_{stage.name}(const {c_type(source)} *in, {c_type(stage.last.grid)} *out)"
-        if isinstance(stage.last, Pool):
-            return [_comment(stage), head, *_block(_pool(stage.last))]
+        numbers = range(len(sources)) if stage.merge else ("",)
+        entries = [f"const {c_type(grid)} *in{number}" for grid, number in zip(sources, numbers, strict=True)]
+        head = f"static void layer_{stage.name}({', '.join(entries)}, {c_type(stage.last.grid)} *out)"
+        match stage.last:
+            case Pool() as pool:
+                return [_comment(stage), head, *_block(_pool(pool))]
+            case Move() as move:
+                return [_comment(stage), head, *_block(moved(move))]
+            case Merge() as merge:
+                return [_comment(stage), head, *_block(merged(merge))]
         finish = [f"static inline {c_type(stage.last.grid)} finish_{stage.name}(int64_t value)"]
         constants, size = constants_of(stage.name, stage.last)
         self.table_bytes += size
         finish += _block(rounding_of(stage.name, stage.last))
-        body = self._sums(stage) if stage.sums else _each(stage)
+        if stage.merge:
+            body: list[str] | Iterator[str] = merged(stage.merge, f"finish_{stage.name}")
+        else:
+            body = self._sums(stage) if stage.sums else _each(stage)
         return [_comment(stage), *constants, *finish, "", head, *_block(body)]
 
     def _sums(self, stage: Stage) -> list[str]:
@@ -52,7 +63,7 @@ class LayerWriter:
             yield f"{_accumulator(step)} *const sums{number} = {sums};"
             kind, count = _kernel_type(step), last.shape[2] if dense else step.kernel.info.count
             yield f"{kind} *const kernel{number} = {self._array(f'kernel_{number}', kind, count)};"
-            if step.kernel.by_channel:
+            if _shifted_sums(step):
                 yield f"uint8_t *const shifts{number} = {self._array(f'shifts_{number}', 'uint8_t', step.shape[2])};"
         if last.bias:
             biases = self._array("biases", _accumulator(last), last.shape[2])
@@ -72,7 +83,7 @@ class LayerWriter:
         return f"network_weights + {self._places[parameter.name].offset}"
 
     def _channel_shifts(self, number: int, step: Sum) -> Iterator[str]:
-        if step.kernel.by_channel:
+        if _shifted_sums(step):
             yield f"for (o = 0; o < {step.shape[2]}; o++)"
             yield f"{DEPTH}shifts{number}[o] = (uint8_t){self._side_shift(step.kernel, 'o')};"
 
@@ -108,7 +119,9 @@ class LayerWriter:
             return f"times{bits}(1, {_next_power(parameter)})"
         code = f"(int{bits}_t){_next_fixed(parameter)}"
         if parameter.by_channel:
-            return f"left{bits}({code}, (int){self._side_shift(parameter, index)})"
+            channels = parameter.info.packed_shape[-1]
+            channel = f"({index}) % {channels}" if channels < parameter.info.count else index
+            return f"left{bits}({code}, (int){self._side_shift(parameter, channel)})"
         if isinstance(fmt, VirtualBitShift) and isinstance(fmt.group, int):
             return f"left{bits}({code}, (int){self._side_shift(parameter, f'({index}) / {fmt.group}')})"
         return code
@@ -119,7 +132,7 @@ class LayerWriter:
         yield f"for (o = 0; o < {count}; o++)"
         if isinstance(step.kernel.format, PowerOfTwo):
             yield f"{DEPTH}kernel{number}[o] = {_next_power(step.kernel)};"
-        elif _in_blocks(step.kernel):
+        elif _unpacked_shifted(step):
             bits = max(bits_of(kind), 32)
             yield f"{DEPTH}kernel{number}[o] = ({kind}){self._whole_number(step.kernel, index, bits)};"
         else:
@@ -154,20 +167,15 @@ class LayerWriter:
 def _place(stage: Stage) -> Iterator[str]:
     """All sums of one output place; a pointwise kernel takes them from the depthwise one."""
     step = stage.sums[0]
-    height, width, channels = step.source_shape
-    geometry = step.geometry
+    channels, geometry = step.source_shape[2], step.geometry
     for number, one in enumerate(stage.sums):
         yield f"for (o = 0; o < {one.shape[2]}; o++)"
         yield f"{DEPTH}sums{number}[o] = 0;"
     yield f"for (r = 0; r < {geometry.kernel[0]}; r++) {{"
-    yield f"{DEPTH}const int32_t y = {_position('row', 'r', step, 0)};"
-    yield f"{DEPTH}if (y < 0 || y >= {height})"
-    yield f"{DEPTH * 2}continue;"
+    yield from _indented(_met("y", "row", "r", step, 0))
     yield f"{DEPTH}for (c = 0; c < {geometry.kernel[1]}; c++) {{"
-    yield f"{DEPTH * 2}const int32_t x = {_position('column', 'c', step, 1)};"
-    yield f"{DEPTH * 2}if (x < 0 || x >= {width})"
-    yield f"{DEPTH * 3}continue;"
-    tap, at = f"(r * {geometry.kernel[1]} + c)", f"(y * {width} + x) * {channels}"
+    yield from _indented(_met("x", "column", "c", step, 1), 2)
+    tap, at = f"(r * {geometry.kernel[1]} + c)", f"(y * {step.source_shape[1]} + x) * {channels}"
     if step.depthwise:
         each = step.shape[2] // channels
         value = f"({_accumulator(step)})in[{at} + o{f' / {each}' if each > 1 else ''}]"
@@ -179,6 +187,8 @@ def _place(stage: Stage) -> Iterator[str]:
         yield f"{DEPTH * 3}const {_accumulator(step)} value = ({_accumulator(step)})in[{at} + i];"
         yield f"{DEPTH * 3}for (o = 0; o < {outputs}; o++)"
         weight = f"kernel0[({tap} * {channels} + i) * {outputs} + o]"
+        if geometry.transposed:
+            weight = f"kernel0[({tap} * {outputs} + o) * {channels} + i]"
         yield f"{DEPTH * 4}sums0[o] += {_product(step, 'value', weight)};"
         yield f"{DEPTH * 2}}}"
     yield f"{DEPTH}}}"
@@ -206,6 +216,22 @@ def _cast(step: Sum, to: Sum) -> str:
     return "(int32_t)" if accumulator_bits(step) > accumulator_bits(to) else ""
 
 
+def _met(name: str, place: str, tap: str, step: Sum | Pool, axis: int) -> Iterator[str]:
+    """Lines within the loop over taps: where in the input one meets the output place; on with the next if nowhere."""
+    size, stride = step.source_shape[axis], step.geometry.strides[axis]
+    if not step.geometry.transposed:
+        yield f"const int32_t {name} = {_position(place, tap, step, axis)};"
+        yield f"if ({name} < 0 || {name} >= {size})"
+        yield f"{DEPTH}continue;"
+        return
+    dilation, before = step.geometry.dilation[axis], step.geometry.before[axis]
+    ahead = f"{place} + {before} - {tap} * {dilation}"
+    yield f"const int32_t {name}_ahead = {ahead};"
+    yield f"const int32_t {name} = {name}_ahead / {stride};"
+    yield f"if ({name}_ahead < 0 || {name}_ahead % {stride} != 0 || {name} >= {size})"
+    yield f"{DEPTH}continue;"
+
+
 def _position(place: str, tap: str, step: Sum | Pool, axis: int) -> str:
     """C expression: where in the input a tap meets the output place."""
     geometry = step.geometry
@@ -220,7 +246,7 @@ def _finish(stage: Stage, index: str) -> Iterator[str]:
     step, number = stage.sums[-1], len(stage.sums) - 1
     bits, value = accumulator_bits(step), f"sums{number}[o]"
     shift = " + ".join(
-        part for part in (f"shifts{number}[o]" if step.kernel.by_channel else "", str(step.product_shift or "")) if part
+        part for part in (f"shifts{number}[o]" if _shifted_sums(step) else "", str(step.product_shift or "")) if part
     )
     value = f"left{bits}({value}, {shift})" if shift else value
     value += " + biases[o]" if step.bias is not None else ""
@@ -235,7 +261,7 @@ def _each(stage: Stage) -> Iterator[str]:
 
 
 def _pool(step: Pool) -> Iterator[str]:
-    height, width, channels = step.source_shape
+    _, width, channels = step.source_shape
     kind = f"int{accumulator_bits(step)}_t"
     inexact = step.average and not step.exact
     yield "int32_t row, column, r, c, o;"
@@ -246,13 +272,9 @@ def _pool(step: Pool) -> Iterator[str]:
     lines += ["int32_t count = 0;"] if inexact else []
     lines += [
         f"for (r = 0; r < {step.geometry.kernel[0]}; r++) {{",
-        f"{DEPTH}const int32_t y = {_position('row', 'r', step, 0)};",
-        f"{DEPTH}if (y < 0 || y >= {height})",
-        f"{DEPTH * 2}continue;",
+        *_indented(_met("y", "row", "r", step, 0)),
         f"{DEPTH}for (c = 0; c < {step.geometry.kernel[1]}; c++) {{",
-        f"{DEPTH * 2}const int32_t x = {_position('column', 'c', step, 1)};",
-        f"{DEPTH * 2}if (x < 0 || x >= {width})",
-        f"{DEPTH * 3}continue;",
+        *_indented(_met("x", "column", "c", step, 1), 2),
     ]
     code = f"({kind})in[(y * {width} + x) * {channels} + o]"
     if step.average:
@@ -279,8 +301,16 @@ def _accumulator(step: Sum) -> str:
     return f"int{accumulator_bits(step)}_t"
 
 
-def _in_blocks(parameter: Parameter) -> bool:
-    return isinstance(parameter.format, VirtualBitShift) and isinstance(parameter.format.group, int)
+def _unpacked_shifted(step: Sum) -> bool:
+    """Whether codes are shifted when they are unpacked: blocks are, and channels of a transposed kernel's input."""
+    fmt = step.kernel.format
+    blocks = isinstance(fmt, VirtualBitShift) and isinstance(fmt.group, int)
+    return blocks or (step.geometry.transposed and step.kernel.by_channel)
+
+
+def _shifted_sums(step: Sum) -> bool:
+    """Whether every output channel's sums have a shift of their own."""
+    return step.kernel.by_channel and not step.geometry.transposed
 
 
 def _kernel_type(step: Sum) -> str:
@@ -288,7 +318,7 @@ def _kernel_type(step: Sum) -> str:
     kernel = step.kernel
     if isinstance(kernel.format, PowerOfTwo):
         return "uint8_t"
-    codes = kernel.integers if _in_blocks(kernel) else kernel.codes
+    codes = kernel.integers if _unpacked_shifted(step) else kernel.codes
     return c_type(Grid(0, min(int(codes.min()), -1), max(int(codes.max()), 0)))
 
 
