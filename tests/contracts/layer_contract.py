@@ -120,7 +120,11 @@ class LayerContract:
             return case.quantized.model(x)
 
         given = []
-        for weights, activations in ((Float32(), Float32()), (Fixed(4, 0), Fixed(5, 1)), (PowerOfTwo(3, 0), Fixed(9, 2))):
+        for weights, activations in (
+            (Float32(), Float32()),
+            (Fixed(4, 0), Fixed(5, 1)),
+            (PowerOfTwo(3, 0), Fixed(9, 2)),
+        ):
             case.quantized.assign(case.candidate(weights, Fixed(8, 1), activations))
             given.append(graph(tf.constant(case.inputs)).numpy())
             np.testing.assert_allclose(given[-1], case.quantized.model(case.inputs), rtol=1e-5, atol=1e-5)
@@ -136,7 +140,12 @@ class LayerContract:
         for row, info in zip(found.layers, case.slots, strict=True):
             assert row.count == info.count or info.slot.role is Role.ACTIVATIONS
             assert row.max_magnitude > 0 and row.histogram
-        kernels = [(info.slot.layer, tensor.name) for info in case.slots if info.slot.role is Role.WEIGHTS for tensor in info.tensors]
+        kernels = [
+            (info.slot.layer, tensor.name)
+            for info in case.slots
+            if info.slot.role is Role.WEIGHTS
+            for tensor in info.tensors
+        ]
         known = [(row.layer, row.kernel) for row in found.accumulators]
         assert set(known) <= set(kernels)
         for row in found.accumulators:
@@ -149,7 +158,9 @@ class LayerContract:
         packed = pack(laid_out(parameters_of(case.model, candidate)))
         assert len(packed) == memory_bytes(case.slots, candidate) < float_bytes(case.slots) / 4
 
-    @pytest.mark.parametrize("weights", [Fixed(5, 0), PowerOfTwo(4, 0, zero=True), Float32()], ids=lambda fmt: fmt.brief)
+    @pytest.mark.parametrize(
+        "weights", [Fixed(5, 0), PowerOfTwo(4, 0, zero=True), Float32()], ids=lambda fmt: fmt.brief
+    )
     def test_the_exported_model_gives_the_same(self, case: Case, weights: Format, tmp_path: Path) -> None:
         candidate = case.candidate(weights, Fixed(6, 1), Fixed(7, 2))
         trained = frozen(tuple(case.model.get_weights()), case.model, candidate)

@@ -37,12 +37,8 @@ class TestKernels(LayerContract):
         "Conv2DTranspose": lambda: network(
             (3, 3, 2), layers.Conv2DTranspose(3, 3, strides=2, padding="same", activation="relu", name="odd")
         ),
-        "TimeDistributed Dense": lambda: network(
-            (4, 3), layers.TimeDistributed(layers.Dense(2, "tanh"), name="odd")
-        ),
-        "TimeDistributed Conv1D": lambda: network(
-            (3, 5, 2), layers.TimeDistributed(layers.Conv1D(2, 3), name="odd")
-        ),
+        "TimeDistributed Dense": lambda: network((4, 3), layers.TimeDistributed(layers.Dense(2, "tanh"), name="odd")),
+        "TimeDistributed Conv1D": lambda: network((3, 5, 2), layers.TimeDistributed(layers.Conv1D(2, 3), name="odd")),
     }
 
 
@@ -97,5 +93,15 @@ class TestMoving(LayerContract):
 class TestFunctions(LayerContract):
     networks = {
         name: (lambda name=name: network((5,), layers.Dense(4), layers.Activation(name, name="odd")))
-        for name in ("relu6", "leaky_relu", "silu", "gelu", "selu", "hard_sigmoid", "softplus", "exponential", "softmax")
+        for name in (
+            "relu6",
+            "leaky_relu",
+            "silu",
+            "gelu",
+            "selu",
+            "hard_sigmoid",
+            "softplus",
+            "exponential",
+            "softmax",
+        )
     } | {"LeakyReLU": lambda: network((5,), layers.Dense(4), layers.LeakyReLU(0.25, name="odd"))}

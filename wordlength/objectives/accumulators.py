@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,10 @@ import tensorflow as tf
 from wordlength.objectives.quantized_model import QuantizedModel
 from wordlength.objectives.report import Accumulator
 from wordlength.space import Candidate, Fixed, Float32, Overflow, Role, Slot, SlotInfo
+from wordlength.space.layer_types import Family, of_family
 from wordlength.space.quantizers import SwitchedActivation
+from wordlength.space.rounded_layer import RoundedLayer
+from wordlength.space.slots import Anatomy
 
 FUNCTION_RANGES = {
     "relu": (0.0, math.inf),
@@ -36,13 +39,12 @@ FUNCTION_RANGES = {
 }
 """Activation function → what it can give; others may give anything."""
 
-_KEEPING = frozenset(
-    {"Flatten", "Reshape", "Permute", "RepeatVector", "Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D"}
-    | {"MaxPooling1D", "MaxPooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D"}
-    | {"ZeroPadding1D", "ZeroPadding2D", "Cropping1D", "Cropping2D"}
-)
+_KEEPING = of_family(Family.PASSING) - {"Concatenate", "Maximum", "Minimum"}
 """Layers that hand values on without changing one, dropout once training is over."""
-_AVERAGING = ("AveragePooling1D", "AveragePooling2D", "GlobalAveragePooling1D", "GlobalAveragePooling2D")
+_AVERAGING = of_family(Family.AVERAGE)
+_ONE = (-1.0, 1.0)
+_STATES = {"tanh": _ONE, "sigmoid": (0.0, 1.0), "softsign": _ONE, "hard_sigmoid": (0.0, 1.0), "hard_tanh": _ONE}
+"""A recurrent layer's function → its states: weighed means of what it gives and of states before, or less; first 0."""
 _NO_BIT = 1000
 
 
@@ -59,17 +61,36 @@ class _Source:
 
 @dataclass(frozen=True)
 class _Sum:
-    """One layer's sums: one per kernel, by name and whether it is depthwise."""
+    """One layer's sums: one per kernel, each from the one before; a recurrent layer has one of each kind by direction.
+
+    `kernels`: number and name within the WEIGHTS slot. `depthwise`: whether each is. `bias`: number within the BIASES
+    slot, and its row where it has several. `states`: where the layer's states lie among its outputs, if they are
+    what is summed.
+    """
 
     layer: Any
-    kernels: tuple[str, ...]
+    parts: Anatomy
+    kernels: tuple[tuple[int, str], ...]
     depthwise: tuple[bool, ...]
     source: _Source
+    bias: tuple[int, int | None] | None
+    states: slice | None = None
 
     @property
     def name(self) -> str:
         """The layer's name."""
         return str(self.layer.name)
+
+    @property
+    def slot(self) -> Slot:
+        """The layer's ACTIVATIONS slot."""
+        return Slot(self.name, Role.ACTIVATIONS)
+
+    def gives_its_sums(self, place: int) -> bool:
+        """Whether the layer's output is the sum of this kernel: the depthwise half of a separable convolution, and
+        the sums within a recurrent layer, are no tensors of the model.
+        """
+        return self.parts.family is Family.KERNEL and place == len(self.kernels) - 1
 
 
 class AccumulatorAnalyser:
@@ -79,7 +100,9 @@ class AccumulatorAnalyser:
     """
 
     def __init__(self, quantized: QuantizedModel) -> None:
-        self._sums = [_sum(quantized, info) for info in quantized.slots if info.slot.role is Role.WEIGHTS]
+        self._sums = [
+            item for info in quantized.slots if info.slot.role is Role.WEIGHTS for item in _sums(quantized, info)
+        ]
         self.probes = [tensor for item in self._sums for tensor in (item.layer.input, item.layer.output)]
 
     def input_ranges(self, candidate: Candidate) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -108,7 +131,7 @@ class AccumulatorAnalyser:
         found = []
         for item in self._sums:
             bounded = _range(item.source, candidate) is not None
-            for kernel in item.kernels:
+            for _, kernel in item.kernels:
                 lowest, highest, lowest_used, highest_used, weight_bit, bias_bit = (float(v) for v in next(remaining))
                 places = _places(item, candidate)
                 fraction = None if places is None else max(places - int(weight_bit), -int(bias_bit))
@@ -136,33 +159,66 @@ class AccumulatorAnalyser:
         inputs: tf.Tensor,
         outputs: tf.Tensor,
     ) -> list[tf.Tensor]:
-        kernels = rounded[Slot(item.name, Role.WEIGHTS)]
+        inputs = inputs if item.states is None else rounded[item.slot][0][..., item.states]
         ends, weight_bit = (span[0], span[1]), tf.constant(0)
         rows = []
-        for place, kernel in enumerate(kernels):
+        for place, (number, _) in enumerate(item.kernels):
+            kernel = rounded[Slot(item.name, Role.WEIGHTS)][number]
+            kernel = tf.linalg.matrix_transpose(kernel) if "Transpose" in item.parts.kind else kernel
             ends = _interval(tf.cast(kernel, tf.float64), ends, item.depthwise[place])
             last_bit = _last_bit(kernel)
             weight_bit += tf.where(last_bit == _NO_BIT, 0, last_bit)
             sums, bias_bit = outputs, tf.constant(_NO_BIT)
-            if place < len(kernels) - 1:  # The depthwise half of a separable convolution is no tensor of the model.
-                sums = _depthwise(item.layer, inputs, kernel)
-            elif (bias := Slot(item.name, Role.BIASES)) in rounded:
-                (offset,) = rounded[bias]
+            if not item.gives_its_sums(place):
+                sums = _sums_of(item, inputs, kernel)
+            if item.bias is not None and place == len(item.kernels) - 1:
+                offset = rounded[Slot(item.name, Role.BIASES)][item.bias[0]]
+                offset = offset if item.bias[1] is None else offset[item.bias[1]]
                 ends = tuple(end + tf.cast(offset, tf.float64) for end in ends)
                 bias_bit = _last_bit(offset)
+                sums = sums if item.gives_its_sums(place) else sums + offset
             extremes = [tf.reduce_min(ends[0]), tf.reduce_max(ends[1]), tf.reduce_min(sums), tf.reduce_max(sums)]
             rows.append(tf.stack([tf.cast(value, tf.float64) for value in (*extremes, weight_bit, bias_bit)]))
         return rows
 
 
-def _sum(quantized: QuantizedModel, info: SlotInfo) -> _Sum:
+def _sums(quantized: QuantizedModel, info: SlotInfo) -> Iterator[_Sum]:
     layer = quantized.model.get_layer(info.slot.layer)
-    return _Sum(
-        layer,
-        tuple(tensor.name for tensor in info.tensors),
-        tuple(tensor.channel_axes == 2 for tensor in info.tensors),
-        _source(layer.input, quantized.activation_slots),
-    )
+    parts = quantized.anatomy[layer.name]
+    source = _source(layer.input, quantized.activation_slots)
+    if parts.family is Family.KERNEL:
+        kernels = tuple(enumerate(tensor.name for tensor in info.tensors))
+        depthwise = tuple(tensor.channel_axes == 2 for tensor in info.tensors)
+        yield _Sum(layer, parts, kernels, depthwise, source, (0, None) if parts.biases else None)
+    elif parts.family is Family.RECURRENT:
+        yield from _recurrent_sums(layer, parts, source, info)
+
+
+def _recurrent_sums(layer: Any, parts: Anatomy, source: _Source, info: SlotInfo) -> Iterator[_Sum]:
+    """Input and state sums of every direction; a state that is merged with the other direction's is not seen."""
+    both = hasattr(parts.core, "forward_layer")
+    rnns = (parts.core.forward_layer, parts.core.backward_layer) if both else (parts.core,)
+    for direction, rnn in enumerate(rnns):
+        # A GRU that resets after its sum has a bias for each of the two.
+        rows = (0, 1) if parts.biases and len(rnn.cell.bias.shape) == 2 else (None, None)
+        weights, state_weights = ((2 * direction + k, info.tensors[2 * direction + k].name) for k in (0, 1))
+        bias = (direction, rows[0]) if parts.biases else None
+        yield _Sum(layer, parts, (weights,), (False,), source, bias)
+        if both and parts.core.merge_mode != "concat":
+            continue
+        name = getattr(rnn.activation, "__name__", "")
+        state = _Source(Slot(layer.name, Role.ACTIVATIONS), _STATES.get(name, (-math.inf, math.inf)))
+        states = slice(direction * rnn.units, (direction + 1) * rnn.units)
+        state_bias = (direction, rows[1]) if rows[1] is not None else None
+        yield _Sum(layer, parts, (state_weights,), (False,), state, state_bias, states)
+
+
+def _sums_of(item: _Sum, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    if item.parts.family is Family.RECURRENT:
+        return tf.matmul(inputs, kernel) if inputs.shape.rank == 2 else tf.tensordot(inputs, kernel, 1)
+    if item.parts.core is not item.parts.layer:
+        inputs = tf.reshape(inputs, [-1, *inputs.shape[2:]])  # Every time step by itself.
+    return _depthwise(item.parts.core, inputs, kernel)
 
 
 def _interval(kernel: tf.Tensor, ends: tuple[tf.Tensor, ...], depthwise: bool) -> tuple[tf.Tensor, ...]:
@@ -222,6 +278,10 @@ def _average_places(pooling: Any) -> int | None:
 
 
 def _function_range(operation: Any) -> tuple[float, float]:
+    if isinstance(operation, RoundedLayer) and operation.state is not None:
+        inner = getattr(operation.layer, "forward_layer", operation.layer)
+        merged = getattr(operation.layer, "merge_mode", "concat") == "sum"
+        return (-math.inf, math.inf) if merged else _STATES.get(inner.activation.__name__, (-math.inf, math.inf))
     function = operation.function if isinstance(operation, SwitchedActivation) else None
     if isinstance(function, keras.layers.ReLU):
         return (-math.inf if function.negative_slope else 0.0, function.max_value or math.inf)

@@ -28,7 +28,7 @@ BASELINE_VERSION = 3
 class Baseline:
     """A trained float model and what the search needs to know of it.
 
-    `weights`: in Keras' order. `samples`: per slot, float values that its format will have to hold.
+    `weights`: in Keras' order, batch normalization folded. `samples`: per slot, float values that its format will have to hold.
     `gains`: STOI improvement of every validation mixture, whose mean is `stoi_improvement`.
     """
 
@@ -106,6 +106,7 @@ def prepare_baseline(
 def _train(
     data: PreparedData, settings: ModelSettings, training: TrainingSettings, seed: int, digest: str
 ) -> Iterator[BaselineProgress | Baseline]:
+    from wordlength.objectives.folding import folded
     from wordlength.objectives.memory import float_bytes
     from wordlength.objectives.models import build_model
     from wordlength.objectives.quantized_model import quantize
@@ -119,9 +120,10 @@ def _train(
     for state in states:
         yield BaselineProgress(len(state.losses), training.baseline_epochs, state.losses[-1], state.scores[-1])
     improvement = meter.improvement(predictor.masks())
+    model = folded(model)
     quantized = quantize(model)
     yield Baseline(
-        weights=state.weights,
+        weights=tuple(model.get_weights()),
         slots=quantized.slots,
         samples=_samples(quantized, windows, data.subset_windows, seed),
         stoi_improvement=improvement.mean,

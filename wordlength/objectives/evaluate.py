@@ -16,6 +16,7 @@ from wordlength.objectives.analysis import Analyser, gate_constraints, gate_reas
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, spread
 from wordlength.objectives.distillation import windows_to_learn
+from wordlength.objectives.folding import folded
 from wordlength.objectives.memory import memory_bytes
 from wordlength.objectives.models import build_model
 from wordlength.objectives.noise import paired_difference
@@ -62,7 +63,7 @@ class Evaluator:
         self._settings = settings
         self.data = data
         self.baseline = baseline
-        self.float_model = build_model(settings.model, data.shape, seed=0)
+        self.float_model = folded(build_model(settings.model, data.shape, seed=0))
         self.float_model.set_weights(list(baseline.weights))
         self.quantized: QuantizedModel = quantize(self.float_model)
         training = settings.training

@@ -34,6 +34,8 @@ class QuantizedModel:
     """One for each of the slot's tensors; one for activations."""
     thresholds: Mapping[Slot, Slot]
     """BIASES slot → the ACTIVATIONS slot of its sum, of which it is the threshold where that is binary."""
+    anatomy: Mapping[str, Anatomy]
+    """Layer → what it is made of in the float model."""
     variables: tuple[Any, ...]
     """The weights in the float model's order: beside branches, that of the QKeras model may be another."""
 
@@ -125,6 +127,7 @@ def quantize(float_model: Any) -> QuantizedModel:
     taps: dict[Slot, Any] = {}
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        kwargs.pop("mask", None)  # There is none: layers that make one are unknown.
         slot = Slot(layer.name, Role.ACTIVATIONS)
         if slot not in quantizers:
             return layer(*args, **kwargs)
@@ -155,6 +158,7 @@ def quantize(float_model: Any) -> QuantizedModel:
         slots,
         quantizers,
         _thresholds(float_model, order),
+        {layer.name: anatomy(layer) for layer in float_model.layers},
         variables,
     )
     made.set_weights(float_model.get_weights())

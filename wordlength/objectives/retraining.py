@@ -15,6 +15,7 @@ import numpy as np
 
 from wordlength.errors import TrainingDiverged
 from wordlength.objectives.distillation import windows_to_learn
+from wordlength.objectives.folding import folded
 from wordlength.objectives.models import ModelSettings, build_model
 from wordlength.objectives.quantized_model import quantize
 from wordlength.objectives.report import Weights
@@ -63,7 +64,7 @@ class Retrainer:
     ) -> None:
         self._settings = settings
         self._baseline = baseline
-        self._float_model = build_model(model, data.shape, seed=0)
+        self._float_model = folded(build_model(model, data.shape, seed=0))
         self._float_model.set_weights(list(baseline.weights))
         self._quantized = quantize(self._float_model)
         windows = windows_to_learn(data.train, self._float_model, settings.distillation)

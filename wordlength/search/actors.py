@@ -40,10 +40,11 @@ class BaselineWorker:
 
     def slots(self, settings: EvaluationSettings, shape: NetworkShape) -> tuple[SlotInfo, ...]:
         """Of the network that the settings describe."""
+        from wordlength.objectives.folding import folded
         from wordlength.objectives.models import build_model
         from wordlength.space import find_slots
 
-        return find_slots(build_model(settings.model, shape, seed=0))
+        return find_slots(folded(build_model(settings.model, shape, seed=0)))
 
     def run(
         self, data: PreparedData, settings: EvaluationSettings, seed: int, cache: Path

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 def model_slots(spec: StudySpec, verbose: bool = False) -> tuple[SlotInfo, ...]:
     """The slots of the study's network, without data or training."""
     with quiet_tensorflow(verbose):
+        from wordlength.objectives.folding import folded
         from wordlength.objectives.models import build_model
         from wordlength.space import find_slots
 
-        return find_slots(build_model(spec.model, spec.data.shape, spec.seed))
+        return find_slots(folded(build_model(spec.model, spec.data.shape, spec.seed)))
 
 
 def describe_again(spec: StudySpec, identity: str, home: Home, verbose: bool = False) -> Description:

@@ -233,22 +233,20 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
 
         @tf.custom_gradient  # type: ignore[untyped-decorator]
         def straight_through(x: tf.Tensor) -> tuple[tf.Tensor, Any]:
+            # Read here: within a recurrent layer's loop a gradient can capture values, but no variables.
+            flow, passing, steepness = (tf.identity(one) for one in (self._flow, self._passing, self._steepness))
+            fires = self.is_kind(Kind.BINARY)
+
             def gradient(upstream: tf.Tensor) -> tf.Tensor:
                 if not self.activations:
-                    return upstream * self._flow
-                fires = self.is_kind(Kind.BINARY)
-                straight, surrogate = partial(self._saturating, x, upstream), partial(self._surrogate, x, upstream)
+                    return upstream * flow
+                straight = partial(graph.within, x, passing, upstream)
+                surrogate = partial(_surrogate, x, steepness, upstream)
                 return straight() if fires is False else tf.cond(fires, surrogate, straight)
 
             return self.round(x), gradient
 
         return straight_through(tf.convert_to_tensor(x))
-
-    def _saturating(self, x: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
-        return graph.within(x, self._passing, upstream)
-
-    def _surrogate(self, x: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
-        return upstream / tf.square(1 + self._steepness * tf.abs(x))
 
     def _channels_last(self, x: tf.Tensor) -> tf.Tensor:
         if x.shape.rank == 0:
@@ -303,6 +301,10 @@ class FormatQuantizer(BaseQuantizer):  # type: ignore[misc]
 
     def __str__(self) -> str:
         return str(self._format)
+
+
+def _surrogate(x: tf.Tensor, steepness: tf.Tensor, upstream: tf.Tensor) -> tf.Tensor:
+    return upstream / tf.square(1 + steepness * tf.abs(x))
 
 
 @keras.saving.register_keras_serializable(package="wordlength")

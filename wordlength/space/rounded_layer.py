@@ -68,7 +68,9 @@ class RoundedLayer(keras.layers.Layer):  # type: ignore[misc]
         """Inverse of `get_config`."""
         load = keras.saving.deserialize_keras_object
         quantizers = {path: load(quantizer) for path, quantizer in config["quantizers"].items()}
-        return cls(**config | {"layer": load(config["layer"]), "quantizers": quantizers, "state": load(config["state"])})
+        return cls(
+            **config | {"layer": load(config["layer"]), "quantizers": quantizers, "state": load(config["state"])}
+        )
 
 
 def _cells(layer: Any) -> tuple[Any, ...]:

@@ -52,6 +52,7 @@ def check_models(folder: Path, config: BundleConfig, parameters: tuple[Parameter
     from wordlength.objectives.memory import float_bytes
     from wordlength.objectives.quantized_model import layer_parameter  # Which makes ours known too.
     from wordlength.space import find_slots
+    from wordlength.space.slots import variable_of
 
     float_model = _loaded(NETWORK, lambda: keras.models.model_from_json((folder / NETWORK).read_text("utf-8")))
     model = _loaded(MODEL, lambda: keras.models.load_model(folder / MODEL))
@@ -72,7 +73,7 @@ def check_models(folder: Path, config: BundleConfig, parameters: tuple[Parameter
         )
     for parameter in parameters:
         values = parameter.format.decode(parameter.encoded).reshape(parameter.info.shape)
-        getattr(float_model.get_layer(parameter.slot.layer), parameter.info.name).assign(values)
+        variable_of(float_model.get_layer(parameter.slot.layer), parameter.info.name).assign(values)
         try:
             held = np.asarray(layer_parameter(model.get_layer(parameter.slot.layer), parameter.info.name))
         except _FOREIGN:

@@ -23,7 +23,7 @@ import keras
 import numpy as np
 import qkeras
 
-from wordlength.objectives.quantized_model import functional, quantized_layer
+from wordlength.objectives.quantized_model import functional, has_qkeras_layer, qkeras_layer, variables_of
 from wordlength.objectives.report import Weights
 from wordlength.space import (
     Binary,
@@ -41,8 +41,9 @@ from wordlength.space import (
     find_slots,
 )
 from wordlength.space.formats import FloatArray
+from wordlength.space.layer_types import Family
 from wordlength.space.quantizers import FormatQuantizer
-from wordlength.space.slots import KERNELS, has_own_activation
+from wordlength.space.slots import KERNELS, anatomy, variable_of
 
 EXACT_BITS = 24
 """Every whole number of so many bits is a float32."""
@@ -89,17 +90,20 @@ def plain_model(weights: Weights, float_model: Any, candidate: Candidate) -> Pla
     for info in find_slots(float_model):
         layer, fmt = float_model.get_layer(info.slot.layer), candidate[info.slot]
         if not info.tensors:
-            chosen[info.slot] = (_for_activations(fmt, *_reach(layer)),)
+            choice = _for_activations(fmt, *_reach(layer))
+            state = anatomy(layer).family is Family.RECURRENT
+            chosen[info.slot] = (_for_state(fmt, choice) if state else choice,)
             continue
         parts = []
         for tensor, part in zip(info.tensors, info.formats(fmt), strict=True):
-            variable = id(getattr(layer, tensor.name))
+            variable = id(variable_of(layer, tensor.name))
             values = np.asarray(stored[variable], np.float32).reshape(tensor.packed_shape)
             stored[variable] = part.round(values, info.slot).reshape(tensor.shape)
             parts.append(_for_parameters(part, tensor, values, stored[variable]))
         chosen[info.slot] = tuple(parts)
     model = _built(float_model, candidate, chosen)
-    model.set_weights([stored[id(variable)] for variable in float_model.weights])
+    for copy, variable in zip(variables_of(model, float_model), float_model.weights, strict=True):
+        copy.assign(stored[id(variable)])
     custom = {slot: told for slot, parts in chosen.items() for part in parts if (told := part.custom)}
     wider = {slot: told for slot, parts in chosen.items() for part in parts if (told := part.wider)}
     return PlainModel(model, custom, wider)
@@ -109,18 +113,21 @@ def _built(float_model: Any, candidate: Candidate, chosen: Mapping[Slot, tuple[_
     quantizers: dict[Slot, Any] = {slot: tuple(part.quantizer for part in parts) for slot, parts in chosen.items()}
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        kwargs.pop("mask", None)
+        if getattr(layer, "padding", "") == "valid" and (before := _causal_padding(float_model, layer.name)):
+            args = (before(args[0]), *args[1:])
         slot = Slot(layer.name, Role.ACTIVATIONS)
         if slot not in chosen:
             return layer(*args, **kwargs)
         (choice,) = chosen[slot]
         # A step takes the activation function's place.
-        fires, original = isinstance(candidate[slot], Binary), float_model.get_layer(layer.name)
-        if type(original).__name__ not in KERNELS:
+        fires, parts = isinstance(candidate[slot], Binary), anatomy(float_model.get_layer(layer.name))
+        if parts.family is Family.FUNCTION:
             output = args[0] if fires else layer(*args, **kwargs)
         else:
             output = layer(*args, **kwargs)
-            if has_own_activation(original) and not fires:
-                output = keras.layers.Activation(original.activation, name=f"{layer.name}_activation")(output)
+            if parts.has_function and not fires:
+                output = keras.layers.Activation(parts.core.activation, name=f"{layer.name}_activation")(output)
         if choice.before is not None:
             output = choice.before(output)
         if choice.quantizer is None:
@@ -129,9 +136,70 @@ def _built(float_model: Any, candidate: Candidate, chosen: Mapping[Slot, tuple[_
 
     return keras.models.clone_model(
         functional(float_model),
-        clone_function=lambda layer: quantized_layer(_constructible(layer, quantizers), quantizers),
+        clone_function=lambda layer: _copy(layer, quantizers),
         call_function=call,
     )
+
+
+def _copy(layer: Any, quantizers: Mapping[Slot, Any]) -> Any:
+    """QKeras' layer where it has one; else the Keras layer, to hold what is rounded already."""
+    parts = anatomy(layer)
+    if parts.family is Family.RECURRENT:
+        return _recurrent(layer, quantizers)
+    if _is_causal(layer):
+        layer = layer.__class__.from_config(layer.get_config() | {"padding": "valid"})
+        return qkeras_layer(_constructible(layer, quantizers), quantizers)
+    if has_qkeras_layer(parts):
+        return qkeras_layer(_constructible(layer, quantizers), quantizers)
+    copy = layer.__class__.from_config(layer.get_config())
+    if parts.has_function:
+        anatomy(copy).core.activation = keras.activations.linear
+    return copy
+
+
+def _is_causal(layer: Any) -> bool:
+    return type(layer).__name__ == "Conv1D" and layer.padding == "causal"
+
+
+def _causal_padding(float_model: Any, name: str) -> Any:
+    """The zeros that a causal convolution of the float model begins with: QKeras' own fails on such a padding."""
+    original = float_model.get_layer(name)
+    if not _is_causal(original):
+        return None
+    zeros = (original.kernel_size[0] - 1) * original.dilation_rate[0]
+    return keras.layers.ZeroPadding1D((zeros, 0), name=f"{name}_padding")
+
+
+def _recurrent(layer: Any, quantizers: Mapping[Slot, Any]) -> Any:
+    """QKeras' recurrent layer, or both of its Bidirectional."""
+    (state,) = quantizers[Slot(layer.name, Role.ACTIVATIONS)]
+    weights = quantizers[Slot(layer.name, Role.WEIGHTS)]
+    biases = quantizers.get(Slot(layer.name, Role.BIASES), (None, None))
+    if not hasattr(layer, "forward_layer"):
+        # Not QGRU and its like, which lose their name when they are loaded: their cell in a Keras layer.
+        cell = getattr(qkeras, f"Q{type(layer.cell).__name__}")
+        made = cell(**layer.cell.get_config() | _recurrent_settings(layer, (*weights, biases[0]), state))
+        options = {name: getattr(layer, name) for name in ("return_sequences", "go_backwards", "unroll", "name")}
+        return keras.layers.RNN(made, **options)
+    forward, backward = (
+        getattr(qkeras, f"Q{type(one).__name__}")(
+            **one.get_config()
+            | _recurrent_settings(one, (*weights[2 * number : 2 * number + 2], biases[number]), state)
+        )
+        for number, one in enumerate((layer.forward_layer, layer.backward_layer))
+    )
+    return qkeras.QBidirectional(forward, layer.merge_mode, backward_layer=backward, name=layer.name)
+
+
+def _recurrent_settings(layer: Any, parameters: tuple[Any, ...], state: Any) -> dict[str, Any]:
+    """`parameters`: quantizers of kernel, recurrent kernel and bias."""
+    stems = ("kernel", "recurrent", "bias")
+    settings = {f"{stem}_quantizer": one for stem, one in zip(stems, parameters, strict=True)}
+    for stem in stems:
+        # As in _constructible.
+        constraint = getattr(layer, f"{stem}_constraint") or keras.constraints.Constraint()
+        settings |= {f"{stem}_constraint": constraint, f"{stem}_initializer": "zeros"}
+    return settings | {"state_quantizer": state}
 
 
 def _constructible(layer: Any, quantizers: Mapping[Slot, Any]) -> Any:
@@ -220,6 +288,16 @@ def _for_activations(fmt: Format, lowest: float, highest: float) -> _Choice:
     return _Choice(FormatQuantizer(fmt, activations=True, kinds=()), custom=_unfit_for_activations(fmt))
 
 
+def _for_state(fmt: Format, choice: _Choice) -> _Choice:
+    """A recurrent layer rounds its state itself: nothing can come before its quantizer."""
+    if choice.before is None:
+        return choice
+    return _Choice(
+        FormatQuantizer(fmt, activations=True, kinds=()),
+        custom="QKeras' recurrent layers cannot clip their state first",
+    )
+
+
 def _for_fixed_activations(fmt: Fixed, lowest: float, highest: float) -> _Choice:
     (position,) = fmt.positions
     magnitude_bits = fmt.bits - fmt.signed
@@ -249,6 +327,10 @@ def _unfit_for_activations(fmt: Format) -> str:
 
 def _reach(layer: Any) -> tuple[float, float]:
     """The lowest and highest value that the layer's activation function can give."""
+    parts = anatomy(layer)
+    if parts.family is Family.RECURRENT:
+        return _reach_of_states(layer)
+    layer = parts.core
     match type(layer).__name__:
         case "ReLU" if not layer.negative_slope:
             return 0.0, inf if layer.max_value is None else layer.max_value
@@ -257,6 +339,19 @@ def _reach(layer: Any) -> tuple[float, float]:
     return _REACHES.get(getattr(layer, "activation", None), (-inf, inf))
 
 
+def _reach_of_states(layer: Any) -> tuple[float, float]:
+    """Of all states and of what both directions merge into."""
+    inner = getattr(layer, "forward_layer", layer)
+    lowest, highest = _REACHES.get(inner.activation, (-inf, inf))
+    largest = max(-lowest, highest)
+    if hasattr(inner.cell, "unit_forget_bias"):
+        # An LSTM's cell state grows by one function value a step, and by what rounding adds.
+        steps = layer.input.shape[1]
+        largest = 2 * steps * largest if steps and inner.recurrent_activation in _WEIGHING else inf
+    return (-2 * largest, 2 * largest) if inner is not layer else (-largest, largest)
+
+
+_WEIGHING = (keras.activations.sigmoid, keras.activations.hard_sigmoid)
 _REACHES: dict[Any, tuple[float, float]] = {
     keras.activations.relu: (0.0, inf),
     keras.activations.relu6: (0.0, 6.0),
