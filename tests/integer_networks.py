@@ -91,7 +91,25 @@ def curves() -> keras.Model:
     return keras.Model(inputs, layers.RepeatVector(2, name="again")(x), name="curves")
 
 
-NETWORKS = {"plane": plane, "line": line, "stack": stack, "branches": branches, "moves": moves, "curves": curves}
+def states() -> keras.Model:
+    """Recurrent layers of every kind, in both directions."""
+    inputs = keras.Input((5, 3))
+    x = layers.GRU(4, return_sequences=True, name="gru")(inputs)
+    x = layers.Bidirectional(layers.LSTM(3, return_sequences=True), name="lstm")(x)
+    x = layers.SimpleRNN(4, activation="relu", return_sequences=True, go_backwards=True, name="simple")(x)
+    x = layers.Bidirectional(layers.GRU(2, recurrent_activation="hard_sigmoid", use_bias=False), name="both")(x)
+    return keras.Model(inputs, layers.Dense(2, activation="sigmoid", name="mask")(x), name="states")
+
+
+NETWORKS = {
+    "plane": plane,
+    "line": line,
+    "stack": stack,
+    "branches": branches,
+    "moves": moves,
+    "curves": curves,
+    "states": states,
+}
 ENDING = ("sep", "limited", "bent", "of_hard_sigmoid", "of_hard_tanh")
 """Layers whose functions end: wrapping has no end."""
 
@@ -125,7 +143,7 @@ def _random_format(info: SlotInfo, rng: np.random.Generator, bits: tuple[int, in
             Fixed(width, whole(0, 2)),
             Fixed(width, whole(0, 2), signed=False),
             PowerOfTwo(min(width, 4), whole(-1, 2), zero=width > 2),
-            Binary(),
+            *([] if info.no_binary else [Binary()]),
         ]
         if info.slot.layer not in ENDING:
             choices.append(Fixed(width, whole(0, 2), bool(whole(0, 1)), **modes))  # type: ignore[arg-type]

@@ -7,12 +7,15 @@ from wordlength.objectives.integer.moving import Move
 from wordlength.objectives.integer.parameters import Parameter
 from wordlength.objectives.integer.pooling import Pool
 from wordlength.objectives.integer.program import INPUT, IntegerProgram, Step
+from wordlength.objectives.integer.recurrent import Cell, Direction, Recurrent
 from wordlength.objectives.integer.rounding import Round
 from wordlength.objectives.integer.sums import Geometry, Shape, Sum
 
 __all__ = [
     "INPUT",
     "INTEGER_LAYERS",
+    "Cell",
+    "Direction",
     "Geometry",
     "Grid",
     "IntegerProgram",
@@ -22,6 +25,7 @@ __all__ = [
     "Move",
     "Parameter",
     "Pool",
+    "Recurrent",
     "Round",
     "Shape",
     "Step",

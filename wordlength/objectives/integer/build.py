@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from wordlength.errors import IntegerError
-from wordlength.objectives.integer.activation import function_of
+from wordlength.objectives.integer.activation import function_of, named_function, places_of
 from wordlength.objectives.integer.grid import Grid
 from wordlength.objectives.integer.layout import kernel_geometry, pair, pool_geometry, shapes_of, sides
 from wordlength.objectives.integer.merging import Join, Merge
@@ -16,8 +16,9 @@ from wordlength.objectives.integer.moving import Move
 from wordlength.objectives.integer.parameters import Parameter
 from wordlength.objectives.integer.pooling import Pool
 from wordlength.objectives.integer.program import INPUT, IntegerProgram, Step, grid_of, source_shape
+from wordlength.objectives.integer.recurrent import Cell, Direction, Recurrent, gate_places, state_grid
 from wordlength.objectives.integer.rounding import Round
-from wordlength.objectives.integer.sums import Geometry, Sum
+from wordlength.objectives.integer.sums import Geometry, Shape, Sum
 from wordlength.space import Candidate, Fixed, Format, Role, Slot, find_slots
 from wordlength.space.layer_types import Family
 from wordlength.space.slots import ACTIVATION_LAYERS, KERNELS, Anatomy, anatomy
@@ -103,6 +104,9 @@ class _Builder:
         place = INPUT
         for step in _MAKERS[parts.kind](self, parts):
             place = self._append(step)
+        if parts.family is Family.RECURRENT:
+            self.places[layer.name] = place  # The states have the format already.
+            return
         slot = Slot(layer.name, Role.ACTIVATIONS)
         if slot in self._candidate:
             function = parts.family is Family.FUNCTION
@@ -167,6 +171,56 @@ class _Builder:
         grids, sources = tuple(self._grid(place) for place in places), tuple(source_shape(shape) for shape in shapes)
         yield Merge(layer.name, Join(parts.kind), places, grids, sources, made, axis)
 
+    def recur(self, parts: Anatomy) -> Iterator[Recurrent]:
+        """One direction, or two side by side."""
+        layer, (source, made) = parts.layer, shapes_of(parts.layer)
+        passes = (
+            (parts.core.forward_layer, parts.core.backward_layer) if parts.kind == "Bidirectional" else (parts.core,)
+        )
+        if len(passes) > 1 and parts.core.merge_mode != "concat":
+            raise IntegerError(
+                f"directions must lie side by side to be computed with integers, but {layer.name!r} has "
+                f"merge_mode={parts.core.merge_mode!r}"
+            )
+        place = self._source(layer)
+        biases = parts.biases or (None,) * len(passes)
+        pieces = [
+            self._direction(parts, rnn, (*parts.weights[2 * number : 2 * number + 2], biases[number]), place, source)
+            for number, rnn in enumerate(passes)
+        ]
+        yield Recurrent(layer.name, place, tuple(pieces), made)
+
+    def _direction(
+        self, parts: Anatomy, rnn: Any, paths: tuple[str | None, ...], place: int, source: Shape
+    ) -> Direction:
+        layer, cell = parts.layer, Cell(type(rnn).__name__)
+        if cell is Cell.GRU and not rnn.reset_after:
+            raise IntegerError(
+                f"a GRU must have reset_after=True to be computed with integers, but layer {layer.name!r} has not"
+            )
+        fmt = self._candidate[Slot(layer.name, Role.ACTIVATIONS)]
+        kernel, recurrent = (self._parameters[f"{layer.name}.weights.{path}"] for path in paths[:2])
+        bias = self._parameters[f"{layer.name}.biases.{paths[2]}"] if paths[2] else None
+        places = places_of(layer, fmt)
+        name, kept, width = layer.name, state_grid(layer.name, fmt), len(cell.gates) * rnn.units
+        fed = Sum(name, kernel, bias, Geometry(), False, place, self._grid(place), source, (1, source[1], width))
+        row = {"bias": bias, "bias_row": 1} if cell is Cell.GRU else {"bias": None}
+        held = Sum(
+            layer=name,
+            kernel=recurrent,
+            geometry=Geometry(),
+            depthwise=False,
+            source=place,
+            source_grid=kept,
+            source_shape=(1, 1, rnn.units),
+            shape=(1, 1, width),
+            **row,
+        )
+        gate = getattr(rnn, "recurrent_activation", rnn.activation)
+        opens, gives = (named_function(name, function.__name__, places) for function in (gate, rnn.activation))
+        in_order, wide = parts.kind == "Bidirectional", gate_places(places)
+        return Direction(name, cell, fed, held, opens, gives, wide, fmt, rnn.go_backwards, in_order)
+
     def nothing(self, parts: Anatomy) -> Iterator[Step]:
         """An activation layer: its rounding alone."""
         yield from ()
@@ -198,6 +252,7 @@ _MAKERS: dict[str, Callable[[_Builder, Anatomy], Iterable[Step]]] = {
     **dict.fromkeys(_POOLS, _Builder.pool),
     **dict.fromkeys((*_MOVES, "RepeatVector", "Permute"), _Builder.move),
     **dict.fromkeys(Join, _Builder.merge),
+    **dict.fromkeys((*Cell, "Bidirectional"), _Builder.recur),
     **dict.fromkeys(ACTIVATION_LAYERS - {"Softmax"}, _Builder.nothing),
 }
 """Layer type → what makes its steps, before the rounding of its ACTIVATIONS slot."""

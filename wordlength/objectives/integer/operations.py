@@ -10,6 +10,7 @@ from wordlength.objectives.integer.merging import Join, Merge
 from wordlength.objectives.integer.moving import Move
 from wordlength.objectives.integer.pooling import Pool
 from wordlength.objectives.integer.program import Step
+from wordlength.objectives.integer.recurrent import Cell, Direction, Recurrent
 from wordlength.objectives.integer.rounding import Round
 from wordlength.objectives.integer.sums import Sum
 from wordlength.space import Binary, Fixed, PowerOfTwo
@@ -45,6 +46,8 @@ def operations(step: Step) -> Operations:
         case Pool(average=True):
             rounded = Operations() if step.exact else Operations(outputs, outputs, outputs)
             return rounded + Operations(additions=int(step.counts.sum()) * step.shape[2])
+        case Recurrent():
+            return sum((_of_direction(one) for one in step.directions), Operations())
         case Merge():
             return _of_merge(step, outputs)
         case Pool() | Move() | Round(function=Fire()) | Round(format=Binary()):
@@ -53,6 +56,22 @@ def operations(step: Step) -> Operations:
             drops = isinstance(step.format, Fixed) and step.places != 0
             rounded = Operations(0, outputs, outputs if step.places > 0 else 0) if drops else Operations()
             return _of_function(step, outputs) + rounded
+
+
+def _of_direction(one: Direction) -> Operations:
+    """Every frame's sums of input and state, their gates, and what the gates multiply."""
+    fed = _of_sum(one.inputs, prod(one.inputs.shape))
+    held = _of_sum(one.states, one.states.shape[2])
+    products = {Cell.SIMPLE: 0, Cell.GRU: 3, Cell.LSTM: 3}[one.cell]
+    added = len(one.cell.gates) + {Cell.SIMPLE: 0, Cell.GRU: 2, Cell.LSTM: 1}[one.cell]
+    shifts = sum(shift > 0 for shift in (*one.shifts, *one.mixed_shifts)) if products else 0
+    gated = Operations(products, shifts, added)
+    for step in one.rounds.values():
+        gated += operations(step)
+    frame = held
+    for _ in range(one.units):
+        frame += gated
+    return sum([frame] * one.frames, fed)
 
 
 def _of_merge(step: Merge, outputs: int) -> Operations:

@@ -14,11 +14,12 @@ from wordlength.objectives.integer.merging import Merge
 from wordlength.objectives.integer.moving import Move
 from wordlength.objectives.integer.parameters import Parameter
 from wordlength.objectives.integer.pooling import Pool
+from wordlength.objectives.integer.recurrent import Recurrent
 from wordlength.objectives.integer.rounding import Round
 from wordlength.objectives.integer.sums import Shape, Sum
 from wordlength.space import Fixed
 
-Step = Sum | Round | Pool | Move | Merge
+Step = Sum | Round | Pool | Move | Merge | Recurrent
 INPUT = -1
 """The source of a step that reads the network's input."""
 

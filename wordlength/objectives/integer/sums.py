@@ -125,7 +125,7 @@ class Sum:
             raise IntegerError(
                 f"biases of {self.layer} must fit {MOST_BITS} bits at the sums' last bit, but need {bits + 1}"
             )
-        return integers << self.bias_shift
+        return np.asarray(integers << self.bias_shift, np.int64)
 
     @cached_property
     def grid(self) -> Grid:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import resources
 from math import prod
 
-from wordlength.objectives.integer import INPUT, IntegerProgram, Merge, Pool, Sum
+from wordlength.objectives.integer import INPUT, IntegerProgram, Merge, Pool, Recurrent, Step, Sum
 from wordlength.objectives.integer.operations import Operations, operations
 from wordlength.search.export.c.layers import LayerWriter
 from wordlength.search.export.c.plan import Scratch, Stage, accumulator_bits, buffers, c_type, numbers, plan
@@ -129,9 +129,7 @@ def _table(stages: Sequence[Stage]) -> list[str]:
     head = ("layer", "outputs", "format", "as", "sums", "in", "multiply", "shift", "add")
     rows = [head]
     for stage in stages:
-        sums = [
-            step for step in stage.steps if isinstance(step, Sum | Merge) or (isinstance(step, Pool) and step.average)
-        ]
+        sums = [step for whole in stage.steps for step in _summing(whole)]
         total = sum((operations(step) for step in stage.steps), Operations())
         rows.append(
             (
@@ -150,6 +148,16 @@ def _table(stages: Sequence[Stage]) -> list[str]:
     return [
         " * " + "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
+
+
+def _summing(step: Step) -> tuple[Sum | Merge | Pool, ...]:
+    """What has an accumulator."""
+    match step:
+        case Sum() | Merge() | Pool(average=True):
+            return (step,)
+        case Recurrent():
+            return tuple(part for one in step.directions for part in (one.inputs, one.states))
+    return ()
 
 
 def _source(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from wordlength.errors import IntegerError
-from wordlength.objectives.integer import INPUT, Grid, IntegerProgram, Merge, Move, Pool, Round, Step, Sum
+from wordlength.objectives.integer import INPUT, Grid, IntegerProgram, Merge, Move, Pool, Recurrent, Round, Step, Sum
 
 DEPTH = "    "
 """One level of indentation."""
@@ -38,7 +38,13 @@ class Stage:
         return first if isinstance(first, Merge) else None
 
     @property
-    def last(self) -> Round | Pool | Move | Merge:
+    def recurrent(self) -> Recurrent | None:
+        """The recurrent layer that it is, if it is one."""
+        last = self.steps[-1]
+        return last if isinstance(last, Recurrent) else None
+
+    @property
+    def last(self) -> Round | Pool | Move | Merge | Recurrent:
         """What gives the output."""
         last = self.steps[-1]
         assert not isinstance(last, Sum)
