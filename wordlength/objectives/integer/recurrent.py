@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from wordlength.errors import IntegerError
-from wordlength.objectives.integer.functions import GUARD_BITS, Clip, Function
+from wordlength.objectives.integer.functions import GUARD_BITS, Clip, Function, Ramp, Table
 from wordlength.objectives.integer.grid import Grid, Integers
 from wordlength.objectives.integer.rounding import Round
 from wordlength.objectives.integer.sums import Shape, Sum
@@ -101,6 +101,22 @@ class Direction:
         made["t"] = Round(self.layer, self.candidate, Fixed(self.places + 2, 1), 0, mixed, _ONE)
         given = Grid(-2 * self.places, -self.one * self.one, self.one * self.one)
         return {**made, "state": Round(self.layer, Clip(), self.format, 0, given, _ONE)}
+
+    @cached_property
+    def error(self) -> float:
+        """How far a frame's state may lie from exact functions of the same sums before it is rounded."""
+        half = 2.0 ** -(self.places + 1)
+        gate, candidate = (_error(function) + half for function in (self.gate, self.candidate))
+        match self.cell:
+            case Cell.SIMPLE:
+                return candidate - half
+            case Cell.GRU:
+                # z · h + (1 − z) · candidate, where r moves the candidate's argument by as much as it lets through.
+                passed = max(-self.states.grid.lowest, self.states.grid.highest) * 2.0**self.states.exponent
+                return 2 * gate + candidate + passed * gate
+            case Cell.LSTM:
+                largest = max(-self.kept.lowest, self.kept.highest) * 2.0**self.kept.exponent
+                return (largest + 2) * gate + 2 * candidate
 
     def check(self) -> None:
         """Raise IntegerError if a gate is no gate, or a 64-bit word cannot hold what is computed."""
@@ -202,6 +218,11 @@ class Recurrent:
         return self.directions[0].format
 
     @property
+    def error(self) -> float:
+        """The largest of the directions' errors."""
+        return max(one.error for one in self.directions)
+
+    @property
     def grid(self) -> Grid:
         """The codes of the states."""
         return self.directions[0].rounds["state"].grid
@@ -234,6 +255,16 @@ def state_grid(layer: str, fmt: Format) -> Grid:
 def gate_places(places: int) -> int:
     """Binary places of a gate, where the state has so many."""
     return places + GUARD_BITS
+
+
+def _error(function: Function) -> float:
+    """Of a table; straight lines are exact."""
+    match function:
+        case Table():
+            return function.error
+        case Ramp():
+            return function.table.error
+    return 0.0
 
 
 def _aligned(one: int, other: int) -> tuple[int, int]:

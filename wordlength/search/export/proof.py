@@ -23,7 +23,7 @@ from wordlength.objectives.integer import INPUT, Grid, IntegerProgram, Integers,
 from wordlength.search.export.c import FLAGS, Stage, plan
 from wordlength.search.export.config import LayerProof
 from wordlength.search.export.vectors import number_type
-from wordlength.space import PowerOfTwo
+from wordlength.space import Fixed, Overflow, PowerOfTwo
 
 if TYPE_CHECKING:
     from wordlength.objectives.stoi import StoiImprovement, StoiMeter
@@ -69,7 +69,7 @@ def compare_layers(
     tensors = {number: _tensor(model, stage) for number, stage in enumerate(stages)} | {INPUT: model.inputs[0]}
     whole = keras.Model(model.inputs[0], [tensors[number] for number in range(len(stages))])
     alone = [
-        None if stage.recurrent else keras.Model([tensors[source] for source in stage.sources], tensors[number])
+        None if stage.recurrent else keras.Model([tensors[source] for source in _read(stage)], tensors[number])
         for number, stage in enumerate(stages)
     ]
     counts = [(_Count(), _Count()) for _ in stages]
@@ -84,7 +84,7 @@ def compare_layers(
         chained = whole(_floats(part, program.input_grid, tensors[INPUT]))
         chained = chained if isinstance(chained, (list, tuple)) else [chained]
         for number, stage in enumerate(stages):
-            read = [_floats(held[source], grids[source], tensors[source]) for source in stage.sources]
+            read = [_floats(held[source], grids[source], tensors[source]) for source in _read(stage)]
             single, through = counts[number]
             through.add(_apart(stage, held[number], np.asarray(chained[number])))
             if stage.recurrent:
@@ -102,6 +102,11 @@ def compare_layers(
         )
         for stage, (single, through) in zip(stages, counts, strict=True)
     )
+
+
+def _read(stage: Stage) -> tuple[int, ...]:
+    """Its sources, one that is read twice named once."""
+    return tuple(dict.fromkeys(stage.sources))
 
 
 def frames_apart(model: Any, stage: Stage, step: Recurrent, codes: Integers) -> Integers:
@@ -135,12 +140,14 @@ def require_close(program: IntegerProgram, rows: Sequence[LayerProof]) -> None:
 def allowed_steps(stage: Stage) -> int:
     """How far a layer may lie from float32, from equal inputs: one step, more where float32 itself holds no more.
 
-    A float32 sum errs by about 2^−23 of its largest part; an output finer than that cannot be expected of it.
+    A float32 sum errs by about 2^−23 of its largest part; an output finer than that cannot be expected of it. The gates
+    of a recurrent layer add the bound of theirs.
     """
     last = stage.last
     if isinstance(last, Round | Recurrent) and isinstance(last.format, PowerOfTwo):
         return 1
-    return 1 + int(_largest(stage) * 2.0 ** (-_FLOAT32_BITS - last.grid.exponent))
+    gates = stage.recurrent.error if stage.recurrent else 0.0
+    return 1 + int((_largest(stage) * 2.0**-_FLOAT32_BITS + gates) * 2.0**-last.grid.exponent)
 
 
 def _largest(stage: Stage) -> float:
@@ -164,13 +171,17 @@ def _floats(codes: Integers, grid: Grid, tensor: Any) -> Any:
 
 def _apart(stage: Stage, codes: Integers, found: Any) -> Integers:
     """How many representable values lie between the two, any shape."""
-    step = stage.last
+    step, fmt = stage.last, getattr(stage.last, "format", None)
     there = np.rint(np.ldexp(found.astype(np.float64).reshape(codes.shape), -step.grid.exponent)).astype(np.int64)
-    if isinstance(step, Round | Recurrent) and isinstance(step.format, PowerOfTwo):
+    if isinstance(fmt, PowerOfTwo):
         # Codes are powers themselves: their place among the powers counts, down to what float32 tells apart.
         least = math.log2(max(_largest(stage), 1e-300)) - _FLOAT32_BITS - step.grid.exponent
-        codes, there = (_place_among_powers(side, max(0, math.ceil(least)), step.format) for side in (codes, there))
-    return np.asarray(np.abs(codes - there), np.int64)
+        codes, there = (_place_among_powers(side, max(0, math.ceil(least)), fmt) for side in (codes, there))
+    apart = np.asarray(np.abs(codes - there), np.int64)
+    if isinstance(fmt, Fixed) and fmt.overflow is Overflow.WRAP:
+        # Behind the highest value comes the lowest.
+        apart = np.minimum(apart, 2**fmt.bits - apart)
+    return apart
 
 
 def _place_among_powers(codes: Integers, least: int, fmt: PowerOfTwo) -> Any:

@@ -247,8 +247,10 @@ def _pool(step: Pool) -> Iterator[str]:
 
 def _comment(stage: Stage) -> str:
     last = stage.last
-    sums = "".join(f", {step.kernel.format.brief} weights" for step in stage.sums[:1])
-    return f"/* {last.layer}: {' x '.join(map(str, last.shape))} outputs {last.grid.q_format}{sums}. */"
+    told = "".join(f", {step.kernel.format.brief} weights" for step in stage.sums[:1])
+    if stage.recurrent:
+        told += f", each from those before it within {stage.recurrent.error:.3g} before its rounding"
+    return f"/* {last.layer}: {' x '.join(map(str, last.shape))} outputs {last.grid.q_format}{told}. */"
 
 
 def _block(lines: Iterator[str] | list[str]) -> list[str]:
