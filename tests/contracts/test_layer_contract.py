@@ -1,6 +1,8 @@
+from typing import ClassVar
+
 import keras
 from keras import layers
-from layer_contract import LayerContract
+from layer_contract import LayerContract, Network
 
 
 def network(shape: tuple[int, ...], *stack: keras.layers.Layer) -> keras.Model:
@@ -22,7 +24,7 @@ def merged(merge: keras.layers.Layer, tail: keras.layers.Layer | None = None) ->
 
 
 class TestKernels(LayerContract):
-    networks = {
+    networks: ClassVar[dict[str, Network]] = {
         "Dense": lambda: network((5,), layers.Dense(4, "relu", name="odd")),
         "Conv1D causal": lambda: network((6, 2), layers.Conv1D(3, 3, padding="causal", name="odd")),
         "Conv1D causal dilated": lambda: network(
@@ -43,7 +45,7 @@ class TestKernels(LayerContract):
 
 
 class TestRecurrent(LayerContract):
-    networks = {
+    networks: ClassVar[dict[str, Network]] = {
         "SimpleRNN": lambda: network((5, 3), layers.SimpleRNN(4, name="odd")),
         "GRU": lambda: network((5, 3), layers.GRU(4, return_sequences=True, name="odd")),
         "GRU before": lambda: network((5, 3), layers.GRU(4, reset_after=False, name="odd")),
@@ -57,14 +59,14 @@ class TestRecurrent(LayerContract):
 
 
 class TestScales(LayerContract):
-    networks = {
+    networks: ClassVar[dict[str, Network]] = {
         "LayerNormalization": lambda: network((4, 6), layers.LayerNormalization(name="odd")),
         "LayerNormalization of two axes": lambda: network((4, 6), layers.LayerNormalization(axis=(1, 2), name="odd")),
     }
 
 
 class TestMerges(LayerContract):
-    networks = {
+    networks: ClassVar[dict[str, Network]] = {
         "Add": lambda: merged(layers.Add(name="odd")),
         "Add then ReLU": lambda: merged(layers.Add(name="odd"), layers.ReLU()),
         "Subtract": lambda: merged(layers.Subtract(name="odd")),
@@ -76,7 +78,7 @@ class TestMerges(LayerContract):
 
 
 class TestMoving(LayerContract):
-    networks = {
+    networks: ClassVar[dict[str, Network]] = {
         "pooling": lambda: network(
             (8, 8, 1), layers.Conv2D(2, 2, padding="same"), layers.MaxPooling2D(2), layers.AveragePooling2D(2)
         ),
@@ -91,7 +93,7 @@ class TestMoving(LayerContract):
 
 
 class TestFunctions(LayerContract):
-    networks = {
+    networks: ClassVar[dict[str, Network]] = {
         name: (lambda name=name: network((5,), layers.Dense(4), layers.Activation(name, name="odd")))
         for name in (
             "relu6",

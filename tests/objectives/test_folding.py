@@ -125,7 +125,7 @@ def test_others_that_read_the_values_before_it_are_named() -> None:
     inputs = keras.Input((5,))
     x = layers.Dense(4, name="shared")(inputs)
     joined = layers.Add(name="sum")([layers.ReLU()(norm()(x)), x])
-    with pytest.raises(ModelError, match="others too read 'shared' before it, and 're_lu.*' after it is a ReLU"):
+    with pytest.raises(ModelError, match=r"others too read 'shared' before it, and 're_lu.*' after it is a ReLU"):
         folded(keras.Model(inputs, layers.Dense(2)(joined)))
 
 

@@ -15,6 +15,7 @@ from wordlength.objectives.integer import INTEGER_LAYERS, Pool, Round, Sum, inte
 from wordlength.objectives.integer.functions import CURVES, Clip, Table
 from wordlength.objectives.integer.grid import Grid, rescale
 from wordlength.space import Binary, Candidate, Fixed, Float32, PowerOfTwo, Role, Rounding, Slot, find_slots
+from wordlength.space.layer_types import LAYER_TYPES
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -185,6 +186,41 @@ def test_layers_without_integer_arithmetic_are_refused() -> None:
     two = keras.Model(entry, [layers.Dense(2)(entry), layers.Dense(2)(entry)], name="two")
     with pytest.raises(IntegerError, match=r"one input and one output .* 'two' has 1 and 2"):
         integer_program(two, uniform(two), INPUT)
+
+
+def test_the_table_of_layer_types_says_which_have_integer_arithmetic() -> None:
+    assert {name for name, kind in LAYER_TYPES.items() if kind.integers} == INTEGER_LAYERS
+
+
+REFUSED = {
+    "GRU": (lambda: layers.GRU(2, reset_after=False, name="odd"), "a GRU must have reset_after=True"),
+    "sum": (lambda: layers.Bidirectional(layers.GRU(2), merge_mode="sum", name="odd"), "merge_mode='sum'"),
+    "relu gate": (lambda: layers.LSTM(2, recurrent_activation="relu", name="odd"), "gates of odd must lie in 0 … 1"),
+    "softmax": (lambda: layers.SimpleRNN(2, activation="softmax", name="odd"), "has the function softmax"),
+    "three": (lambda: layers.Average(name="odd"), "averages must be of a power of two many"),
+    "elu": (lambda: layers.ELU(0.5, name="odd"), "an elu must have alpha=1 .* 'odd'"),
+    "threshold": (lambda: layers.ReLU(threshold=1.0, name="odd"), "a ReLU must have no threshold .* 'odd'"),
+    "wide": (lambda: layers.TimeDistributed(layers.Conv2D(1, 1), name="odd"), "'odd' must have at most 3 axes"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_settings_without_integer_arithmetic_are_refused_by_layer(case: str) -> None:
+    made, reason = REFUSED[case]
+    layer, entry = made(), keras.Input((4, 3, 2, 1) if case == "wide" else (4, 3))
+    x = layer([entry, entry, entry]) if case == "three" else layer(entry)
+    model = keras.Model(entry, layers.Dense(2)(layers.Flatten()(x)))
+    with pytest.raises(IntegerError, match=reason):
+        integer_program(model, uniform(model), INPUT)
+
+
+def test_states_begin_as_zero_rounded() -> None:
+    entry = keras.Input((2, 3))
+    model = keras.Model(entry, layers.GRU(2, name="gru")(entry))
+    for fmt, start in (("po2<3,0>", 1), ("po2<3,0,zero>", 0), ("fixed<6,1>", 0)):
+        (step,) = integer_program(model, uniform(model, activations=fmt), INPUT).steps
+        begun, _ = next(step.directions[0].steps(np.zeros((1, 1, 2, 3), np.int64)))
+        assert begun[0].tolist() == [[start, start]]
 
 
 def test_a_binary_output_passes_over_its_function() -> None:

@@ -28,7 +28,8 @@ BASELINE_VERSION = 3
 class Baseline:
     """A trained float model and what the search needs to know of it.
 
-    `weights`: in Keras' order, batch normalization folded. `samples`: per slot, float values that its format will have to hold.
+    `weights`: in Keras' order, batch normalization folded. `samples`: per slot, float values that its format will have
+    to hold.
     `gains`: STOI improvement of every validation mixture, whose mean is `stoi_improvement`.
     """
 

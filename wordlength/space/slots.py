@@ -94,7 +94,7 @@ class SlotInfo:
             raise FormatError(f"{self.slot} cannot be binary: {self.no_binary}")
 
     def formats(self, fmt: Format) -> tuple[Format, ...]:
-        """The format of each tensor. Raises FormatError naming the slot if `fmt` is for other channels, or as `require`."""
+        """The format of each tensor. Raises FormatError as `require`, and if `fmt` is for other channels."""
         self.require(fmt)
         try:
             return fmt.for_tensors([tensor.packed_shape[-1] for tensor in self.tensors])
@@ -144,14 +144,11 @@ def anatomy(layer: Any) -> Anatomy:
     if known.family is not Family.WRAPPER:
         return _anatomy(layer, layer, known, ("",))
     inner = layer.layer if kind == "TimeDistributed" else layer.forward_layer
-    found = _type_of(inner, layer.name)
-    if kind == "Bidirectional":
-        allowed, prefixes = found.family is Family.RECURRENT, ("forward_layer.", "backward_layer.")
-    else:
-        allowed, prefixes = found.family in (Family.KERNEL, Family.PASSING, Family.AVERAGE), ("layer.",)
-    if not allowed:
+    found, both = _type_of(inner, layer.name), kind == "Bidirectional"
+    prefixes = ("forward_layer.", "backward_layer.") if both else ("layer.",)
+    if found.family not in ((Family.RECURRENT,) if both else (Family.KERNEL, Family.PASSING, Family.AVERAGE)):
         raise ModelError(f"a {kind} cannot be of a {type(inner).__name__}, but layer {layer.name!r} is")
-    return _anatomy(layer, layer if kind == "Bidirectional" else inner, found, prefixes)
+    return _anatomy(layer, layer if both else inner, found, prefixes)
 
 
 def _anatomy(layer: Any, core: Any, known: LayerType, prefixes: tuple[str, ...]) -> Anatomy:

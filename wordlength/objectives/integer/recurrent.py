@@ -85,8 +85,13 @@ class Direction:
 
     @cached_property
     def kept(self) -> Grid:
-        """The codes of the state; it begins as 0."""
+        """The codes of the state."""
         return state_grid(self.layer, self.format)
+
+    @property
+    def start(self) -> int:
+        """The code that the state begins with: 0 rounded, which is the smallest power where a format has no zero."""
+        return int(Round(self.layer, Clip(), self.format, 0, Grid(0, 0, 0), _ONE)(np.zeros(1, np.int64))[0])
 
     @cached_property
     def rounds(self) -> dict[str, Round]:
@@ -139,7 +144,7 @@ class Direction:
     def steps(self, codes: Integers) -> Iterator[tuple[tuple[Integers, ...], Integers]]:
         """What each frame begins with, an LSTM's cell state last, and the state that it ends with: (n, units)."""
         sums = self.inputs(codes)[:, 0]
-        state = cell = np.zeros((len(sums), self.units), np.int64)
+        state = cell = np.full((len(sums), self.units), self.start, np.int64)
         for frame in range(self.frames)[:: -1 if self.backward else 1]:
             begun = (state, cell) if self.cell is Cell.LSTM else (state,)
             state, cell = self._next(sums[:, frame], state, cell)
@@ -246,7 +251,7 @@ class Recurrent:
 
 
 def state_grid(layer: str, fmt: Format) -> Grid:
-    """The codes of a state in a format, which begins as 0. Raises IntegerError for a format that integers have not."""
+    """The codes of a state in a format. Raises IntegerError for a format that integers have not."""
     step = Round(layer, Clip(), fmt, 0, Grid(0, 0, 0), _ONE)
     step.check()
     return Grid(step.grid.exponent, min(step.grid.lowest, 0), max(step.grid.highest, 0))

@@ -68,10 +68,11 @@ def compare_layers(
     stages = plan(program)
     tensors = {number: _tensor(model, stage) for number, stage in enumerate(stages)} | {INPUT: model.inputs[0]}
     whole = keras.Model(model.inputs[0], [tensors[number] for number in range(len(stages))])
-    alone = [
-        None if stage.recurrent else keras.Model([tensors[source] for source in _read(stage)], tensors[number])
+    alone = {
+        number: keras.Model([tensors[source] for source in _read(stage)], tensors[number])
         for number, stage in enumerate(stages)
-    ]
+        if not stage.recurrent
+    }
     counts = [(_Count(), _Count()) for _ in stages]
     for start in range(0, len(codes), _AT_ONCE):
         part = codes[start : start + _AT_ONCE]

@@ -45,10 +45,10 @@ def _pass(name: str, step: Recurrent, number: int) -> Iterator[str]:
     one = step.directions[number]
     units, frames, channels = one.units, one.frames, one.inputs.source_shape[2]
     yield f"for (o = 0; o < {units}; o++)"
-    yield f"{DEPTH}state[o] = 0;"
+    yield f"{DEPTH}state[o] = {one.start};"
     if one.cell is Cell.LSTM:
         yield f"for (o = 0; o < {units}; o++)"
-        yield f"{DEPTH}cell[o] = 0;"
+        yield f"{DEPTH}cell[o] = {one.start};"
     yield f"for (frame = 0; frame < {frames}; frame++) {{"
     at = f"{frames - 1} - frame" if one.backward else "frame"
     yield f"{DEPTH}const int32_t at = {at};"

@@ -22,19 +22,14 @@ from wordlength.search.export.hls.types import (
     written,
 )
 from wordlength.space import Binary, Fixed, Overflow, PowerOfTwo
+from wordlength.space.layer_types import LAYER_TYPES
 
 _REACH_BITS = {"sigmoid": 3, "tanh": 2}
 """hls4ml's tables cover −8 … 8 and −4 … 4."""
 _FEWER_PLACES = {"sigmoid": 2, "tanh": 0}
 """Places of the argument fewer than of the output: half a step of it then moves the result by half a step at most."""
 _FEWEST_PLACES = 6
-HLS_LAYERS = frozenset(
-    {
-        *("InputLayer", "Flatten", "Reshape", "Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D"),
-        *("Dense", "Conv1D", "Conv2D", "DepthwiseConv2D", "SeparableConv1D", "SeparableConv2D", "Activation", "ReLU"),
-        *(f"{scope}{what}Pooling{rank}D" for scope in ("", "Global") for what in ("Max", "Average") for rank in (1, 2)),
-    }
-)
+HLS_LAYERS = frozenset(name for name, kind in LAYER_TYPES.items() if kind.hls4ml)
 """Layer types that hls4ml/ can hold; a layer may still be refused for its settings, formats or place."""
 
 
@@ -60,7 +55,7 @@ def translate(program: IntegerProgram, float_model: Any) -> Translation:
 
 def _chained(layer: Any) -> None:
     """Raise _Refused for a layer that is no link of a chain."""
-    if isinstance(layer.input, (list, tuple)):
+    if isinstance(layer.input, (list, tuple)) and len(layer.input) > 1:
         raise _Refused("hls4ml/ holds chains of layers, but it joins several")
     if len(layer._outbound_nodes) > 1:
         raise _Refused(f"hls4ml/ holds chains of layers, but {len(layer._outbound_nodes)} read it")
@@ -110,7 +105,7 @@ class _Chain:
             yield from self._reshaped(layer)
         elif steps and self._flattened_by and kind != "Dense":
             raise _Refused(f"it reads what {self._flattened_by} has flattened, which only a dense layer can")
-        elif kind not in HLS_LAYERS:
+        elif kind not in HLS_LAYERS and (steps or layer.input.shape != layer.output.shape):
             raise _Refused(f"hls4ml/ has no {kind}")
         for step in steps:
             match step:
@@ -143,14 +138,16 @@ class _Chain:
 
     def _sum(self, layer: Any, step: Sum) -> Node:
         values = parameter_values(step.kernel, -self._scale)
+        if not LAYER_TYPES[type(layer).__name__].hls4ml:
+            raise _Refused(f"a {type(layer).__name__} has not been tested in hls4ml")
         name, moves = layer.name, hasattr(layer, "kernel_size") and step.kernel.info.name != "pointwise_kernel"
         axes = len(layer.input.shape) - 2
         settings: dict[str, Any] = {"use_bias": step.bias is not None}
         if moves:
+            if layer.padding == "causal":
+                raise _Refused("hls4ml has no causal padding that is tested here")
             if any(rate != 1 for rate in layer.dilation_rate):
                 raise _Refused("hls4ml has no dilated convolutions")
-            if layer.padding == "causal":
-                raise _Refused("hls4ml's causal convolutions have not been tried")
             settings |= {"kernel_size": layer.kernel_size, "strides": layer.strides, "padding": layer.padding}
         elif axes:
             settings |= {"kernel_size": (1,) * axes}
