@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -89,9 +89,10 @@ class LaunchDisplay(Observer):
 
     def prepared(self, data: PreparedData) -> None:
         """Say what there is to train on, and that workers are starting."""
-        seconds = {name: len(part.windows) * 0.008 for name, part in _parts(data).items()}
-        parts = ", ".join(f"{name} {timedelta(seconds=round(value))}" for name, value in seconds.items())
-        self._say(f"data: {parts} of noisy speech, noisy STOI {data.validation.noisy_stoi.mean():.3f}")
+        parts = {"training": "train", "validation": "validation", "test": "test"}
+        seconds = {name: data.summary[part]["seconds"] for name, part in parts.items()}
+        amounts = ", ".join(f"{name} {timedelta(seconds=round(value))}" for name, value in seconds.items())
+        self._say(f"data: {amounts} of noisy speech, noisy STOI {data.validation.noisy_stoi.mean():.3f}")
         self._show("float baseline", 0, None, "starting workers")
 
     def baseline(self, progress: BaselineProgress | Baseline) -> None:
@@ -182,10 +183,6 @@ class LaunchDisplay(Observer):
 
 def _reached(progress: BaselineProgress | Baseline) -> str:
     return f"{progress.goal.unit or progress.goal.title} {progress.goal.text(progress.quality)}"
-
-
-def _parts(data: PreparedData) -> dict[str, Any]:
-    return {"training": data.train, "validation": data.validation.frames, "test": data.test.frames}
 
 
 def _trial_note(view: StudyView, ready: int, workers: int) -> str:
