@@ -40,7 +40,8 @@ class LayerType:
 
     `qkeras`, `integers` (the integer reference and C), `hls4ml`: whether an export has it there; it may still refuse
     a layer for its settings, by name. A layer without a QKeras class is exported as the Keras layer, its parameters
-    rounded. `note`: what a reader must know.
+    rounded. `in_place`: whether its output has its input's elements one by one, so that it can take their place in
+    memory. `note`: what a reader must know.
     """
 
     family: Family
@@ -49,6 +50,7 @@ class LayerType:
     qkeras: bool = False
     integers: bool = False
     hls4ml: bool = False
+    in_place: bool = False
     note: str = ""
 
 
@@ -61,10 +63,11 @@ _CELL = LayerType(
     note="the state's format is the output's; gates stay float between",
 )
 _KERNEL = LayerType(Family.KERNEL, ("kernel",), ("bias",), qkeras=True, integers=True, hls4ml=True)
-_FUNCTION = LayerType(Family.FUNCTION, qkeras=True)
+_FUNCTION = LayerType(Family.FUNCTION, qkeras=True, in_place=True)
 _MERGE = LayerType(Family.MERGE, qkeras=True)
 _PASSING = LayerType(Family.PASSING, qkeras=True)
-_SAME_ORDER = replace(_PASSING, integers=True)
+_SAME_ORDER = replace(_PASSING, integers=True, in_place=True)
+_LARGEST = replace(_PASSING, integers=True, hls4ml=True)
 _AVERAGE = LayerType(Family.AVERAGE, qkeras=True)
 
 
@@ -89,17 +92,18 @@ LAYER_TYPES: dict[str, LayerType] = {
     "GRU": _CELL,
     "LSTM": replace(_CELL, note="the cell state has the format of the state, which is the output's; gates stay float"),
     "LayerNormalization": LayerType(Family.SCALE, ("gamma",), ("beta",), note="mean and variance stay float"),
-    "BatchNormalization": LayerType(Family.FOLDED, note="folded before anything is quantized"),
+    "BatchNormalization": LayerType(Family.FOLDED, in_place=True, note="folded before anything is quantized"),
     "Bidirectional": LayerType(Family.WRAPPER, qkeras=True, note="of SimpleRNN, GRU or LSTM"),
     "TimeDistributed": LayerType(Family.WRAPPER, note="of a layer with a kernel, or of one without slots"),
     **_all(replace(_FUNCTION, integers=True, hls4ml=True), "Activation", "ReLU"),
     **_all(_FUNCTION, "LeakyReLU", "ELU", "Softmax"),
     **_all(_MERGE, "Add", "Subtract", "Multiply", "Average"),
-    **_all(_PASSING, "Concatenate", "Maximum", "Minimum", "Permute", "RepeatVector", "SpatialDropout3D"),
+    **_all(_PASSING, "Concatenate", "Maximum", "Minimum", "Permute", "RepeatVector"),
     **_all(replace(_SAME_ORDER, hls4ml=True), "Flatten", "Reshape"),
     **_all(_SAME_ORDER, "Identity", "Dropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization"),
     **_all(_SAME_ORDER, *_ranks("SpatialDropout")),
-    **_all(replace(_SAME_ORDER, hls4ml=True), *_ranks("MaxPooling"), *_ranks("GlobalMaxPooling")),
+    "SpatialDropout3D": replace(_SAME_ORDER, integers=False),
+    **_all(_LARGEST, *_ranks("MaxPooling"), *_ranks("GlobalMaxPooling")),
     **_all(_PASSING, *_ranks("ZeroPadding"), *_ranks("Cropping")),
     **_all(replace(_PASSING, note="interpolation: nearest only"), *_ranks("UpSampling")),
     **_all(replace(_AVERAGE, integers=True, hls4ml=True), *_ranks("AveragePooling"), *_ranks("GlobalAveragePooling")),
@@ -110,7 +114,7 @@ COMMON_FUNCTIONS = (
     *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "sigmoid", "hard_sigmoid"),
     *("tanh", "softmax", "softplus", "softsign", "exponential", "hard_silu", "hard_tanh", "mish", "log_softmax"),
 )
-"""Activation functions that are tested; a user's own is taken too: it stays float between the formats."""
+"""Activation functions that the layer contract tests; a user's own is taken too: it stays float between the formats."""
 
 
 def of_family(*families: Family) -> frozenset[str]:
