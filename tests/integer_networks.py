@@ -45,16 +45,73 @@ def stack() -> keras.Model:
     return keras.Model(inputs, layers.Dense(3, activation="tanh", name="c")(x), name="stack")
 
 
-def causal() -> keras.Model:
-    """What a frame-by-frame network has: convolutions that see the past alone."""
-    inputs = keras.Input((9, 3))
-    x = layers.Conv1D(4, 3, padding="causal", dilation_rate=2, activation="relu", name="past")(inputs)
-    x = layers.DepthwiseConv1D(2, depth_multiplier=2, padding="same", name="each")(x)
-    x = layers.Conv1D(3, 2, padding="causal", strides=2, activation="tanh", name="strided")(x)
-    return keras.Model(inputs, layers.Dense(4, name="out")(layers.Flatten()(x)), name="causal")
+def branches() -> keras.Model:
+    """Causal and dilated kernels, wrapped layers, and every way of joining branches."""
+    inputs = keras.Input((6, 4))
+    left = layers.Conv1D(4, 3, padding="causal", dilation_rate=2, name="past")(inputs)
+    right = layers.DepthwiseConv1D(2, padding="same", strides=1, name="depth")(inputs)
+    x = layers.ReLU(name="sum_relu")(layers.Add(name="sum")([left, right, inputs]))
+    y = layers.Subtract(name="less")([x, right])
+    gate = layers.Dense(4, activation="sigmoid", name="gate")(layers.GlobalAveragePooling1D(keepdims=True)(left))
+    y = layers.Multiply(name="gated")([gate, y])
+    z = layers.Average(name="mean")([x, y])
+    x = layers.Concatenate(name="beside")([x, y, layers.Maximum(name="most")([z, right])])
+    x = layers.Concatenate(axis=1, name="behind")([x, x])
+    x = layers.TimeDistributed(layers.Dense(3, activation="tanh"), name="each")(x)
+    x = layers.Reshape((4, 3, 3))(x)
+    x = layers.TimeDistributed(layers.Conv1D(2, 2, strides=2, padding="same"), name="each_conv")(x)
+    x = layers.TimeDistributed(layers.Flatten())(x)
+    x = layers.Minimum(name="least")([x, layers.Permute((2, 1))(x)])
+    return keras.Model(inputs, layers.Dense(2, name="out")(layers.Flatten()(x)), name="branches")
 
 
-NETWORKS = {"plane": plane, "line": line, "stack": stack, "causal": causal}
+def moves() -> keras.Model:
+    """Padding, cropping, repetition, and transposed kernels of every padding."""
+    inputs = keras.Input((3, 4, 2))
+    x = layers.ZeroPadding2D(((1, 0), (2, 1)), name="framed")(inputs)
+    x = layers.Conv2DTranspose(3, (3, 2), strides=2, padding="same", activation="relu", name="up")(x)
+    x = layers.Cropping2D(((1, 2), (0, 3)), name="cut")(x)
+    x = layers.Conv2DTranspose(2, 3, strides=(1, 2), padding="valid", use_bias=False, name="wider")(x)
+    x = layers.UpSampling2D((1, 2), name="twice")(layers.Permute((2, 1, 3), name="turned")(x))
+    x = layers.Conv2D(2, (3, 4), strides=(4, 3), name="conv")(x)
+    x = layers.Reshape((-1, 2))(x)
+    x = layers.Cropping1D((1, 0))(layers.ZeroPadding1D((0, 2))(x))
+    x = layers.Conv1DTranspose(2, 2, strides=3, padding="same", name="long")(x)
+    x = layers.UpSampling1D(2)(layers.GlobalMaxPooling1D(keepdims=True)(x))
+    return keras.Model(inputs, x, name="moves")
+
+
+def curves() -> keras.Model:
+    """Every function."""
+    x = inputs = keras.Input((5,))
+    for name in ("leaky_relu", "silu", "hard_sigmoid", "softplus", "gelu", "elu", "hard_silu", "hard_tanh"):
+        x = layers.Dense(4, activation=name, name=f"of_{name}")(x)
+    x = layers.LeakyReLU(0.3, name="leaky")(layers.Dense(4, name="dense")(x))
+    x = layers.ReLU(negative_slope=0.25, max_value=1.5, name="bent")(layers.ELU(name="elu")(x))
+    return keras.Model(inputs, layers.RepeatVector(2, name="again")(x), name="curves")
+
+
+def states() -> keras.Model:
+    """Recurrent layers of every kind, in both directions."""
+    inputs = keras.Input((5, 3))
+    x = layers.GRU(4, return_sequences=True, name="gru")(inputs)
+    x = layers.Bidirectional(layers.LSTM(3, return_sequences=True), name="lstm")(x)
+    x = layers.SimpleRNN(4, activation="relu", return_sequences=True, go_backwards=True, name="simple")(x)
+    x = layers.Bidirectional(layers.GRU(2, use_bias=False), name="both")(x)
+    return keras.Model(inputs, layers.Dense(2, activation="sigmoid", name="mask")(x), name="states")
+
+
+NETWORKS = {
+    "plane": plane,
+    "line": line,
+    "stack": stack,
+    "branches": branches,
+    "moves": moves,
+    "curves": curves,
+    "states": states,
+}
+ENDING = ("sep", "limited", "bent", "of_hard_sigmoid", "of_hard_tanh")
+"""Layers whose functions end: wrapping has no end."""
 
 
 def network(name: str, seed: int = 0) -> keras.Model:
@@ -86,9 +143,9 @@ def _random_format(info: SlotInfo, rng: np.random.Generator, bits: tuple[int, in
             Fixed(width, whole(0, 2)),
             Fixed(width, whole(0, 2), signed=False),
             PowerOfTwo(min(width, 4), whole(-1, 2), zero=width > 2),
-            Binary(),
+            *([] if info.no_binary else [Binary()]),
         ]
-        if info.slot.layer not in ("sep", "limited"):  # Their functions end: wrapping has no end.
+        if info.slot.layer not in ENDING:
             choices.append(Fixed(width, whole(0, 2), bool(whole(0, 1)), **modes))  # type: ignore[arg-type]
         return choices[whole(0, len(choices) - 1)]
     channels = sum(tensor.packed_shape[-1] for tensor in info.tensors)

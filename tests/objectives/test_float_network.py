@@ -42,7 +42,7 @@ def test_the_baseline_is_the_trained_network_folded(
     assert {info.slot.layer for info in baseline.slots} == {"hidden", "rectified", "mask"}
     assert len(baseline.weights) == 4
     # What was measured with the normalization, its moments moved by the training, is what the folded one gives.
-    assert baseline.stoi_improvement == pytest.approx(progress.stoi_improvement, abs=1e-5)
+    assert baseline.quality == pytest.approx(progress.quality, abs=1e-5)
     evaluator = Evaluator(tiny_data, baseline, replace(tiny_settings, model=NORMALIZED))
     plain = Candidate.of((info.slot, Float32()) for info in baseline.slots)
     np.testing.assert_allclose(evaluator.measure_untrained(plain).per_mixture, baseline.gains, atol=1e-5)

@@ -11,10 +11,11 @@ from integer_networks import NETWORKS, network, random_candidate
 from keras import layers
 
 from wordlength.errors import IntegerError
-from wordlength.objectives.integer import Pool, Round, Sum, integer_program
+from wordlength.objectives.integer import INTEGER_LAYERS, Pool, Round, Sum, integer_program
 from wordlength.objectives.integer.functions import CURVES, Clip, Table
 from wordlength.objectives.integer.grid import Grid, rescale
 from wordlength.space import Binary, Candidate, Fixed, Float32, PowerOfTwo, Role, Rounding, Slot, find_slots
+from wordlength.space.layer_types import LAYER_TYPES
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -37,18 +38,15 @@ def test_sums_equal_whole_number_arithmetic_by_hand(name: str, seed: int) -> Non
         if not isinstance(step, Sum):
             continue
         source = held[step.source].reshape(-1, *step.source_shape)
-        kernel = step.kernel.format.decode(step.kernel.encoded).reshape(*step.geometry.kernel, *step.weights.shape[2:])
+        kernel = step.kernel.format.decode(step.kernel.encoded)
+        kernel = kernel.reshape(*step.geometry.kernel, *step.kernel.info.shape[-2:])
+        kernel = kernel.swapaxes(-1, -2) if step.geometry.transposed else kernel
         bias = step.bias and step.bias.format.decode(step.bias.encoded).reshape(-1)
         for _ in range(12):
             place = tuple(int(rng.integers(size)) for size in codes.shape)
             total = Fraction(0) if bias is None else Fraction(float(bias[place[3]]))
             for (row, column), channel in itertools.product(step.geometry.taps(), range(step.source_shape[2])):
-                at = [
-                    place[1 + axis] * step.geometry.strides[axis]
-                    + tap * step.geometry.dilation[axis]
-                    - step.geometry.before[axis]
-                    for axis, tap in enumerate((row, column))
-                ]
+                at = [met(step, axis, tap, place[1 + axis]) for axis, tap in enumerate((row, column))]
                 inside = all(0 <= one < size for one, size in zip(at, step.source_shape[:2], strict=True))
                 if not inside or (step.depthwise and place[3] // kernel.shape[3] != channel):
                     continue
@@ -56,6 +54,15 @@ def test_sums_equal_whole_number_arithmetic_by_hand(name: str, seed: int) -> Non
                 value = int(source[place[0], at[0], at[1], channel]) * Fraction(2) ** step.source_grid.exponent
                 total += value * Fraction(float(kernel[row, column, channel, output]))
             assert int(codes[place]) * Fraction(2) ** step.grid.exponent == total
+
+
+def met(step: Sum, axis: int, tap: int, place: int) -> int:
+    """Where a tap lies in the input; −1 for nowhere."""
+    geometry = step.geometry
+    offset = tap * geometry.dilation[axis] - geometry.before[axis]
+    if not geometry.transposed:
+        return place * geometry.strides[axis] + offset
+    return (place - offset) // geometry.strides[axis] if (place - offset) % geometry.strides[axis] == 0 else -1
 
 
 def test_no_input_leaves_the_grids() -> None:
@@ -168,13 +175,52 @@ def test_what_integers_cannot_compute_is_refused_by_layer(formats: dict, options
 
 def test_layers_without_integer_arithmetic_are_refused() -> None:
     entry = keras.Input((4,))
-    x = layers.Add(name="both")([entry, entry])
-    model = keras.Model(entry, layers.Dense(2)(x))
-    with pytest.raises(IntegerError, match="layer 'both' "):
-        integer_program(model, uniform(model), INPUT)
+    for layer, kind in (
+        (layers.LayerNormalization(name="odd"), "LayerNormalization"),
+        (layers.Softmax(name="odd"), "Softmax"),
+    ):
+        model = keras.Model(entry, layers.Dense(2)(layer(entry)))
+        with pytest.raises(IntegerError, match=f"layer 'odd' is a {kind}, which has no integer arithmetic"):
+            integer_program(model, uniform(model), INPUT)
+        assert kind not in INTEGER_LAYERS
     two = keras.Model(entry, [layers.Dense(2)(entry), layers.Dense(2)(entry)], name="two")
     with pytest.raises(IntegerError, match=r"one input and one output .* 'two' has 1 and 2"):
         integer_program(two, uniform(two), INPUT)
+
+
+def test_the_table_of_layer_types_says_which_have_integer_arithmetic() -> None:
+    assert {name for name, kind in LAYER_TYPES.items() if kind.integers} == INTEGER_LAYERS
+
+
+REFUSED = {
+    "GRU": (lambda: layers.GRU(2, reset_after=False, name="odd"), "a GRU must have reset_after=True"),
+    "sum": (lambda: layers.Bidirectional(layers.GRU(2), merge_mode="sum", name="odd"), "merge_mode='sum'"),
+    "relu gate": (lambda: layers.LSTM(2, recurrent_activation="relu", name="odd"), "gates of odd must lie in 0 … 1"),
+    "softmax": (lambda: layers.SimpleRNN(2, activation="softmax", name="odd"), "has the function softmax"),
+    "three": (lambda: layers.Average(name="odd"), "averages must be of a power of two many"),
+    "elu": (lambda: layers.ELU(0.5, name="odd"), "an elu must have alpha=1 .* 'odd'"),
+    "threshold": (lambda: layers.ReLU(threshold=1.0, name="odd"), "a ReLU must have no threshold .* 'odd'"),
+    "wide": (lambda: layers.TimeDistributed(layers.Conv2D(1, 1), name="odd"), "'odd' must have at most 3 axes"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_settings_without_integer_arithmetic_are_refused_by_layer(case: str) -> None:
+    made, reason = REFUSED[case]
+    layer, entry = made(), keras.Input((4, 3, 2, 1) if case == "wide" else (4, 3))
+    x = layer([entry, entry, entry]) if case == "three" else layer(entry)
+    model = keras.Model(entry, layers.Dense(2)(layers.Flatten()(x)))
+    with pytest.raises(IntegerError, match=reason):
+        integer_program(model, uniform(model), INPUT)
+
+
+def test_states_begin_as_zero_rounded() -> None:
+    entry = keras.Input((2, 3))
+    model = keras.Model(entry, layers.GRU(2, name="gru")(entry))
+    for fmt, start in (("po2<3,0>", 1), ("po2<3,0,zero>", 0), ("fixed<6,1>", 0)):
+        (step,) = integer_program(model, uniform(model, activations=fmt), INPUT).steps
+        begun, _ = next(step.directions[0].steps(np.zeros((1, 1, 2, 3), np.int64)))
+        assert begun[0].tolist() == [[start, start]]
 
 
 def test_a_binary_output_passes_over_its_function() -> None:

@@ -19,11 +19,11 @@ def facts_of(inputs, outputs) -> NetworkFacts:
 
 def test_the_case_study_by_hand() -> None:
     """Klein et al. 2021: its first convolution and its dense layers."""
-    from wordlength.objectives.models import ModelSettings, build_model
+    from wordlength.objectives.models import IrmCnn, build_model
     from wordlength.objectives.network import network_facts
     from wordlength.objectives.shape import NetworkShape
 
-    facts = network_facts(build_model(ModelSettings(), NetworkShape(16, 64, 129), seed=0))
+    facts = network_facts(build_model(IrmCnn(), NetworkShape(16, 64, 129), seed=0))
     first, second, last = facts.layer("conv_1"), facts.layer("conv_2"), facts.layer("dense_3")
     assert (first.elements, first.products, first.additions) == (16 * 64 * 8, 16 * 64 * 8 * 9, 16 * 64 * 8 * 9)
     assert second.products == 16 * 64 * (8 * 9 + 8 * 16)

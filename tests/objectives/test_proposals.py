@@ -263,7 +263,7 @@ def test_candidates_of_every_kind_fit_the_network(tiny_baseline, tiny_evaluator)
         tiny_baseline, {Role.WEIGHTS: (channels, 4), Role.BIASES: (vbs, 4), Role.ACTIVATIONS: Float32()}
     )
     assert all(fmt.per_channel for slot, fmt in candidate.pairs if slot.role is Role.WEIGHTS)
-    assert np.isfinite(tiny_evaluator.measure_untrained(candidate).mean)
+    assert np.isfinite(tiny_evaluator.measure_untrained(candidate).value)
 
 
 def test_formats_for_other_channels_name_the_slot(tiny_baseline) -> None:

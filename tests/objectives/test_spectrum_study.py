@@ -40,7 +40,7 @@ def test_a_trial_is_trained_and_measured(evaluator) -> None:
     report, _ = evaluator.evaluate(TrialJob(0, uniform(evaluator, 8), seed=0))
     assert report.state is TrialState.COMPLETE
     assert all(loss > 0 for step in report.losses for loss in step)
-    assert report.stoi_improvement != 0
+    assert report.quality not in (None, 0)
 
 
 def test_fewer_bits_do_more_damage_to_the_spectra(evaluator) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wordlength.objectives.integer.activation import FUNCTIONS
 from wordlength.space.layer_types import COMMON_FUNCTIONS, LAYER_TYPES, Family, LayerType
 
 _HEAD = """# Layers
@@ -38,9 +39,10 @@ def layer_table() -> str:
     """The page's whole text."""
     rows = "".join(_row(name, kind) for name, kind in LAYER_TYPES.items() if kind.family is not Family.INPUT)
     functions = ", ".join(f"`{name}`" for name in COMMON_FUNCTIONS)
+    known = ", ".join(f"`{name}`" for name in FUNCTIONS)
     return (
-        f"{_HEAD}{rows}\nActivation functions, in a layer or by themselves: {functions}. Integers and C know linear, "
-        f"relu, relu6, sigmoid and tanh; the others are told as missing by name.\n{_RULES}"
+        f"{_HEAD}{rows}\nActivation functions, in a layer or by themselves: {functions}. Integers and C know {known}; "
+        f"the others are told as missing by name.\n{_RULES}"
     )
 
 

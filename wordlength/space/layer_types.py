@@ -60,14 +60,14 @@ _CELL = LayerType(
     ("cell.kernel", "cell.recurrent_kernel"),
     ("cell.bias",),
     qkeras=True,
-    note="the state's format is the output's; gates stay float between",
+    integers=True,
+    note="the state's format is the output's; gates stay float between; in integers a GRU with reset_after only",
 )
 _KERNEL = LayerType(Family.KERNEL, ("kernel",), ("bias",), qkeras=True, integers=True, hls4ml=True)
-_FUNCTION = LayerType(Family.FUNCTION, qkeras=True, in_place=True)
-_MERGE = LayerType(Family.MERGE, qkeras=True)
-_PASSING = LayerType(Family.PASSING, qkeras=True)
-_SAME_ORDER = replace(_PASSING, integers=True, in_place=True)
-_LARGEST = replace(_PASSING, integers=True, hls4ml=True)
+_FUNCTION = LayerType(Family.FUNCTION, qkeras=True, integers=True, in_place=True)
+_MERGE = LayerType(Family.MERGE, qkeras=True, integers=True)
+_PASSING = LayerType(Family.PASSING, qkeras=True, integers=True)
+_SAME_ORDER = replace(_PASSING, in_place=True)
 _AVERAGE = LayerType(Family.AVERAGE, qkeras=True)
 
 
@@ -86,24 +86,31 @@ LAYER_TYPES: dict[str, LayerType] = {
     "DepthwiseConv1D": replace(_KERNEL, qkeras=False, hls4ml=False),
     "DepthwiseConv2D": _KERNEL,
     **_all(replace(_KERNEL, weights=_DEPTHWISE), *_ranks("SeparableConv")),
-    "Conv1DTranspose": replace(_KERNEL, qkeras=False, integers=False, hls4ml=False),
-    "Conv2DTranspose": replace(_KERNEL, integers=False, hls4ml=False),
+    "Conv1DTranspose": replace(_KERNEL, qkeras=False, hls4ml=False),
+    "Conv2DTranspose": replace(_KERNEL, hls4ml=False),
     "SimpleRNN": _CELL,
     "GRU": _CELL,
     "LSTM": replace(_CELL, note="the cell state has the format of the state, which is the output's; gates stay float"),
     "LayerNormalization": LayerType(Family.SCALE, ("gamma",), ("beta",), note="mean and variance stay float"),
     "BatchNormalization": LayerType(Family.FOLDED, in_place=True, note="folded before anything is quantized"),
-    "Bidirectional": LayerType(Family.WRAPPER, qkeras=True, note="of SimpleRNN, GRU or LSTM"),
-    "TimeDistributed": LayerType(Family.WRAPPER, note="of a layer with a kernel, or of one without slots"),
-    **_all(replace(_FUNCTION, integers=True, hls4ml=True), "Activation", "ReLU"),
-    **_all(_FUNCTION, "LeakyReLU", "ELU", "Softmax"),
+    "Bidirectional": LayerType(
+        Family.WRAPPER,
+        qkeras=True,
+        integers=True,
+        note="of SimpleRNN, GRU or LSTM; in integers merge_mode='concat' only",
+    ),
+    "TimeDistributed": LayerType(
+        Family.WRAPPER, integers=True, note="of a layer with a kernel, or of one without slots"
+    ),
+    **_all(replace(_FUNCTION, hls4ml=True), "Activation", "ReLU"),
+    **_all(_FUNCTION, "LeakyReLU", "ELU"),
+    "Softmax": replace(_FUNCTION, integers=False),
     **_all(_MERGE, "Add", "Subtract", "Multiply", "Average"),
     **_all(_PASSING, "Concatenate", "Maximum", "Minimum", "Permute", "RepeatVector"),
     **_all(replace(_SAME_ORDER, hls4ml=True), "Flatten", "Reshape"),
     **_all(_SAME_ORDER, "Identity", "Dropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization"),
-    **_all(_SAME_ORDER, *_ranks("SpatialDropout")),
-    "SpatialDropout3D": replace(_SAME_ORDER, integers=False),
-    **_all(_LARGEST, *_ranks("MaxPooling"), *_ranks("GlobalMaxPooling")),
+    **_all(_SAME_ORDER, *_ranks("SpatialDropout", (1, 2, 3))),
+    **_all(replace(_PASSING, hls4ml=True), *_ranks("MaxPooling"), *_ranks("GlobalMaxPooling")),
     **_all(_PASSING, *_ranks("ZeroPadding"), *_ranks("Cropping")),
     **_all(replace(_PASSING, note="interpolation: nearest only"), *_ranks("UpSampling")),
     **_all(replace(_AVERAGE, integers=True, hls4ml=True), *_ranks("AveragePooling"), *_ranks("GlobalAveragePooling")),

@@ -28,7 +28,10 @@ def _function(name: str, source: str) -> Callable[[Any], Any]:
         exec(compile(source, path, "exec"), space)
     except Exception as error:
         raise SpecError(f"an objective's file must run, but {path} does not: {_told(error)} (objectives)") from None
-    return space[function]  # type: ignore[no-any-return]  # The file was searched for it when it was read.
+    found: Any = space.get(function)
+    if not callable(found):
+        raise SpecError(f"an objective's file must define the function, but it has no such ({name})")
+    return found  # type: ignore[no-any-return]
 
 
 def _called(objective: ObjectiveSettings, given: Heard | Costed) -> float:

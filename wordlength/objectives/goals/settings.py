@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import ast
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from wordlength.errors import SpecError
 from wordlength.objectives.goals.goal import Goal, GoalKind, Goals, Needs
 from wordlength.objectives.goals.table import KNOWN, TABLES, found
+from wordlength.objectives.user_function import require_function
 from wordlength.strict import STRICT
 
 
@@ -73,7 +73,7 @@ class ObjectiveSettings:
         except (OSError, UnicodeDecodeError) as error:
             said = getattr(error, "strerror", None) or "it is not UTF-8 text"
             raise SpecError(f"an objective's file must be readable, but {path} is not: {said} (objectives)") from None
-        _check_function(text, path, function)
+        require_function(text, function, path, "an objective", SpecError)
         return replace(self, source=text)
 
 
@@ -134,20 +134,6 @@ def _check_own(objective: ObjectiveSettings) -> None:
         raise ValueError(f"an objective of one's own has no table, but got {dict(objective.table)} ({objective.name})")
     if objective.direction == "minimize" and objective.kind != "cost" and objective.worst is None:
         raise ValueError(f"a quality that is minimized needs a worst value, but has none ({objective.name})")
-
-
-def _check_function(text: str, path: Path, function: str) -> None:
-    """That the text is Python and defines the function; it is not run here."""
-    try:
-        tree: Any = ast.parse(text)
-    except SyntaxError as error:
-        raise SpecError(f"an objective must be Python, but {path} is not: {error.msg}, line {error.lineno}") from None
-    names = [part.name for part in tree.body if isinstance(part, ast.FunctionDef)]
-    if function not in names:
-        raise SpecError(
-            f"an objective's file must define its function, but {path} has no {function!r}, only "
-            f"{', '.join(names) or 'none'} (objectives)"
-        )
 
 
 DEFAULT_OBJECTIVES = (ObjectiveSettings("stoi_improvement"), ObjectiveSettings("memory_bytes"))

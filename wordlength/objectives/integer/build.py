@@ -2,40 +2,45 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from wordlength.errors import IntegerError
-from wordlength.objectives.integer.functions import CURVES, MOST_FRACTION_BITS, Clip, Fire, Function, Table
+from wordlength.objectives.integer.activation import function_of, named_function, places_of
 from wordlength.objectives.integer.grid import Grid
+from wordlength.objectives.integer.layout import kernel_geometry, pair, pool_geometry, shapes_of, sides
+from wordlength.objectives.integer.merging import Join, Merge
+from wordlength.objectives.integer.moving import Move
 from wordlength.objectives.integer.parameters import Parameter
 from wordlength.objectives.integer.pooling import Pool
 from wordlength.objectives.integer.program import INPUT, IntegerProgram, Step, grid_of, source_shape
+from wordlength.objectives.integer.recurrent import Cell, Direction, Recurrent, gate_places, state_grid
 from wordlength.objectives.integer.rounding import Round
 from wordlength.objectives.integer.sums import Geometry, Shape, Sum
-from wordlength.space import Binary, Candidate, Fixed, Format, PowerOfTwo, Role, Slot, find_slots
-from wordlength.space.layer_types import LAYER_TYPES, Family
-from wordlength.space.slots import KERNELS, has_own_activation, variable_of
+from wordlength.space import Candidate, Fixed, Format, Role, Slot, find_slots
+from wordlength.space.layer_types import Family
+from wordlength.space.slots import ACTIVATION_LAYERS, KERNELS, Anatomy, anatomy
 
+_KEEPING = frozenset(
+    {
+        *("InputLayer", "Flatten", "Reshape", "Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D"),
+        *("SpatialDropout3D", "GaussianDropout", "GaussianNoise", "ActivityRegularization"),
+    }
+)
+"""Layers that leave the values and their order in memory as they are."""
 _POOLS = {
     **{f"{scope}AveragePooling{rank}D": True for scope in ("", "Global") for rank in (1, 2)},
     **{f"{scope}MaxPooling{rank}D": False for scope in ("", "Global") for rank in (1, 2)},
 }
 """Layer type → whether it averages."""
-_CLIPS = {"linear": Clip(), "relu": Clip(0.0), "relu6": Clip(0.0, 6.0)}
-_PO2_PLACES = 3
-"""Binary places that a table needs below the smallest power, so that the nearest power is found."""
 
 
 def parameters_of(float_model: Any, candidate: Mapping[Slot, Format]) -> tuple[Parameter, ...]:
     """Every stored tensor of a float model with its weights, rounded to the candidate's formats, in slot order."""
     return tuple(
-        Parameter.of(
-            info.slot, tensor, fmt, np.asarray(variable_of(float_model.get_layer(info.slot.layer), tensor.name))
-        )
+        Parameter.of(info.slot, tensor, fmt, np.asarray(float_model.weights[tensor.place]))
         for info in find_slots(float_model)
         for tensor, fmt in zip(info.tensors, info.formats(candidate[info.slot]), strict=True)
     )
@@ -60,7 +65,7 @@ def integer_program(
         )
     parameters = parameters_of(float_model, candidate) if parameters is None else parameters
     builder = _Builder(candidate, {parameter.name: parameter for parameter in parameters}, input_format)
-    for layer in float_model.layers:
+    for layer in _in_order(float_model):
         builder.add(layer)
     last = builder.places[float_model.outputs[0]._keras_history.operation.name]
     if last != len(builder.steps) - 1:
@@ -72,8 +77,8 @@ def integer_program(
         tuple(builder.steps),
         parameters,
     )
-    if not isinstance(program.steps[-1], Round):
-        raise IntegerError(f"the output must have a format, but layer {float_model.layers[-1].name!r} gives none")
+    if not program.steps:
+        raise IntegerError(f"a network must compute something, but {float_model.name!r} hands its input on")
     return program
 
 
@@ -89,127 +94,190 @@ class _Builder:
 
     def add(self, layer: Any) -> None:
         """Append the steps of one layer."""
-        kind = type(layer).__name__
-        if not LAYER_TYPES[kind].integers:
-            raise IntegerError(f"layer {layer.name!r} is a {kind}, which has no integer arithmetic yet")
-        _require_plain(layer)
-        if LAYER_TYPES[kind].family in (Family.INPUT, Family.PASSING) and kind not in _POOLS:
-            self.places[layer.name] = INPUT if kind == "InputLayer" else self._source(layer)
+        parts = anatomy(layer)
+        _require_plain(parts)
+        if parts.kind in _KEEPING:
+            self.places[layer.name] = INPUT if parts.kind == "InputLayer" else self._source(layer)
             return
-        steps: Iterable[Step] = ()
-        if kind in KERNELS:
-            steps = self._sums(layer)
-        elif kind in _POOLS:
-            steps = [self._pool(layer)]
-        place = self._source(layer)
-        for step in steps:
-            step.check()
-            self.steps.append(step)
-            place = len(self.steps) - 1
+        if parts.kind not in _MAKERS:
+            raise IntegerError(f"layer {layer.name!r} is a {parts.kind}, which has no integer arithmetic yet")
+        place = INPUT
+        for step in _MAKERS[parts.kind](self, parts):
+            place = self._append(step)
+        if parts.family is Family.RECURRENT:
+            self.places[layer.name] = place  # The states have the format already.
+            return
         slot = Slot(layer.name, Role.ACTIVATIONS)
         if slot in self._candidate:
-            shape = self.steps[place].shape if place != INPUT else source_shape(layer.input.shape)
+            function = parts.family is Family.FUNCTION
+            place = self._source(layer) if function else place
+            shape = source_shape(layer.input.shape) if place == INPUT else self.steps[place].shape
             fmt = self._candidate[slot]
-            self.steps.append(Round(layer.name, _function(layer, fmt), fmt, place, self._grid(place), shape))
-            self.steps[-1].check()  # Before the next one asks for its grid.
-            place = len(self.steps) - 1
+            place = self._append(Round(layer.name, function_of(parts, fmt), fmt, place, self._grid(place), shape))
         self.places[layer.name] = place
 
+    def _append(self, step: Step) -> int:
+        step.check()  # Before the next one asks for its grid.
+        self.steps.append(step)
+        return len(self.steps) - 1
+
     def _source(self, layer: Any) -> int:
-        inputs = layer.input
-        if isinstance(inputs, (list, tuple)):
-            raise IntegerError(f"layer {layer.name!r} has {len(inputs)} inputs, which have no integer arithmetic yet")
-        return self.places[inputs._keras_history.operation.name]
+        return self.places[layer.input._keras_history.operation.name]
 
     def _grid(self, place: int) -> Grid:
         return self._input if place == INPUT else self.steps[place].grid
 
-    def _sums(self, layer: Any) -> Iterator[Sum]:
-        kernels = KERNELS[type(layer).__name__]
-        place, shape, ends = self._source(layer), source_shape(layer.input.shape), None
-        for number, name in enumerate(kernels):
-            last = number == len(kernels) - 1
-            kernel = self._parameters[f"{layer.name}.weights.{name}"]
+    def sums(self, parts: Anatomy) -> Iterator[Sum]:
+        """A layer with a kernel: one step for each."""
+        layer, core = parts.layer, parts.core
+        moves = hasattr(core, "kernel_size")
+        place, ends = self._source(layer), None
+        source, made = source_shape(layer.input.shape), source_shape(layer.output.shape)
+        for number, path in enumerate(parts.weights):
+            last = number == len(parts.weights) - 1
+            kernel = self._parameters[f"{layer.name}.weights.{path}"]
             depthwise = kernel.info.channel_axes == 2
-            moves = number == 0 and hasattr(layer, "kernel_size")  # Not a dense or pointwise kernel.
-            geometry = _geometry(layer, layer.kernel_size, layer.dilation_rate) if moves else Geometry()
-            made = source_shape(layer.output.shape) if last else _depthwise_shape(layer, kernel)
-            bias = self._parameters.get(f"{layer.name}.biases") if last else None
-            step = Sum(layer.name, kernel, bias, geometry, depthwise, place, self._grid(place), shape, made, ends)
+            # Not a dense or pointwise kernel.
+            geometry = kernel_geometry(core, *shapes_of(layer)) if moves and not number else Geometry()
+            shape = made if last else (*made[:2], kernel.info.packed_shape[-1])
+            bias = self._bias(parts) if last else None
+            step = Sum(layer.name, kernel, bias, geometry, depthwise, place, self._grid(place), source, shape, ends)
             yield step
-            place, shape, ends = len(self.steps) - 1, made, step.ends
+            place, source, ends = len(self.steps) - 1, shape, step.ends
 
-    def _pool(self, layer: Any) -> Pool:
-        shape = source_shape(layer.input.shape)
+    def _bias(self, parts: Anatomy) -> Parameter | None:
+        return self._parameters[f"{parts.layer.name}.biases.{parts.biases[0]}"] if parts.biases else None
+
+    def pool(self, parts: Anatomy) -> Iterator[Pool]:
+        """Average or maximum of windows."""
+        place, (source, made) = self._source(parts.layer), shapes_of(parts.layer)
+        geometry, shape = pool_geometry(parts.core, source, made)
+        yield Pool(parts.layer.name, _POOLS[parts.kind], geometry, place, self._grid(place), source, shape)
+
+    def move(self, parts: Anatomy) -> Iterator[Move]:
+        """Padding, cropping, repetition, another order of the axes."""
+        place, (source, made) = self._source(parts.layer), shapes_of(parts.layer)
+        yield Move(parts.layer.name, place, self._grid(place), source, made, **_movement(parts))
+
+    def merge(self, parts: Anatomy) -> Iterator[Merge]:
+        """Several inputs as one."""
+        layer = parts.layer
+        shapes = [tensor.shape for tensor in layer.input]
+        if len({len(shape) for shape in shapes}) > 1 or len(shapes[0]) > 4:
+            raise IntegerError(f"inputs of {layer.name!r} must have the same number of axes, at most 3")
+        places = tuple(self.places[tensor._keras_history.operation.name] for tensor in layer.input)
+        axis = range(len(shapes[0]))[getattr(layer, "axis", -1)] + 3 - len(shapes[0])
+        made = source_shape(layer.output.shape)
+        grids, sources = tuple(self._grid(place) for place in places), tuple(source_shape(shape) for shape in shapes)
+        yield Merge(layer.name, Join(parts.kind), places, grids, sources, made, axis)
+
+    def recur(self, parts: Anatomy) -> Iterator[Recurrent]:
+        """One direction, or two side by side."""
+        layer, (source, made) = parts.layer, shapes_of(parts.layer)
+        passes = (
+            (parts.core.forward_layer, parts.core.backward_layer) if parts.kind == "Bidirectional" else (parts.core,)
+        )
+        if len(passes) > 1 and parts.core.merge_mode != "concat":
+            raise IntegerError(
+                f"directions must lie side by side to be computed with integers, but {layer.name!r} has "
+                f"merge_mode={parts.core.merge_mode!r}"
+            )
         place = self._source(layer)
-        if hasattr(layer, "pool_size"):
-            geometry = _geometry(layer, layer.pool_size, 1)
-            made = source_shape(layer.output.shape)
-        else:
-            geometry, made = Geometry(shape[:2], shape[:2]), (1, 1, shape[2])
-        average = _POOLS[type(layer).__name__]
-        return Pool(layer.name, average, geometry, place, self._grid(place), shape, made)
+        biases = parts.biases or (None,) * len(passes)
+        pieces = [
+            self._direction(parts, rnn, (*parts.weights[2 * number : 2 * number + 2], biases[number]), place, source)
+            for number, rnn in enumerate(passes)
+        ]
+        yield Recurrent(layer.name, place, tuple(pieces), made)
+
+    def _direction(
+        self, parts: Anatomy, rnn: Any, paths: tuple[str | None, ...], place: int, source: Shape
+    ) -> Direction:
+        layer, cell = parts.layer, Cell(type(rnn).__name__)
+        if cell is Cell.GRU and not rnn.reset_after:
+            raise IntegerError(
+                f"a GRU must have reset_after=True to be computed with integers, but layer {layer.name!r} has not"
+            )
+        fmt = self._candidate[Slot(layer.name, Role.ACTIVATIONS)]
+        kernel, recurrent = (self._parameters[f"{layer.name}.weights.{path}"] for path in paths[:2])
+        bias = self._parameters[f"{layer.name}.biases.{paths[2]}"] if paths[2] else None
+        places = places_of(layer, fmt)
+        name, kept, width = layer.name, state_grid(layer.name, fmt), len(cell.gates) * rnn.units
+        fed = Sum(name, kernel, bias, Geometry(), False, place, self._grid(place), source, (1, source[1], width))
+        row = {"bias": bias, "bias_row": 1} if cell is Cell.GRU else {"bias": None}
+        held = Sum(
+            layer=name,
+            kernel=recurrent,
+            geometry=Geometry(),
+            depthwise=False,
+            source=place,
+            source_grid=kept,
+            source_shape=(1, 1, rnn.units),
+            shape=(1, 1, width),
+            **row,
+        )
+        gate = getattr(rnn, "recurrent_activation", rnn.activation)
+        opens, gives = (named_function(name, function.__name__, places) for function in (gate, rnn.activation))
+        in_order, wide = parts.kind == "Bidirectional", gate_places(places)
+        return Direction(name, cell, fed, held, opens, gives, wide, fmt, rnn.go_backwards, in_order)
+
+    def nothing(self, parts: Anatomy) -> Iterator[Step]:
+        """An activation layer: its rounding alone."""
+        yield from ()
 
 
-def _pair(numbers: Any) -> tuple[int, int]:
-    """One number per axis as height and width; one-dimensional layers have a height of 1."""
-    known = tuple(numbers) if isinstance(numbers, (list, tuple)) else (numbers,)
-    return (1, int(known[0])) if len(known) == 1 else (int(known[0]), int(known[1]))
+def _movement(parts: Anatomy) -> dict[str, Any]:
+    core = parts.core
+    match parts.kind:
+        case "ZeroPadding1D" | "ZeroPadding2D":
+            return {"before": sides(core.padding)}
+        case "Cropping1D" | "Cropping2D":
+            above, left = sides(core.cropping)
+            return {"before": (-above, -left)}
+        case "UpSampling1D" | "UpSampling2D":
+            return {"repeat": pair(core.size)}
+        case "RepeatVector":
+            return {"repeat": (1, core.n)}
+    if core is not parts.layer:
+        raise IntegerError(
+            f"layer {parts.layer.name!r} is a {parts.kind} over time, which has no integer arithmetic yet"
+        )
+    first = 3 - len(core.dims)
+    return {"axes": (*range(first), *(first + axis - 1 for axis in core.dims))}
 
 
-def _geometry(layer: Any, kernel: Any, dilation: Any) -> Geometry:
-    size, strides = _pair(kernel), _pair(layer.strides)
-    dilations = _pair(dilation) if isinstance(dilation, (list, tuple)) else (1, 1)
-    if len(tuple(kernel)) == 1:
-        strides, dilations = (1, strides[1]), (1, dilations[1])
-    before = [0, 0]
-    if layer.padding == "causal":
-        before[1] = (size[1] - 1) * dilations[1]
-    elif layer.padding == "same":
-        inputs, outputs = source_shape(layer.input.shape), source_shape(layer.output.shape)
-        for axis in range(2):
-            reach = (outputs[axis] - 1) * strides[axis] + (size[axis] - 1) * dilations[axis] + 1
-            before[axis] = max(reach - inputs[axis], 0) // 2
-    return Geometry(size, strides, dilations, (before[0], before[1]))
+_MOVES = tuple(f"{what}{rank}D" for what in ("ZeroPadding", "Cropping", "UpSampling") for rank in (1, 2))
+_MAKERS: dict[str, Callable[[_Builder, Anatomy], Iterable[Step]]] = {
+    **dict.fromkeys(KERNELS, _Builder.sums),
+    **dict.fromkeys(_POOLS, _Builder.pool),
+    **dict.fromkeys((*_MOVES, "RepeatVector", "Permute"), _Builder.move),
+    **dict.fromkeys(Join, _Builder.merge),
+    **dict.fromkeys((*Cell, "Bidirectional"), _Builder.recur),
+    **dict.fromkeys(ACTIVATION_LAYERS - {"Softmax"}, _Builder.nothing),
+}
+"""Layer type → what makes its steps, before the rounding of its ACTIVATIONS slot."""
+INTEGER_LAYERS = frozenset({*_KEEPING, *_MAKERS, "TimeDistributed"})
+"""Layer types with integer arithmetic; a layer may still be refused for its settings or formats."""
 
 
-def _depthwise_shape(layer: Any, kernel: Parameter) -> Shape:
-    height, width, _ = source_shape(layer.output.shape)
-    return height, width, kernel.info.packed_shape[-1]
+def _in_order(float_model: Any) -> Iterator[Any]:
+    """The layers, activation layers right behind what they read: sums are rounded as soon as they are made."""
+    moved: set[str] = set()
+    for layer in float_model.layers:
+        waiting = [layer] if layer.name not in moved else []
+        while waiting:
+            next_one = waiting.pop(0)
+            moved.add(next_one.name)
+            yield next_one
+            followers = [node.operation for node in next_one._outbound_nodes]
+            waiting += [one for one in followers if type(one).__name__ in ACTIVATION_LAYERS and one.name not in moved]
 
 
-def _function(layer: Any, fmt: Format) -> Function:
-    if isinstance(fmt, Binary):
-        return Fire()
-    name = _function_name(layer)
-    if name in _CLIPS:
-        return _CLIPS[name]
-    if name == "ReLU" and not layer.negative_slope and not layer.threshold:
-        return Clip(0.0, math.inf if layer.max_value is None else float(layer.max_value))
-    if name in CURVES:
-        match fmt:
-            case Fixed():
-                places = -int(fmt.step_exponents[0])
-            case PowerOfTwo():
-                places = _PO2_PLACES - fmt.min_exponent
-            case _:
-                raise IntegerError(f"outputs of {layer.name} must have whole numbers for codes, but are {fmt}")
-        return Table(name, min(max(places, 1), MOST_FRACTION_BITS))
-    known = ", ".join((*_CLIPS, *CURVES))
-    raise IntegerError(f"layer {layer.name!r} has the function {name}, but integer arithmetic knows {known} only")
-
-
-def _function_name(layer: Any) -> str:
-    kind = type(layer).__name__
-    if kind in KERNELS and not has_own_activation(layer):
-        return "linear"
-    return getattr(getattr(layer, "activation", None), "__name__", kind)
-
-
-def _require_plain(layer: Any) -> None:
+def _require_plain(parts: Anatomy) -> None:
+    layer = parts.layer
     if len(layer._inbound_nodes) > 1:
         raise IntegerError(f"layer {layer.name!r} must be used once to be computed with integers")
-    if getattr(layer, "data_format", None) not in (None, "channels_last"):
+    if getattr(parts.core, "data_format", None) not in (None, "channels_last"):
         raise IntegerError(f"layer {layer.name!r} must have its channels last to be computed with integers")
     if None in layer.output.shape[1:]:
         raise IntegerError(f"layer {layer.name!r} must have a known shape to be computed with integers")

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from wordlength.objectives.integer.functions import Fire, Table
+from wordlength.objectives.integer.functions import Fire, Line, Ramp, Table
+from wordlength.objectives.integer.merging import Join, Merge
+from wordlength.objectives.integer.moving import Move
 from wordlength.objectives.integer.pooling import Pool
 from wordlength.objectives.integer.program import Step
+from wordlength.objectives.integer.recurrent import Cell, Direction, Recurrent
 from wordlength.objectives.integer.rounding import Round
 from wordlength.objectives.integer.sums import Sum
 from wordlength.space import Binary, Fixed, PowerOfTwo
@@ -34,7 +37,7 @@ def operations(step: Step) -> Operations:
 
     A product with a power of two is a shift, any other a multiplication; each is added to its sum. Formats whose
     position differs by channel shift every sum once. A rounding is a shift and an addition, if it drops places at all.
-    A table takes two multiplications. An average that is no power of two divides: one multiplication.
+    A table takes two multiplications, a slope one. An average that is no power of two divides: one multiplication.
     """
     outputs = prod(step.shape)
     match step:
@@ -43,14 +46,50 @@ def operations(step: Step) -> Operations:
         case Pool(average=True):
             rounded = Operations() if step.exact else Operations(outputs, outputs, outputs)
             return rounded + Operations(additions=int(step.counts.sum()) * step.shape[2])
-        case Pool() | Round(function=Fire()) | Round(format=Binary()):
+        case Recurrent():
+            return sum((_of_direction(one) for one in step.directions), Operations())
+        case Merge():
+            return _of_merge(step, outputs)
+        case Pool() | Move() | Round(function=Fire()) | Round(format=Binary()):
             return Operations()
         case Round():
-            table = (
-                Operations(2 * outputs, 2 * outputs, 2 * outputs) if isinstance(step.function, Table) else Operations()
-            )
             drops = isinstance(step.format, Fixed) and step.places != 0
-            return table + (Operations(0, outputs, outputs if step.places > 0 else 0) if drops else Operations())
+            rounded = Operations(0, outputs, outputs if step.places > 0 else 0) if drops else Operations()
+            return _of_function(step, outputs) + rounded
+
+
+def _of_direction(one: Direction) -> Operations:
+    """Every frame's sums of input and state, their gates, and what the gates multiply."""
+    fed = _of_sum(one.inputs, prod(one.inputs.shape))
+    held = _of_sum(one.states, one.states.shape[2])
+    products = {Cell.SIMPLE: 0, Cell.GRU: 3, Cell.LSTM: 3}[one.cell]
+    added = len(one.cell.gates) + {Cell.SIMPLE: 0, Cell.GRU: 2, Cell.LSTM: 1}[one.cell]
+    shifts = sum(shift > 0 for shift in (*one.shifts, *one.mixed_shifts)) if products else 0
+    gated = Operations(products, shifts, added)
+    for step in one.rounds.values():
+        gated += operations(step)
+    frame = held
+    for _ in range(one.units):
+        frame += gated
+    return sum([frame] * one.frames, fed)
+
+
+def _of_merge(step: Merge, outputs: int) -> Operations:
+    shifts = sum(prod(shape) for shape, shift in zip(step.source_shapes, step.shifts, strict=True) if shift)
+    joined = 0 if step.join.passes else (len(step.sources) - 1) * outputs
+    multiplied = step.join is Join.MULTIPLY
+    return Operations(joined if multiplied else 0, shifts, 0 if multiplied else joined)
+
+
+def _of_function(step: Round, outputs: int) -> Operations:
+    match step.function:
+        case Table():
+            return Operations(2 * outputs, 2 * outputs, 2 * outputs)
+        case Ramp():
+            return Operations(2 * outputs, 4 * outputs, 3 * outputs)
+        case Line():
+            return Operations(outputs, 0, outputs if step.function.offset else 0)
+    return Operations()
 
 
 def _of_sum(step: Sum, outputs: int) -> Operations:

@@ -32,8 +32,8 @@ class Parameter:
 
     @property
     def name(self) -> str:
-        """`conv_2.weights.depthwise_kernel`, or `conv_2.biases`."""
-        return f"{self.slot}.{self.info.name}" if self.info.name != "bias" else str(self.slot)
+        """`conv_2.weights.depthwise_kernel`, or `conv_2.biases.bias`."""
+        return f"{self.slot}.{self.info.name}"
 
     @property
     def by_channel(self) -> bool:

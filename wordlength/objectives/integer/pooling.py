@@ -30,6 +30,11 @@ class Pool:
     source_shape: Shape
     shape: Shape
 
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """The steps that it reads."""
+        return (self.source,)
+
     @cached_property
     def counts(self) -> Integers:
         """(height, width) of the output: how many values each window holds."""

@@ -1,4 +1,4 @@
-"""A quantized network as a sequence of integer operations: the reference that the exported C equals to the last bit."""
+"""A quantized network as a graph of integer operations: the reference that the exported C equals to the last bit."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from wordlength.objectives.integer.grid import Grid, Integers
+from wordlength.objectives.integer.merging import Merge
+from wordlength.objectives.integer.moving import Move
 from wordlength.objectives.integer.parameters import Parameter
 from wordlength.objectives.integer.pooling import Pool
+from wordlength.objectives.integer.recurrent import Recurrent
 from wordlength.objectives.integer.rounding import Round
 from wordlength.objectives.integer.sums import Shape, Sum
 from wordlength.space import Fixed
 
-Step = Sum | Round | Pool
+Step = Sum | Round | Pool | Move | Merge | Recurrent
 INPUT = -1
 """The source of a step that reads the network's input."""
 
@@ -55,13 +58,13 @@ class IntegerProgram:
 
         Codes that no later step reads are let go.
         """
-        last_use = {step.source: number for number, step in enumerate(self.steps)}
+        last_use = {source: number for number, step in enumerate(self.steps) for source in step.sources}
         held = {INPUT: np.asarray(codes, np.int64)}
         for number, step in enumerate(self.steps):
-            made = step(held[step.source])
-            if last_use[step.source] == number:
-                del held[step.source]
-            held[number] = made
+            held[number] = made = step(*(held[source] for source in step.sources))
+            for source in set(step.sources):
+                if last_use[source] == number:
+                    del held[source]
             yield step, made
 
     def run(self, codes: Integers) -> Integers:

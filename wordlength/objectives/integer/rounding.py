@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from wordlength.errors import IntegerError
-from wordlength.objectives.integer.functions import Clip, Fire, Function, Table
+from wordlength.objectives.integer.functions import Clip, Fire, Function, Line
 from wordlength.objectives.integer.grid import MOST_BITS, Grid, Integers, rescale
 from wordlength.objectives.integer.sums import Shape
 from wordlength.space import Binary, Fixed, Format, Overflow, PowerOfTwo
@@ -30,6 +30,11 @@ class Round:
     source_grid: Grid
     shape: Shape
 
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """The steps that it reads."""
+        return (self.source,)
+
     @cached_property
     def exponent(self) -> int:
         """Exponent of the output's last bit."""
@@ -48,13 +53,13 @@ class Round:
             return Grid(0, 0, 1)
         if isinstance(fmt, Fixed) and fmt.overflow is Overflow.WRAP:
             return Grid(self.exponent, fmt.lowest_code, fmt.highest_code)
-        lowest, highest = (int(math.ldexp(float(end), -self.exponent)) for end in fmt.round(_ends(self.function)))
+        lowest, highest = (int(math.ldexp(float(end), -self.exponent)) for end in fmt.round(self.function.ends))
         return Grid(self.exponent, lowest, highest)
 
     @property
     def rounded_from(self) -> Grid:
         """The grid of what is rounded: the function's result."""
-        return self.function.result if isinstance(self.function, Table) else self.source_grid
+        return self.function.on(self.source_grid)
 
     @property
     def places(self) -> int:
@@ -87,17 +92,19 @@ class Round:
             case Binary():
                 return
             case Fixed(bits=bits) as fmt if bits <= MOST_EXACT_BITS:
+                self.rounded_from.require_word(f"outputs of {self.layer}")
                 source, left = self.rounded_from, max(0, -self.places)
                 if left > MOST_BITS - 1:
                     raise IntegerError(f"outputs of {self.layer} must fit {MOST_BITS} bits, but need {left + 1}")
                 shifted = Grid(self.exponent, source.lowest << left, source.highest << left)
                 shifted.require_word(f"outputs of {self.layer}")
-                ends = isinstance(self.function, Clip) and math.isfinite(self.function.highest)
+                ends = isinstance(self.function, Clip | Line) and math.isfinite(self.function.highest)
                 if fmt.overflow is Overflow.WRAP and ends:
                     raise IntegerError(
                         f"outputs of {self.layer} must saturate, because their function is cut above, but {fmt} wraps"
                     )
             case PowerOfTwo() as fmt:
+                self.rounded_from.require_word(f"outputs of {self.layer}")
                 powers = fmt.max_exponent - fmt.min_exponent + 1
                 if powers > MOST_POWERS:
                     raise IntegerError(
@@ -116,8 +123,7 @@ class Round:
         """Any shape → the same shape."""
         if isinstance(self.function, Fire):
             return (codes > 0).astype(np.int64)
-        if isinstance(self.function, Table):
-            codes = self.function(codes, self.source_grid.exponent)
+        codes = self.function.of(codes, self.source_grid)
         if isinstance(self.format, PowerOfTwo):
             rounded = self._power(codes)
         else:
@@ -134,17 +140,7 @@ class Round:
         return np.where(magnitude <= self.zero_up_to, 0, np.where(codes < 0, -power, power))
 
     def _wrapped(self, codes: Integers, fmt: Fixed) -> Integers:
-        if _ends(self.function)[0] == 0:
+        if isinstance(self.function, Clip) and self.function.lowest == 0:
             codes = np.maximum(codes, 0)
         lowest_bits = rescale(codes, self.places, fmt.rounding) & (2**fmt.bits - 1)
         return np.asarray(np.where(lowest_bits > fmt.highest_code, lowest_bits - 2**fmt.bits, lowest_bits), np.int64)
-
-
-def _ends(function: Function) -> tuple[float, float]:
-    """The function's limits; those of a table are its curve's."""
-    match function:
-        case Clip():
-            return function.lowest, function.highest
-        case Table():
-            return function.lowest, 1.0
-    return 0.0, 1.0

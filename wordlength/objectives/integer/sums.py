@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -20,13 +20,15 @@ Shape = tuple[int, int, int]
 class Geometry:
     """Where a kernel meets its input: two numbers each, for height and width.
 
-    A dense layer is a 1 × 1 convolution. `before`: zeros that padding adds above and to the left.
+    A dense layer is a 1 × 1 convolution. `before`: zeros that padding adds above and to the left. `transposed`: input
+    and output change places: an input meets the outputs that a convolution of the outputs would take it from.
     """
 
     kernel: tuple[int, int] = (1, 1)
     strides: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
     before: tuple[int, int] = (0, 0)
+    transposed: bool = False
 
     def taps(self) -> Iterator[tuple[int, int]]:
         """Every place of the kernel."""
@@ -34,6 +36,9 @@ class Geometry:
 
     def meets(self, tap: int, axis: int, size: int, out: int) -> tuple[slice, slice]:
         """Where a tap of the kernel lies within the input, along one axis: outputs, and the inputs that they meet."""
+        if self.transposed:
+            inputs, outputs = replace(self, transposed=False).meets(tap, axis, out, size)
+            return outputs, inputs
         stride, first = self.strides[axis], tap * self.dilation[axis] - self.before[axis]
         start = max(0, -(first // stride))
         stop = min(out, (size - 1 - first) // stride + 1)
@@ -62,6 +67,13 @@ class Sum:
     shape: Shape
     source_ends: tuple[Integers, Integers] | None = None
     """Lowest and highest input of every channel, where they are known."""
+    bias_row: int = 0
+    """Which row of a bias that holds several, as a recurrent layer's does."""
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """The steps that it reads."""
+        return (self.source,)
 
     @property
     def product_exponent(self) -> int:
@@ -98,20 +110,22 @@ class Sum:
     def weights(self) -> Integers:
         """The kernel, (height, width, inputs, outputs): outputs per input if depthwise."""
         integers = self.kernel.integers
-        return integers.reshape(*self.geometry.kernel, *integers.shape[-2:])
+        weights = integers.reshape(*self.geometry.kernel, *integers.shape[-2:])
+        # Keras has the channels of a transposed convolution's input last.
+        return np.asarray(np.swapaxes(weights, -1, -2) if self.geometry.transposed else weights)
 
     @cached_property
     def biases(self) -> Integers:
         """(outputs,) shifted to the sum's last bit; zeros without a bias. Raises IntegerError beyond a 64-bit word."""
         if self._used_bias is None:
             return np.zeros(self.shape[2], np.int64)
-        integers = self._used_bias.integers
+        integers = self._used_bias.integers.reshape(-1, self.shape[2])[self.bias_row]
         bits = int(np.abs(integers).max()).bit_length() + self.bias_shift
         if bits > MOST_BITS - 2:
             raise IntegerError(
                 f"biases of {self.layer} must fit {MOST_BITS} bits at the sums' last bit, but need {bits + 1}"
             )
-        return integers << self.bias_shift
+        return np.asarray(integers << self.bias_shift, np.int64)
 
     @cached_property
     def grid(self) -> Grid:

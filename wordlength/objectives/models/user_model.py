@@ -5,7 +5,6 @@ The file's text, and not its place, is what a study holds: it goes with the sett
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import inspect
 import json
@@ -19,6 +18,7 @@ from typing import Any, ClassVar
 
 from wordlength.errors import ModelError, WordlengthError
 from wordlength.objectives.shape import NetworkShape
+from wordlength.objectives.user_function import require_function
 from wordlength.strict import STRICT
 
 DIGEST_CHARACTERS = 16
@@ -47,7 +47,7 @@ class UserModel:
         if not same:
             raise ValueError(f"arguments must be numbers, text, lists and maps of them, but got {self.arguments!r}")
         if self.source:
-            _require_function(self.source, self.function, self.file)
+            require_function(self.source, self.function, self.file, "a network", ModelError)
 
     @property
     def file(self) -> Path:
@@ -120,37 +120,6 @@ class UserModel:
             raise ModelError(
                 f"a network's function must return a Keras model, but it raised {told} ({place})"
             ) from error
-
-
-def _require_function(source: str, function: str, file: Path) -> None:
-    """Raise ModelError for text that is no Python or cannot define the function; nothing of it is run."""
-    try:
-        tree = ast.parse(source, str(file))
-    except (SyntaxError, ValueError) as error:
-        line, told = getattr(error, "lineno", None), getattr(error, "msg", None) or str(error)
-        raise ModelError(
-            f"a network's file must be Python, but {told} ({file}{f', line {line}' if line else ''})"
-        ) from None
-    names, open_ended = _defined(tree)
-    if function not in names and not open_ended:
-        functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-        has = f"its functions are {', '.join(functions)}" if functions else "it has none"
-        raise ModelError(f"a network's file must define the function, but {function!r} is not there; {has} ({file})")
-
-
-def _defined(tree: ast.Module) -> tuple[set[str], bool]:
-    """Names that the module may have, and whether there may be others: only running it would tell."""
-    names: set[str] = set()
-    open_ended = False
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names |= {alias.asname or alias.name for alias in node.names}
-            open_ended |= any(alias.name == "*" for alias in node.names)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-    return names, open_ended
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import resources
 from math import prod
 
-from wordlength.objectives.integer import INPUT, IntegerProgram, Pool, Sum
+from wordlength.objectives.integer import INPUT, IntegerProgram, Merge, Pool, Recurrent, Step, Sum
 from wordlength.objectives.integer.operations import Operations, operations
 from wordlength.search.export.c.layers import LayerWriter
 from wordlength.search.export.c.plan import Scratch, Stage, accumulator_bits, buffers, c_type, numbers, plan
@@ -26,7 +26,7 @@ def c_files(program: IntegerProgram, parts: Sequence[Packed], payload: bytes, ti
     stages = plan(program)
     writer = LayerWriter({part.parameter.name: part for part in parts})
     grids = {INPUT: program.input_grid} | {number: stage.last.grid for number, stage in enumerate(stages)}
-    functions = [[*writer.write(stage, grids[stage.source]), ""] for stage in stages]
+    functions = [[*writer.write(stage, [grids[source] for source in stage.sources]), ""] for stage in stages]
     memory = _Memory(stages)
     source = _source(title, stages, functions, writer, memory)
     return {
@@ -129,7 +129,7 @@ def _table(stages: Sequence[Stage]) -> list[str]:
     head = ("layer", "outputs", "format", "as", "sums", "in", "multiply", "shift", "add")
     rows = [head]
     for stage in stages:
-        sums = [step for step in stage.steps if isinstance(step, Sum) or (isinstance(step, Pool) and step.average)]
+        sums = [step for whole in stage.steps for step in _summing(whole)]
         total = sum((operations(step) for step in stage.steps), Operations())
         rows.append(
             (
@@ -150,6 +150,16 @@ def _table(stages: Sequence[Stage]) -> list[str]:
     ]
 
 
+def _summing(step: Step) -> tuple[Sum | Merge | Pool, ...]:
+    """What has an accumulator."""
+    match step:
+        case Sum() | Merge() | Pool(average=True):
+            return (step,)
+        case Recurrent():
+            return tuple(part for one in step.directions for part in (one.inputs, one.states))
+    return ()
+
+
 def _source(
     title: str, stages: Sequence[Stage], functions: Sequence[list[str]], writer: LayerWriter, memory: _Memory
 ) -> str:
@@ -157,7 +167,7 @@ def _source(
     for number, stage in enumerate(stages):
         made = memory.name(number)
         calls += [
-            f"    layer_{stage.name}({memory.name(stage.source)}, {made});",
+            f"    layer_{stage.name}({', '.join(map(memory.name, stage.sources))}, {made});",
             "    if (probe)",
             f"        probe({number}, {made});",
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wordlength.objectives.integer import Round
-from wordlength.objectives.integer.functions import Clip, Fire, Table
+from wordlength.objectives.integer.functions import Clip, Fire, Line, Ramp, Table
 from wordlength.search.export.c.plan import DEPTH, c_type, numbers
 from wordlength.space import Fixed, Overflow, PowerOfTwo, Rounding
 
@@ -13,20 +13,21 @@ _ROUNDINGS = {Rounding.HALF_EVEN: "half_even", Rounding.HALF_UP: "half_up", Roun
 _LARGEST_SHIFT = 62
 
 
-def constants_of(name: str, step: Round) -> tuple[list[str], int]:
-    """Tables that the rounding needs, and their bytes."""
+def constants_of(name: str, step: Round, written: set[str]) -> tuple[list[str], int]:
+    """Tables that the rounding needs, and their bytes. Curves in `written` are not repeated; new ones are added."""
     lines: list[str] = []
     size = 0
-    if isinstance(step.function, Table):
-        table = step.function
+    table = step.function.table if isinstance(step.function, Ramp) else step.function
+    if isinstance(table, Table) and (curve := _curve(table)) not in written:
+        written.add(curve)
         entries = table.entries.tolist()
         size += 4 * len(entries)
         lines += [
             f"/* {table.name} by table: at most {table.error:.3g} from the function. */",
-            f"static const int32_t entries_{name}[{len(entries)}] = {{",
+            f"static const int32_t entries_{curve}[{len(entries)}] = {{",
             *numbers(entries),
             "};",
-            f"static const curve curve_{name} = {{entries_{name}, {table.largest_argument}, {table.weight_bits}, "
+            f"static const curve curve_{curve} = {{entries_{curve}, {table.largest_argument}, {table.weight_bits}, "
             f"INT64_C({table.mirror})}};",
         ]
     if isinstance(step.format, PowerOfTwo) and len(step.turns):
@@ -47,8 +48,16 @@ def rounding_of(name: str, step: Round) -> Iterator[str]:
         yield f"return ({kind})(value > 0);"
         return
     source = "value"
-    if isinstance(step.function, Table):
-        source = f"interpolate(&curve_{name}, {_argument(step, step.function)})"
+    match step.function:
+        case Table():
+            source = f"interpolate(&curve_{_curve(step.function)}, {_argument(step, step.function)})"
+        case Ramp():
+            yield from _ramp(step, step.function)
+            source = "number"
+        case Line():
+            below, above, offset = step.function.factors(step.source_grid)
+            yield f"const int64_t number = value * (value < 0 ? {_long(below)} : {_long(above)}) + {_long(offset)};"
+            source = "number"
     if isinstance(step.format, PowerOfTwo):
         yield from _power(name, step, source)
         return
@@ -63,6 +72,25 @@ def rounding_of(name: str, step: Round) -> Iterator[str]:
         yield f"return ({kind}){cut};"
     else:
         yield f"return ({kind})clip({code}, {step.grid.lowest}, {step.grid.highest});"
+
+
+def _ramp(step: Round, ramp: Ramp) -> Iterator[str]:
+    """max(value, 0), and what is added to it."""
+    linear, tabled = ramp.shifts(step.source_grid)
+    yield f"const int64_t argument = {_argument(step, ramp.table)};"
+    yield "const int64_t magnitude_of = argument < 0 ? -argument : argument;"
+    yield f"const int64_t added = left64(interpolate(&curve_{_curve(ramp.table)}, magnitude_of), {tabled});"
+    rising = f"left64(value, {linear})"
+    sides = (rising, "added") if ramp.one_sided else (f"{rising} + added", "added")
+    yield f"const int64_t number = value < 0 ? {sides[1]} : {sides[0]};"
+
+
+def _curve(table: Table) -> str:
+    return f"{table.name}_{table.fraction_bits}"
+
+
+def _long(number: int) -> str:
+    return f"INT64_C({number})"
 
 
 def _rescaled(value: str, places: int, rounding: Rounding = Rounding.HALF_EVEN) -> str:
@@ -83,7 +111,8 @@ def _argument(step: Round, table: Table) -> str:
 
 def _power(name: str, step: Round, source: str) -> Iterator[str]:
     kind = c_type(step.grid)
-    yield f"const int64_t number = {source};"
+    if source != "number":
+        yield f"const int64_t number = {source};"
     yield "int64_t power = 1;"
     if len(step.turns) or step.zero_up_to >= 0:
         yield "const int64_t magnitude = number < 0 ? -number : number;"

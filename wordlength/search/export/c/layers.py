@@ -3,37 +3,65 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from wordlength.objectives.integer import Grid, Parameter, Pool, Sum
+from wordlength.objectives.integer import Grid, Merge, Move, Pool, Recurrent, Round, Sum
 from wordlength.search.export.c.finish import constants_of, rounding_of
-from wordlength.search.export.c.plan import DEPTH, Scratch, Stage, accumulator_bits, bits_of, c_type
+from wordlength.search.export.c.moves import merged, moved
+from wordlength.search.export.c.plan import DEPTH, Stage, accumulator_bits, c_type
+from wordlength.search.export.c.recurrent import recurrent
+from wordlength.search.export.c.unpacking import Unpacker, accumulator, kernel_type, product, shifted_sums
 from wordlength.search.export.packing import Packed
-from wordlength.space import Fixed, PowerOfTwo, VirtualBitShift
-from wordlength.space.formats import CHANNEL_POSITION_BITS, HIGHEST_VBS_POSITION, VBS_SHIFT_BITS
 
 _INDICES = ("row", "column", "r", "c", "i", "o")
 
 
-class LayerWriter:
+class LayerWriter(Unpacker):
     """Writes stages as C functions; `scratch` collects the memory that they share."""
 
     def __init__(self, places: Mapping[str, Packed]) -> None:
-        self._places = places
-        self.scratch = Scratch()
+        super().__init__(places)
         self.table_bytes = 0
+        self._curves: set[str] = set()
 
-    def write(self, stage: Stage, source: Grid) -> list[str]:
+    def write(self, stage: Stage, sources: Sequence[Grid]) -> list[str]:
         """Static functions of one stage: its constants, its rounding, and the layer itself."""
-        head = f"static void layer_{stage.name}(const {c_type(source)} *in, {c_type(stage.last.grid)} *out)"
-        if isinstance(stage.last, Pool):
-            return [_comment(stage), head, *_block(_pool(stage.last))]
+        numbers = range(len(sources)) if stage.merge else ("",)
+        entries = [f"const {c_type(grid)} *in{number}" for grid, number in zip(sources, numbers, strict=True)]
+        head = f"static void layer_{stage.name}({', '.join(entries)}, {c_type(stage.last.grid)} *out)"
+        match stage.last:
+            case Pool() as pool:
+                return [_comment(stage), head, *_block(_pool(pool))]
+            case Move() as move:
+                return [_comment(stage), head, *_block(moved(move))]
+            case Merge() as merge:
+                return [_comment(stage), head, *_block(merged(merge))]
+            case Recurrent() as step:
+                return [_comment(stage), *self._gates(stage, step), head, *_block(recurrent(self, stage.name, step))]
         finish = [f"static inline {c_type(stage.last.grid)} finish_{stage.name}(int64_t value)"]
-        constants, size = constants_of(stage.name, stage.last)
-        self.table_bytes += size
+        constants = self._constants(stage.name, stage.last)
         finish += _block(rounding_of(stage.name, stage.last))
-        body = self._sums(stage) if stage.sums else _each(stage)
+        if stage.merge:
+            body: list[str] | Iterator[str] = merged(stage.merge, f"finish_{stage.name}")
+        else:
+            body = self._sums(stage) if stage.sums else _each(stage)
         return [_comment(stage), *constants, *finish, "", head, *_block(body)]
+
+    def _constants(self, name: str, step: Round) -> list[str]:
+        """Tables that a rounding needs, without curves that are written already."""
+        lines, size = constants_of(name, step, self._curves)
+        self.table_bytes += size
+        return lines
+
+    def _gates(self, stage: Stage, step: Recurrent) -> Iterator[str]:
+        """The roundings of every direction."""
+        for number, one in enumerate(step.directions):
+            for letter, rounding in one.rounds.items():
+                name = f"{stage.name}_{number}_{letter}"
+                yield from self._constants(name, rounding)
+                yield f"static inline {c_type(rounding.grid)} finish_{name}(int64_t value)"
+                yield from _block(rounding_of(name, rounding))
+                yield ""
 
     def _sums(self, stage: Stage) -> list[str]:
         body = list(self._sums_body(stage))
@@ -48,100 +76,39 @@ class LayerWriter:
         alone = first is last and not first.depthwise and first.geometry.kernel == (1, 1)
         dense = alone and places == 1 and first.source_shape[:2] == (1, 1)
         for number, step in enumerate(() if last.silent else stage.sums):
-            sums = self._array(f"sums_{number}", _accumulator(step), step.shape[2])
-            yield f"{_accumulator(step)} *const sums{number} = {sums};"
-            kind, count = _kernel_type(step), last.shape[2] if dense else step.kernel.info.count
-            yield f"{kind} *const kernel{number} = {self._array(f'kernel_{number}', kind, count)};"
-            if step.kernel.by_channel:
-                yield f"uint8_t *const shifts{number} = {self._array(f'shifts_{number}', 'uint8_t', step.shape[2])};"
+            sums = self.array(f"sums_{number}", accumulator(step), step.shape[2])
+            yield f"{accumulator(step)} *const sums{number} = {sums};"
+            kind, count = kernel_type(step), last.shape[2] if dense else step.kernel.info.count
+            yield f"{kind} *const kernel{number} = {self.array(f'kernel_{number}', kind, count)};"
+            if shifted_sums(step):
+                yield f"uint8_t *const shifts{number} = {self.array(f'shifts_{number}', 'uint8_t', step.shape[2])};"
         if last.bias:
-            biases = self._array("biases", _accumulator(last), last.shape[2])
-            yield f"{_accumulator(last)} *const biases = {biases};"
-            yield from self._unpack_biases(last)
+            biases = self.array("biases", accumulator(last), last.shape[2])
+            yield f"{accumulator(last)} *const biases = {biases};"
+            yield from self.unpack_biases({"biases": last})
         if last.silent:
             yield from _silent(stage)
             return
         for number, step in enumerate(stage.sums):
-            yield from self._channel_shifts(number, step)
+            yield from self.channel_shifts(number, step)
         yield from self._dense(stage, last) if dense else self._convolution(stage)
-
-    def _array(self, union: str, kind: str, count: int) -> str:
-        return self.scratch.need(f"scratch_{union}", kind, count)
-
-    def _bytes(self, parameter: Parameter) -> str:
-        return f"network_weights + {self._places[parameter.name].offset}"
-
-    def _channel_shifts(self, number: int, step: Sum) -> Iterator[str]:
-        if step.kernel.by_channel:
-            yield f"for (o = 0; o < {step.shape[2]}; o++)"
-            yield f"{DEPTH}shifts{number}[o] = (uint8_t){self._side_shift(step.kernel, 'o')};"
-
-    def _side_shift(self, parameter: Parameter, group: str) -> str:
-        """C expression: how far a group's codes are shifted left of the tensor's last bit."""
-        most = int(parameter.shifts.max(initial=0))  # Codes of 0 may lie further up.
-        bit = f"{self._places[parameter.name].side_offset_bits} + {{width}} * ({group})"
-        match parameter.format:
-            case VirtualBitShift(bits=bits):
-                top = HIGHEST_VBS_POSITION - (bits - 1) - parameter.exponent
-                place = bit.format(width=VBS_SHIFT_BITS)
-                return f"clip({top} - field_at({self._bytes(parameter)}, {place}, {VBS_SHIFT_BITS}), 0, {most})"
-            case Fixed() as fmt:
-                bottom = fmt.bits - int(fmt.signed) + parameter.exponent
-                place = bit.format(width=CHANNEL_POSITION_BITS)
-                field = f"field_at({self._bytes(parameter)}, {place}, {CHANNEL_POSITION_BITS})"
-                return f"clip(wrap_signed({field}, {CHANNEL_POSITION_BITS}) - ({bottom}), 0, {most})"
-        raise AssertionError(f"{parameter.format} has no shifts")
-
-    def _unpack_biases(self, step: Sum) -> Iterator[str]:
-        assert step.bias is not None
-        bits = accumulator_bits(step)
-        number = self._whole_number(step.bias, "o", bits)
-        value = f"left{bits}({number}, {step.bias_shift})" if step.bias_shift else number
-        yield f"codes = codes_from({self._bytes(step.bias)});"
-        yield f"for (o = 0; o < {step.shape[2]}; o++)"
-        yield f"{DEPTH}biases[o] = {value};"
-
-    def _whole_number(self, parameter: Parameter, index: str, bits: int) -> str:
-        """C expression: the next element in the tensor's last bits, `index` its number in the tensor."""
-        fmt = parameter.format
-        if isinstance(fmt, PowerOfTwo):
-            return f"times{bits}(1, {_next_power(parameter)})"
-        code = f"(int{bits}_t){_next_fixed(parameter)}"
-        if parameter.by_channel:
-            return f"left{bits}({code}, (int){self._side_shift(parameter, index)})"
-        if isinstance(fmt, VirtualBitShift) and isinstance(fmt.group, int):
-            return f"left{bits}({code}, (int){self._side_shift(parameter, f'({index}) / {fmt.group}')})"
-        return code
-
-    def _unpack_kernel(self, number: int, step: Sum, count: int, first: str = "") -> Iterator[str]:
-        """Fill `kernel` with `count` codes from where `codes` is; `first`: number of the first within the tensor."""
-        kind, index = _kernel_type(step), f"{first} + o" if first else "o"
-        yield f"for (o = 0; o < {count}; o++)"
-        if isinstance(step.kernel.format, PowerOfTwo):
-            yield f"{DEPTH}kernel{number}[o] = {_next_power(step.kernel)};"
-        elif _in_blocks(step.kernel):
-            bits = max(bits_of(kind), 32)
-            yield f"{DEPTH}kernel{number}[o] = ({kind}){self._whole_number(step.kernel, index, bits)};"
-        else:
-            yield f"{DEPTH}kernel{number}[o] = ({kind}){_next_fixed(step.kernel)};"
 
     def _dense(self, stage: Stage, step: Sum) -> Iterator[str]:
         inputs, outputs = step.source_shape[2], step.shape[2]
         yield f"for (o = 0; o < {outputs}; o++)"
         yield f"{DEPTH}sums0[o] = 0;"
-        yield f"codes = codes_from({self._bytes(step.kernel)});"
+        yield f"codes = codes_from({self.bytes_of(step.kernel)});"
         yield f"for (i = 0; i < {inputs}; i++) {{"
-        yield f"{DEPTH}const {_accumulator(step)} value = ({_accumulator(step)})in[i];"
-        yield from _indented(self._unpack_kernel(0, step, outputs, f"i * {outputs}"))
+        yield f"{DEPTH}const {accumulator(step)} value = ({accumulator(step)})in[i];"
+        yield from _indented(self.unpack_kernel(0, step, outputs, f"i * {outputs}"))
         yield f"{DEPTH}for (o = 0; o < {outputs}; o++)"
-        yield f"{DEPTH * 2}sums0[o] += {_product(step, 'value', 'kernel0[o]')};"
+        yield f"{DEPTH * 2}sums0[o] += {product(step, 'value', 'kernel0[o]')};"
         yield "}"
         yield from _finish(stage, "")
 
     def _convolution(self, stage: Stage) -> Iterator[str]:
         for number, step in enumerate(stage.sums):
-            yield f"codes = codes_from({self._bytes(step.kernel)});"
-            yield from self._unpack_kernel(number, step, step.kernel.info.count)
+            yield from self.unpack_whole_kernel(number, step)
         last = stage.sums[-1]
         yield f"for (row = 0; row < {last.shape[0]}; row++) {{"
         yield f"{DEPTH}for (column = 0; column < {last.shape[1]}; column++) {{"
@@ -154,32 +121,29 @@ class LayerWriter:
 def _place(stage: Stage) -> Iterator[str]:
     """All sums of one output place; a pointwise kernel takes them from the depthwise one."""
     step = stage.sums[0]
-    height, width, channels = step.source_shape
-    geometry = step.geometry
+    channels, geometry = step.source_shape[2], step.geometry
     for number, one in enumerate(stage.sums):
         yield f"for (o = 0; o < {one.shape[2]}; o++)"
         yield f"{DEPTH}sums{number}[o] = 0;"
     yield f"for (r = 0; r < {geometry.kernel[0]}; r++) {{"
-    yield f"{DEPTH}const int32_t y = {_position('row', 'r', step, 0)};"
-    yield f"{DEPTH}if (y < 0 || y >= {height})"
-    yield f"{DEPTH * 2}continue;"
+    yield from _indented(_met("y", "row", "r", step, 0))
     yield f"{DEPTH}for (c = 0; c < {geometry.kernel[1]}; c++) {{"
-    yield f"{DEPTH * 2}const int32_t x = {_position('column', 'c', step, 1)};"
-    yield f"{DEPTH * 2}if (x < 0 || x >= {width})"
-    yield f"{DEPTH * 3}continue;"
-    tap, at = f"(r * {geometry.kernel[1]} + c)", f"(y * {width} + x) * {channels}"
+    yield from _indented(_met("x", "column", "c", step, 1), 2)
+    tap, at = f"(r * {geometry.kernel[1]} + c)", f"(y * {step.source_shape[1]} + x) * {channels}"
     if step.depthwise:
         each = step.shape[2] // channels
-        value = f"({_accumulator(step)})in[{at} + o{f' / {each}' if each > 1 else ''}]"
+        value = f"({accumulator(step)})in[{at} + o{f' / {each}' if each > 1 else ''}]"
         yield f"{DEPTH * 2}for (o = 0; o < {step.shape[2]}; o++)"
-        yield f"{DEPTH * 3}sums0[o] += {_product(step, value, f'kernel0[{tap} * {step.shape[2]} + o]')};"
+        yield f"{DEPTH * 3}sums0[o] += {product(step, value, f'kernel0[{tap} * {step.shape[2]} + o]')};"
     else:
         outputs = step.shape[2]
         yield f"{DEPTH * 2}for (i = 0; i < {channels}; i++) {{"
-        yield f"{DEPTH * 3}const {_accumulator(step)} value = ({_accumulator(step)})in[{at} + i];"
+        yield f"{DEPTH * 3}const {accumulator(step)} value = ({accumulator(step)})in[{at} + i];"
         yield f"{DEPTH * 3}for (o = 0; o < {outputs}; o++)"
         weight = f"kernel0[({tap} * {channels} + i) * {outputs} + o]"
-        yield f"{DEPTH * 4}sums0[o] += {_product(step, 'value', weight)};"
+        if geometry.transposed:
+            weight = f"kernel0[({tap} * {outputs} + o) * {channels} + i]"
+        yield f"{DEPTH * 4}sums0[o] += {product(step, 'value', weight)};"
         yield f"{DEPTH * 2}}}"
     yield f"{DEPTH}}}"
     yield "}"
@@ -187,9 +151,9 @@ def _place(stage: Stage) -> Iterator[str]:
         point = stage.sums[1]
         yield f"for (i = 0; i < {point.source_shape[2]}; i++) {{"
         shifted = f"left{accumulator_bits(step)}(sums0[i], shifts0[i])" if step.kernel.by_channel else "sums0[i]"
-        yield f"{DEPTH}const {_accumulator(point)} value = {_cast(step, point)}{shifted};"
+        yield f"{DEPTH}const {accumulator(point)} value = {_cast(step, point)}{shifted};"
         yield f"{DEPTH}for (o = 0; o < {point.shape[2]}; o++)"
-        yield f"{DEPTH * 2}sums1[o] += {_product(point, 'value', f'kernel1[i * {point.shape[2]} + o]')};"
+        yield f"{DEPTH * 2}sums1[o] += {product(point, 'value', f'kernel1[i * {point.shape[2]} + o]')};"
         yield "}"
 
 
@@ -206,6 +170,22 @@ def _cast(step: Sum, to: Sum) -> str:
     return "(int32_t)" if accumulator_bits(step) > accumulator_bits(to) else ""
 
 
+def _met(name: str, place: str, tap: str, step: Sum | Pool, axis: int) -> Iterator[str]:
+    """Lines within the loop over taps: where in the input one meets the output place; on with the next if nowhere."""
+    size, stride = step.source_shape[axis], step.geometry.strides[axis]
+    if not step.geometry.transposed:
+        yield f"const int32_t {name} = {_position(place, tap, step, axis)};"
+        yield f"if ({name} < 0 || {name} >= {size})"
+        yield f"{DEPTH}continue;"
+        return
+    dilation, before = step.geometry.dilation[axis], step.geometry.before[axis]
+    ahead = f"{place} + {before} - {tap} * {dilation}"
+    yield f"const int32_t {name}_ahead = {ahead};"
+    yield f"const int32_t {name} = {name}_ahead / {stride};"
+    yield f"if ({name}_ahead < 0 || {name}_ahead % {stride} != 0 || {name} >= {size})"
+    yield f"{DEPTH}continue;"
+
+
 def _position(place: str, tap: str, step: Sum | Pool, axis: int) -> str:
     """C expression: where in the input a tap meets the output place."""
     geometry = step.geometry
@@ -220,7 +200,7 @@ def _finish(stage: Stage, index: str) -> Iterator[str]:
     step, number = stage.sums[-1], len(stage.sums) - 1
     bits, value = accumulator_bits(step), f"sums{number}[o]"
     shift = " + ".join(
-        part for part in (f"shifts{number}[o]" if step.kernel.by_channel else "", str(step.product_shift or "")) if part
+        part for part in (f"shifts{number}[o]" if shifted_sums(step) else "", str(step.product_shift or "")) if part
     )
     value = f"left{bits}({value}, {shift})" if shift else value
     value += " + biases[o]" if step.bias is not None else ""
@@ -235,7 +215,7 @@ def _each(stage: Stage) -> Iterator[str]:
 
 
 def _pool(step: Pool) -> Iterator[str]:
-    height, width, channels = step.source_shape
+    _, width, channels = step.source_shape
     kind = f"int{accumulator_bits(step)}_t"
     inexact = step.average and not step.exact
     yield "int32_t row, column, r, c, o;"
@@ -246,13 +226,9 @@ def _pool(step: Pool) -> Iterator[str]:
     lines += ["int32_t count = 0;"] if inexact else []
     lines += [
         f"for (r = 0; r < {step.geometry.kernel[0]}; r++) {{",
-        f"{DEPTH}const int32_t y = {_position('row', 'r', step, 0)};",
-        f"{DEPTH}if (y < 0 || y >= {height})",
-        f"{DEPTH * 2}continue;",
+        *_indented(_met("y", "row", "r", step, 0)),
         f"{DEPTH}for (c = 0; c < {step.geometry.kernel[1]}; c++) {{",
-        f"{DEPTH * 2}const int32_t x = {_position('column', 'c', step, 1)};",
-        f"{DEPTH * 2}if (x < 0 || x >= {width})",
-        f"{DEPTH * 3}continue;",
+        *_indented(_met("x", "column", "c", step, 1), 2),
     ]
     code = f"({kind})in[(y * {width} + x) * {channels} + o]"
     if step.average:
@@ -269,45 +245,12 @@ def _pool(step: Pool) -> Iterator[str]:
     yield "}"
 
 
-def _product(step: Sum, value: str, weight: str) -> str:
-    if isinstance(step.kernel.format, PowerOfTwo):
-        return f"times{accumulator_bits(step)}({value}, {weight})"
-    return f"{value} * {weight}"
-
-
-def _accumulator(step: Sum) -> str:
-    return f"int{accumulator_bits(step)}_t"
-
-
-def _in_blocks(parameter: Parameter) -> bool:
-    return isinstance(parameter.format, VirtualBitShift) and isinstance(parameter.format.group, int)
-
-
-def _kernel_type(step: Sum) -> str:
-    """What holds an unpacked code."""
-    kernel = step.kernel
-    if isinstance(kernel.format, PowerOfTwo):
-        return "uint8_t"
-    codes = kernel.integers if _in_blocks(kernel) else kernel.codes
-    return c_type(Grid(0, min(int(codes.min()), -1), max(int(codes.max()), 0)))
-
-
-def _next_fixed(parameter: Parameter) -> str:
-    fmt = parameter.format
-    signed = not isinstance(fmt, Fixed) or fmt.signed
-    return f"next_fixed(&codes, {fmt.width_bits}, {int(signed)})"
-
-
-def _next_power(parameter: Parameter) -> str:
-    fmt = parameter.format
-    assert isinstance(fmt, PowerOfTwo)
-    return f"next_power(&codes, {fmt.bits}, {parameter.exponent - fmt.first_exponent}, {int(fmt.zero)})"
-
-
 def _comment(stage: Stage) -> str:
     last = stage.last
-    sums = "".join(f", {step.kernel.format.brief} weights" for step in stage.sums[:1])
-    return f"/* {last.layer}: {' x '.join(map(str, last.shape))} outputs {last.grid.q_format}{sums}. */"
+    told = "".join(f", {step.kernel.format.brief} weights" for step in stage.sums[:1])
+    if stage.recurrent:
+        told += f", each from those before it within {stage.recurrent.error:.3g} before its rounding"
+    return f"/* {last.layer}: {' x '.join(map(str, last.shape))} outputs {last.grid.q_format}{told}. */"
 
 
 def _block(lines: Iterator[str] | list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from math import prod
 
 from wordlength.errors import IntegerError
-from wordlength.objectives.integer import INPUT, Grid, IntegerProgram, Pool, Round, Step, Sum
+from wordlength.objectives.integer import INPUT, Grid, IntegerProgram, Merge, Move, Pool, Recurrent, Round, Step, Sum
 
 DEPTH = "    "
 """One level of indentation."""
@@ -16,15 +16,15 @@ DEPTH = "    "
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """One C function: sums (two for a separable convolution) and their rounding, a rounding alone, or a pooling.
+    """One C function: sums (two for a separable convolution) or a merge and their rounding, or one other step alone.
 
     `name`: the layer's, as far as C allows it; the function is `layer_<name>`, its vectors are `<name>.bin`.
-    `source`: the stage whose output it reads, or INPUT.
+    `sources`: the stages whose outputs it reads, or INPUT.
     """
 
     name: str
     steps: tuple[Step, ...]
-    source: int
+    sources: tuple[int, ...]
 
     @property
     def sums(self) -> tuple[Sum, ...]:
@@ -32,7 +32,19 @@ class Stage:
         return tuple(step for step in self.steps if isinstance(step, Sum))
 
     @property
-    def last(self) -> Round | Pool:
+    def merge(self) -> Merge | None:
+        """What it merges, if it does."""
+        first = self.steps[0]
+        return first if isinstance(first, Merge) else None
+
+    @property
+    def recurrent(self) -> Recurrent | None:
+        """The recurrent layer that it is, if it is one."""
+        last = self.steps[-1]
+        return last if isinstance(last, Recurrent) else None
+
+    @property
+    def last(self) -> Round | Pool | Move | Merge | Recurrent:
         """What gives the output."""
         last = self.steps[-1]
         assert not isinstance(last, Sum)
@@ -51,15 +63,21 @@ def plan(program: IntegerProgram) -> tuple[Stage, ...]:
     pending: list[Step] = []
     names = {"input"}  # The name of the input's own vectors.
     for number, step in enumerate(program.steps):
-        follows = bool(pending) and step.source == number - 1
-        if (pending and not follows) or (not pending and step.source not in made):
+        follows = bool(pending) and step.sources == (number - 1,)
+        if (pending and not follows) or (not pending and any(source not in made for source in step.sources)):
             raise IntegerError(f"sums of {step.layer} must be rounded once and at once to be written in C")
         pending.append(step)
-        if not isinstance(step, Sum):
-            stages.append(Stage(_identifier(step.layer, names), tuple(pending), made[pending[0].source]))
+        if not _waits(step):
+            sources = tuple(made[source] for source in pending[0].sources)
+            stages.append(Stage(_identifier(step.layer, names), tuple(pending), sources))
             made[number] = len(stages) - 1
             pending = []
     return tuple(stages)
+
+
+def _waits(step: Step) -> bool:
+    """Whether a rounding must follow."""
+    return isinstance(step, Sum) or (isinstance(step, Merge) and not step.join.passes)
 
 
 def _identifier(layer: str, taken: set[str]) -> str:
@@ -77,7 +95,7 @@ def c_type(grid: Grid) -> str:
     return f"{'' if grid.signed else 'u'}int{grid.word_bits}_t"
 
 
-def accumulator_bits(step: Sum | Pool) -> int:
+def accumulator_bits(step: Sum | Pool | Merge) -> int:
     """32 or 64: the word that holds all sums."""
     grid = step.accumulator
     # Not −2^31 itself: a magnitude of 2^31 on the way to it would not fit.
@@ -86,7 +104,7 @@ def accumulator_bits(step: Sum | Pool) -> int:
 
 def buffers(stages: Sequence[Stage]) -> dict[int, int]:
     """Stage → number of the buffer that holds its output, as few as possible; the last stage writes to the caller's."""
-    last_use = {stage.source: number for number, stage in enumerate(stages)}
+    last_use = {source: number for number, stage in enumerate(stages) for source in stage.sources}
     chosen: dict[int, int] = {}
     for number in range(len(stages) - 1):
         busy = {chosen[earlier] for earlier in chosen if last_use.get(earlier, -1) >= number}

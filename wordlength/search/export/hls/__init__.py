@@ -2,5 +2,6 @@
 
 from wordlength.search.export.hls.project import FOLDER, write_project
 from wordlength.search.export.hls.simulation import check_hls4ml
+from wordlength.search.export.hls.translate import HLS_LAYERS
 
-__all__ = ["FOLDER", "check_hls4ml", "write_project"]
+__all__ = ["FOLDER", "HLS_LAYERS", "check_hls4ml", "write_project"]

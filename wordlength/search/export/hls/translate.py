@@ -10,7 +10,7 @@ from typing import Any
 
 from wordlength.errors import IntegerError
 from wordlength.objectives.integer import INPUT, IntegerProgram, Pool, Round, Step, Sum
-from wordlength.objectives.integer.functions import Clip, Fire, Table
+from wordlength.objectives.integer.functions import Clip, Fire, Line, Ramp, Table
 from wordlength.search.export.hls.nodes import Names, Node
 from wordlength.search.export.hls.types import (
     averaging_type,
@@ -29,6 +29,8 @@ _REACH_BITS = {"sigmoid": 3, "tanh": 2}
 _FEWER_PLACES = {"sigmoid": 2, "tanh": 0}
 """Places of the argument fewer than of the output: half a step of it then moves the result by half a step at most."""
 _FEWEST_PLACES = 6
+HLS_LAYERS = frozenset(name for name, kind in LAYER_TYPES.items() if kind.hls4ml)
+"""Layer types that hls4ml/ can hold; a layer may still be refused for its settings, formats or place."""
 
 
 class _Refused(Exception):
@@ -46,17 +48,17 @@ class Translation:
 def translate(program: IntegerProgram, float_model: Any) -> Translation:
     """The program of a float model, layer by layer from its input to its output."""
     chain = _Chain(program)
-    for layer in _path(float_model):
+    for layer in float_model.layers:
         chain.add(layer)
     return chain.done()
 
 
-def _path(float_model: Any) -> list[Any]:
-    """The layers that the output comes from, the input first."""
-    layers = [float_model.outputs[0]._keras_history.operation]
-    while type(layers[-1]).__name__ != "InputLayer":
-        layers.append(layers[-1].input._keras_history.operation)
-    return layers[::-1]
+def _chained(layer: Any) -> None:
+    """Raise _Refused for a layer that is no link of a chain."""
+    if isinstance(layer.input, (list, tuple)) and len(layer.input) > 1:
+        raise _Refused("hls4ml/ holds chains of layers, but it joins several")
+    if len(layer._outbound_nodes) > 1:
+        raise _Refused(f"hls4ml/ holds chains of layers, but {len(layer._outbound_nodes)} read it")
 
 
 class _Chain:
@@ -79,6 +81,7 @@ class _Chain:
     def add(self, layer: Any) -> None:
         """Append the nodes of one layer, or note why it has none."""
         try:
+            _chained(layer)
             self._nodes.extend(self._translated(layer))
         except (_Refused, IntegerError) as error:
             self._refused[layer.name] = str(error)
@@ -102,6 +105,8 @@ class _Chain:
             yield from self._reshaped(layer)
         elif steps and self._flattened_by and kind != "Dense":
             raise _Refused(f"it reads what {self._flattened_by} has flattened, which only a dense layer can")
+        elif kind not in HLS_LAYERS and (steps or layer.input.shape != layer.output.shape):
+            raise _Refused(f"hls4ml/ has no {kind}")
         for step in steps:
             match step:
                 case Sum():
@@ -110,6 +115,8 @@ class _Chain:
                     yield self._pool(layer, step)
                 case Round():
                     yield from self._rounded(layer, step)
+                case _:
+                    raise _Refused(f"hls4ml/ has no {kind}")
 
     def _of_sum(self, step: Round) -> bool:
         return step.source != INPUT and isinstance(self._program.steps[step.source], Sum)
@@ -212,8 +219,12 @@ class _Chain:
         if not isinstance(fmt, Fixed):
             raise _Refused(f"hls4ml has no outputs in powers of two, but they are {fmt}")
         match step.function:
+            case Line() | Ramp():
+                raise _Refused("hls4ml/ has the functions linear, relu, sigmoid and tanh only")
             case Table() as table:
                 yield from self._tabled(layer, step, table, fmt)
+            case Clip(lowest=lowest) if lowest not in (0, -math.inf):
+                raise _Refused(f"hls4ml has no function that begins at {lowest:g}")
             case Clip(lowest=lowest, highest=highest):
                 if math.isfinite(highest) and step.grid.highest < fmt.highest_code:
                     raise _Refused(f"hls4ml has no function that ends at {highest:g}")
