@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from wordlength.objectives.analysis import Analyser
 from wordlength.objectives.memory import float_bytes, memory_bytes
+from wordlength.objectives.network import network_facts
 from wordlength.objectives.quantized_model import QuantizedModel, frozen, quantize
 from wordlength.objectives.settings import AnalysisSettings
 from wordlength.search.export.packing import laid_out, pack
@@ -55,9 +56,13 @@ PARAMETERS = [(Fixed(5, 0), Fixed(6, 1)), (PowerOfTwo(4, 0), Fixed(4, 0))]
 
 
 class LayerContract:
-    """Tests of every network of `networks`, by name."""
+    """Tests of every network of `networks`, by name.
+
+    `products`: by the same name, those of the layer `odd` per window, counted by hand; 0 where it has no kernel.
+    """
 
     networks: ClassVar[dict[str, Network]]
+    products: ClassVar[dict[str, int]] = {}
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("case", self.networks, indirect=True, scope="class")
@@ -71,6 +76,15 @@ class LayerContract:
         places = [tensor.place for info in case.slots for tensor in info.tensors]
         assert sorted(places) == list(range(len(case.model.weights))) != []
         assert float_bytes(case.slots) == 4 * sum(int(np.prod(weight.shape)) for weight in case.model.weights)
+
+    def test_costs_are_counted(self, case: Case, request: pytest.FixtureRequest) -> None:
+        facts = {layer.name: layer for layer in network_facts(case.model).layers}
+        assert set(facts) == {layer.name for layer in case.model.layers}
+        for layer in case.model.layers:
+            assert facts[layer.name].elements == np.prod(layer.output.shape[1:])
+        if "odd" in facts:
+            wanted = self.products.get(request.node.callspec.params["case"], 0)
+            assert facts["odd"].products == wanted
 
     def test_float32_changes_nothing(self, case: Case) -> None:
         case.quantized.set_weights(case.model.get_weights())

@@ -4,6 +4,8 @@ import keras
 from keras import layers
 from layer_contract import LayerContract, Network
 
+from wordlength.space.layer_types import COMMON_FUNCTIONS
+
 
 def network(shape: tuple[int, ...], *stack: keras.layers.Layer) -> keras.Model:
     x = inputs = keras.Input(shape)
@@ -42,6 +44,20 @@ class TestKernels(LayerContract):
         "TimeDistributed Dense": lambda: network((4, 3), layers.TimeDistributed(layers.Dense(2, "tanh"), name="odd")),
         "TimeDistributed Conv1D": lambda: network((3, 5, 2), layers.TimeDistributed(layers.Conv1D(2, 3), name="odd")),
     }
+    products: ClassVar[dict[str, int]] = {
+        "Dense": 5 * 4,
+        "Conv1D causal": 6 * 3 * (3 * 2),
+        "Conv1D causal dilated": 6 * 3 * (2 * 2),
+        "Conv2D dilated": 3 * 3 * 2 * (2 * 2 * 2),
+        "DepthwiseConv1D": 4 * 4 * 3,
+        "DepthwiseConv2D": 3 * 3 * 2 * (3 * 3),
+        "SeparableConv1D": 4 * 2 * 3 + 4 * 3 * 2,
+        "SeparableConv2D": 5 * 5 * 2 * (3 * 3) + 5 * 5 * 3 * 2,
+        "Conv1DTranspose": 4 * 2 * 3 * 3,
+        "Conv2DTranspose": 3 * 3 * 2 * 3 * (3 * 3),
+        "TimeDistributed Dense": 4 * 3 * 2,
+        "TimeDistributed Conv1D": 3 * (3 * 2 * (3 * 2)),
+    }
 
 
 class TestRecurrent(LayerContract):
@@ -63,6 +79,15 @@ class TestRecurrent(LayerContract):
         "Bidirectional sum": lambda: network(
             (5, 3), layers.Bidirectional(layers.LSTM(3, return_sequences=True), merge_mode="sum", name="odd")
         ),
+    }
+    products: ClassVar[dict[str, int]] = {
+        "SimpleRNN": 5 * 4 * (3 + 4),
+        "GRU": 5 * 3 * 4 * (3 + 4),
+        "GRU before": 5 * 3 * 4 * (3 + 4),
+        "LSTM": 5 * 4 * 4 * (3 + 4),
+        "LSTM without bias": 5 * 4 * 4 * (3 + 4),
+        "Bidirectional": 2 * 5 * 3 * 3 * (3 + 3),
+        "Bidirectional sum": 2 * 5 * 4 * 3 * (3 + 3),
     }
 
 
@@ -93,25 +118,20 @@ class TestMoving(LayerContract):
         "global pooling": lambda: network((6, 3), layers.Conv1D(3, 2), layers.GlobalAveragePooling1D()),
         "shapes": lambda: network(
             (4, 6),
-            *(layers.Reshape((4, 6, 1)), layers.Conv2D(2, 2, name="odd"), layers.ZeroPadding2D(1)),
+            *(layers.Reshape((4, 6, 1)), layers.Conv2D(2, 2), layers.ZeroPadding2D(1)),
             *(layers.Cropping2D(((1, 0), (0, 1))), layers.UpSampling2D(2), layers.Permute((2, 1, 3))),
             layers.TimeDistributed(layers.Flatten()),
         ),
     }
 
 
+def functions() -> keras.Model:
+    """Every function of the table, and LeakyReLU, of one dense layer each, side by side."""
+    inputs = keras.Input((5,))
+    odd = [*map(layers.Activation, COMMON_FUNCTIONS), layers.LeakyReLU(0.25)]
+    given = [function(layers.Dense(4)(inputs)) for function in odd]
+    return keras.Model(inputs, layers.Dense(3, name="last")(layers.Concatenate()(given)))
+
+
 class TestFunctions(LayerContract):
-    networks: ClassVar[dict[str, Network]] = {
-        name: (lambda name=name: network((5,), layers.Dense(4), layers.Activation(name, name="odd")))
-        for name in (
-            "relu6",
-            "leaky_relu",
-            "silu",
-            "gelu",
-            "selu",
-            "hard_sigmoid",
-            "softplus",
-            "exponential",
-            "softmax",
-        )
-    } | {"LeakyReLU": lambda: network((5,), layers.Dense(4), layers.LeakyReLU(0.25, name="odd"))}
+    networks: ClassVar[dict[str, Network]] = {"all": functions}

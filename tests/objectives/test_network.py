@@ -4,6 +4,7 @@ import pytest
 
 from wordlength.errors import ModelError
 from wordlength.objectives.network import NetworkFacts
+from wordlength.space.layer_types import LAYER_TYPES
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
 
@@ -79,11 +80,61 @@ def test_a_map_that_is_still_needed_is_held() -> None:
     assert peak_bytes(Costed((), facts, Candidate.of({}))) == 4 * (8 + 20 + 8)
 
 
+ARGUMENTS = {
+    "Dense": (2,),
+    **dict.fromkeys(("Conv1D", "Conv2D", "Conv1DTranspose", "Conv2DTranspose"), (3, 2)),
+    **dict.fromkeys(("SeparableConv1D", "SeparableConv2D"), (3, 2)),
+    **dict.fromkeys(("DepthwiseConv1D", "DepthwiseConv2D"), (2,)),
+    **dict.fromkeys(("SimpleRNN", "GRU", "LSTM"), (3,)),
+    "Activation": ("tanh",),
+    "Permute": ((2, 1),),
+    "Reshape": ((2, 12),),
+    "RepeatVector": (3,),
+    **dict.fromkeys(("Dropout", "GaussianDropout", "GaussianNoise"), (0.5,)),
+}
+"""What a layer type must be told."""
+SHAPES = {"1D": (6, 4), "2D": (6, 6, 4), "3D": (3, 3, 3, 4), "RepeatVector": (24,)}
+JOINED = ("Add", "Subtract", "Multiply", "Average", "Concatenate", "Maximum", "Minimum")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in LAYER_TYPES if kind != "InputLayer"])
+def test_every_layer_that_has_slots_has_facts(kind: str) -> None:
+    """Whatever can be quantized can be counted, in a wrapper too."""
+    from keras import Input, Model, layers
+
+    from wordlength.objectives.folding import folded
+    from wordlength.objectives.network import network_facts
+    from wordlength.space import find_slots
+
+    wrapped = {"Bidirectional": layers.GRU(3), "TimeDistributed": layers.Dense(3)}
+    arguments = (wrapped[kind],) if kind in wrapped else ARGUMENTS.get(kind, ())
+    shape = next((shape for end, shape in SHAPES.items() if kind.endswith(end)), (6, 4))
+    x = inputs = Input(shape)
+    given = [layers.Dense(4)(x), layers.Dense(4)(x)] if kind in JOINED else layers.Dense(shape[-1])(x)
+    x = getattr(layers, kind)(*arguments, name="odd")(given)
+    model = folded(Model(inputs, layers.Dense(2)(layers.Flatten()(x))))
+    assert find_slots(model)
+    names = {layer.name for layer in model.layers}
+    facts = network_facts(model)
+    assert {layer.name for layer in facts.layers} == names
+    assert all(layer.elements for layer in facts.layers)
+
+
+def test_a_layer_that_is_called_twice_is_counted_twice() -> None:
+    from keras import Input, layers
+
+    pool, inputs = layers.MaxPooling1D(2, name="pool"), Input((8, 3))
+    other = layers.Dense(3, name="dense")(inputs)
+    pooled = facts_of(inputs, layers.Add()([pool(inputs), pool(other)])).layer("pool")
+    assert (pooled.elements, pooled.additions, pooled.in_place) == (2 * 4 * 3, 2 * 4 * 3, False)
+    assert pooled.sources[1:] == ("dense",)
+
+
 def test_an_unknown_layer_is_an_error_that_names_it() -> None:
     from keras import Input, layers
 
     inputs = Input((8, 6))
-    with pytest.raises(ModelError, match=r"operations are counted for .*, but 'odd' is a GroupNormalization"):
+    with pytest.raises(ModelError, match=r"layers must be one of .*, but layer 'odd' is a GroupNormalization"):
         facts_of(inputs, layers.GroupNormalization(2, name="odd")(inputs))
 
 

@@ -1,7 +1,8 @@
 """What a network computes, layer by layer, as plain numbers: elements of every map, products, sums.
 
-Counted per window, from a built functional Keras model. A table says how by layer type; a type that is not there is a
-ModelError, never nothing. With it costs need no Keras: the facts travel with the float baseline.
+Counted per window, from a built functional Keras model of the layers in space/layer_types.py; of any other type is a
+ModelError, never nothing. Activation functions are not counted. With it costs need no Keras: the facts travel with the
+float baseline.
 """
 
 from __future__ import annotations
@@ -13,6 +14,11 @@ from math import prod
 from typing import Any
 
 from wordlength.errors import ModelError
+from wordlength.space.layer_types import LAYER_TYPES, Family
+from wordlength.space.slots import anatomy
+
+Counts = dict[str, int]
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,39 +87,46 @@ def network_facts(model: Any) -> NetworkFacts:
 
 
 def _facts(layer: Any) -> LayerFacts:
-    sources = [tensor._keras_history.operation.name for node in layer._inbound_nodes for tensor in node.input_tensors]
-    outputs = _shape(layer, layer.output)
-    counted = _counted(layer, _shape(layer, _first(layer.input)), outputs) if sources else {}
-    if isinstance(layer.input, (list, tuple)) and sources and (count := len(layer.input)) > 1:
-        counted = _joined(layer, count, outputs)
-    kind = type(layer).__name__
-    in_place = kind in IN_PLACE and bool(sources)
-    return LayerFacts(layer.name, kind, tuple(dict.fromkeys(sources)), prod(outputs), in_place=in_place, **counted)
+    """Of every call of the layer together: one without slots may be called several times."""
+    calls = [node for node in layer._inbound_nodes if node.input_tensors]
+    sources = [tensor._keras_history.operation.name for call in calls for tensor in call.input_tensors]
+    elements = [prod(_shape(layer, tensor)) for node in layer._inbound_nodes for tensor in node.output_tensors]
+    kind = LAYER_TYPES[anatomy(layer).kind]
+    return LayerFacts(
+        layer.name,
+        type(layer).__name__,
+        tuple(dict.fromkeys(sources)),
+        sum(elements),
+        in_place=kind.in_place and len(calls) == 1,
+        **_together([_of_call(layer, call) for call in calls]),
+    )
 
 
-def _first(tensors: Any) -> Any:
-    return tensors[0] if isinstance(tensors, (list, tuple)) else tensors
+def _of_call(layer: Any, call: Any) -> Counts:
+    inputs, outputs = (_shape(layer, tensors[0]) for tensors in (call.input_tensors, call.output_tensors))
+    if (count := len(call.input_tensors)) > 1:
+        return _joined(layer, count, outputs)
+    return _counted(layer, inputs, outputs)
 
 
-def _shape(layer: Any, tensor: Any) -> tuple[int, ...]:
+def _together(parts: Sequence[Counts]) -> Counts:
+    keys = dict.fromkeys(key for part in parts for key in part)
+    return {key: (max if key == "terms" else sum)(part.get(key, 0) for part in parts) for key in keys}
+
+
+def _shape(layer: Any, tensor: Any) -> Shape:
     shape = tuple(tensor.shape[1:])
     if any(size is None for size in shape):
         raise ModelError(f"layers must have fixed shapes, but {layer.name!r} has {shape}")
     return shape
 
 
-Counts = dict[str, int]
-Shape = tuple[int, ...]
-
-
 def _counted(layer: Any, inputs: Shape, outputs: Shape) -> Counts:
     kind = type(layer).__name__
-    if kind not in COUNTED:
-        raise ModelError(f"operations are counted for {', '.join(sorted(COUNTED))}, but {layer.name!r} is a {kind}")
-    return COUNTED[kind](layer, inputs, outputs)
-
-
-def _nothing(layer: Any, inputs: Shape, outputs: Shape) -> Counts:
+    if kind in COUNTED:
+        return COUNTED[kind](layer, inputs, outputs)
+    # A known layer that is not in the table: functions are not counted, and values handed on cost nothing.
+    assert LAYER_TYPES[kind].family in (Family.FUNCTION, Family.PASSING), kind
     return {}
 
 
@@ -175,8 +188,7 @@ def _recurrent(gates: int, elementwise: int, states: int) -> Callable[[Any, Shap
 
 
 def _both_ways(layer: Any, inputs: Shape, outputs: Shape) -> Counts:
-    parts = [_counted(part, inputs, outputs) for part in (layer.forward_layer, layer.backward_layer)]
-    return {key: (max if key == "terms" else sum)(part[key] for part in parts) for key in parts[0]}
+    return _together([_counted(part, inputs, outputs) for part in (layer.forward_layer, layer.backward_layer)])
 
 
 def _by_step(layer: Any, inputs: Shape, outputs: Shape) -> Counts:
@@ -223,17 +235,9 @@ def _joined(layer: Any, count: int, outputs: Shape) -> Counts:
             return {"additions": each, "elementwise": prod(outputs)}
         case "Multiply":
             return {"elementwise": each}
-        case "Concatenate":
+        case _:
             return {}
-        case kind:
-            raise ModelError(f"operations are not counted for {kind} of {count} inputs ({layer.name!r})")
 
-
-IN_PLACE = frozenset(
-    {"Reshape", "Flatten", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "Activation", "ReLU", "LeakyReLU"}
-    | {"ELU", "Softmax", "BatchNormalization"}
-)
-"""Layers whose output takes their input's place."""
 
 COUNTED: Mapping[str, Callable[[Any, Shape, Shape], Counts]] = {
     **dict.fromkeys(("Dense", "Conv1D", "Conv2D"), _kernel),
@@ -250,10 +254,5 @@ COUNTED: Mapping[str, Callable[[Any, Shape, Shape], Counts]] = {
     **dict.fromkeys(("AveragePooling1D", "AveragePooling2D"), _averaged),
     **dict.fromkeys(("GlobalAveragePooling1D", "GlobalAveragePooling2D"), _averaged),
     **dict.fromkeys(("MaxPooling1D", "MaxPooling2D", "GlobalMaxPooling1D", "GlobalMaxPooling2D"), _largest),
-    **dict.fromkeys(("Reshape", "Flatten", "Permute", "Dropout", "SpatialDropout1D", "SpatialDropout2D"), _nothing),
-    **dict.fromkeys(("ZeroPadding1D", "ZeroPadding2D", "Cropping1D", "Cropping2D"), _nothing),
-    **dict.fromkeys(("UpSampling1D", "UpSampling2D"), _nothing),
-    **dict.fromkeys(("Activation", "ReLU", "LeakyReLU", "ELU", "Softmax"), _nothing),
-    **dict.fromkeys(("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"), _nothing),
 }
-"""Layer type → what it computes per window."""
+"""Layer type → what it computes per window; what is not here only hands values on, or applies a function to each."""

@@ -10,12 +10,14 @@ _HEAD = """# Layers
 Any functional Keras 3 model of these layers can be searched. What is not here, or breaks a rule below, is refused in
 one line that names layer and reason before anything trains. Written by `python -m wordlength.search.layer_table`.
 
-| layer | weights | biases | activations | analysed | sums counted | QKeras | integers and C | hls4ml | note |
-| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| layer | weights | biases | activations | analysed | accumulators | counted | QKeras | integers and C | hls4ml | note |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 _RULES = """
-- *Analysed*: every slot has a row (overflow, underflow, precision, zero gradients, histogram). *Sums counted*: the
-  accumulators' worst case and what the data use.
+- *Analysed*: every slot has a row (overflow, underflow, precision, zero gradients, histogram). *Accumulators*: the
+  worst case of its sums, and what the data use.
+- *Counted*: parameters, products and sums, and the maps held during inference, as the objectives need them. Activation
+  functions count no operation; nor do layers that pick or move values, but for the comparisons of a maximum.
 - *QKeras*: QKeras has the layer, or needs none; the others are in `qkeras_model.keras` as Keras' layer, their
   parameters rounded already, or as QKeras' cell in Keras' `RNN`. Where *integers and C* or *hls4ml* are missing, the
   bundle is written without them and says why.
@@ -50,9 +52,10 @@ def _row(name: str, kind: LayerType) -> str:
     has_activations = kind.family in (Family.KERNEL, Family.RECURRENT, Family.SCALE, Family.FUNCTION, Family.MERGE)
     slots.append("as within" if within else _tick(has_activations))
     analysed = "as within" if within else _tick(has_activations or bool(kind.weights))
-    counted = "as within" if within else _tick(kind.family in (Family.KERNEL, Family.RECURRENT))
+    summed = "as within" if within else _tick(kind.family in (Family.KERNEL, Family.RECURRENT))
+    counted = "folded" if kind.family is Family.FOLDED else "yes"
     exported = [_tick(kind.qkeras), _tick(kind.integers), _tick(kind.hls4ml)]
-    return f"| {' | '.join([name, *slots, analysed, counted, *exported, kind.note])} |\n"
+    return f"| {' | '.join([name, *slots, analysed, summed, counted, *exported, kind.note])} |\n"
 
 
 def _names(paths: tuple[str, ...], within: bool) -> str:

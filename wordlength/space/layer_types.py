@@ -40,7 +40,8 @@ class LayerType:
 
     `qkeras`, `integers` (the integer reference and C), `hls4ml`: whether an export has it there; it may still refuse
     a layer for its settings, by name. A layer without a QKeras class is exported as the Keras layer, its parameters
-    rounded. `note`: what a reader must know.
+    rounded. `in_place`: whether its output has its input's elements one by one, so that it can take their place in
+    memory. `note`: what a reader must know.
     """
 
     family: Family
@@ -49,6 +50,7 @@ class LayerType:
     qkeras: bool = False
     integers: bool = False
     hls4ml: bool = False
+    in_place: bool = False
     note: str = ""
 
 
@@ -62,9 +64,10 @@ _CELL = LayerType(
     note="the state's format is the output's; gates stay float between; in integers a GRU with reset_after only",
 )
 _KERNEL = LayerType(Family.KERNEL, ("kernel",), ("bias",), qkeras=True, integers=True, hls4ml=True)
-_FUNCTION = LayerType(Family.FUNCTION, qkeras=True, integers=True)
+_FUNCTION = LayerType(Family.FUNCTION, qkeras=True, integers=True, in_place=True)
 _MERGE = LayerType(Family.MERGE, qkeras=True, integers=True)
 _PASSING = LayerType(Family.PASSING, qkeras=True, integers=True)
+_SAME_ORDER = replace(_PASSING, in_place=True)
 _AVERAGE = LayerType(Family.AVERAGE, qkeras=True)
 
 
@@ -89,7 +92,7 @@ LAYER_TYPES: dict[str, LayerType] = {
     "GRU": _CELL,
     "LSTM": replace(_CELL, note="the cell state has the format of the state, which is the output's; gates stay float"),
     "LayerNormalization": LayerType(Family.SCALE, ("gamma",), ("beta",), note="mean and variance stay float"),
-    "BatchNormalization": LayerType(Family.FOLDED, note="folded before anything is quantized"),
+    "BatchNormalization": LayerType(Family.FOLDED, in_place=True, note="folded before anything is quantized"),
     "Bidirectional": LayerType(
         Family.WRAPPER,
         qkeras=True,
@@ -103,10 +106,10 @@ LAYER_TYPES: dict[str, LayerType] = {
     **_all(_FUNCTION, "LeakyReLU", "ELU"),
     "Softmax": replace(_FUNCTION, integers=False),
     **_all(_MERGE, "Add", "Subtract", "Multiply", "Average"),
-    **_all(_PASSING, "Concatenate", "Maximum", "Minimum", "Permute", "RepeatVector", "SpatialDropout3D"),
-    **_all(replace(_PASSING, hls4ml=True), "Flatten", "Reshape"),
-    **_all(_PASSING, "Identity", "Dropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization"),
-    **_all(_PASSING, *_ranks("SpatialDropout")),
+    **_all(_PASSING, "Concatenate", "Maximum", "Minimum", "Permute", "RepeatVector"),
+    **_all(replace(_SAME_ORDER, hls4ml=True), "Flatten", "Reshape"),
+    **_all(_SAME_ORDER, "Identity", "Dropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization"),
+    **_all(_SAME_ORDER, *_ranks("SpatialDropout", (1, 2, 3))),
     **_all(replace(_PASSING, hls4ml=True), *_ranks("MaxPooling"), *_ranks("GlobalMaxPooling")),
     **_all(_PASSING, *_ranks("ZeroPadding"), *_ranks("Cropping")),
     **_all(replace(_PASSING, note="interpolation: nearest only"), *_ranks("UpSampling")),
@@ -118,7 +121,7 @@ COMMON_FUNCTIONS = (
     *("linear", "relu", "relu6", "leaky_relu", "elu", "selu", "gelu", "silu", "sigmoid", "hard_sigmoid"),
     *("tanh", "softmax", "softplus", "softsign", "exponential", "hard_silu", "hard_tanh", "mish", "log_softmax"),
 )
-"""Activation functions that are tested; a user's own is taken too: it stays float between the formats."""
+"""Activation functions that the layer contract tests; a user's own is taken too: it stays float between the formats."""
 
 
 def of_family(*families: Family) -> frozenset[str]:
