@@ -140,7 +140,10 @@ def test_a_variant_is_exported_and_verified(study, run_cli, tmp_path: Path, labe
     status, out, err = run_cli("verify", to, "--home", home.root)
     assert (status, err) == (0, ""), out
     config = json.loads((to / "config.json").read_text(encoding="utf-8"))
-    assert config["objectives"]["pearson_correlation"] == pytest.approx(
-        next(point.quality for point in view.points if point.number == number)
-    )
+    (quality,) = (point.quality for point in view.points if point.number == number)
+    assert config["objectives"]["values"]["pearson_correlation"] == config["objectives"]["quality"] == quality
     assert (to / "c").is_dir() == (label == "BAM + 8 bit")
+    texts = [file for file in to.rglob("*") if file.suffix in (".md", ".html", ".json", ".c", ".h")]
+    assert len(texts) >= 4
+    for file in texts:
+        assert "STOI improvement" not in file.read_text(encoding="utf-8"), file

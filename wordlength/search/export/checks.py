@@ -151,8 +151,8 @@ def _spec(config: BundleConfig, home: Home, study: Path | None) -> StudySpec:
         return StudySpec.model_validate(config.study_settings)  # Enough for built-in speech.
     except ValueError:
         raise SpecError(
-            f"the data of study {config.study!r} must be here to measure STOI, but it is not in {home.cache}; "
-            "say where the corpora lie with --study FILE, or leave it out with --no-stoi"
+            f"the data of study {config.study!r} must be here to measure the {config.goal.title}, but it is not in "
+            f"{home.cache}; say where the corpora lie with --study FILE, or leave it out with --no-stoi"
         ) from None
 
 

@@ -196,7 +196,7 @@ def loading_code(config: BundleConfig) -> dict[str, str]:
     shell += ["make -C c check                # the C code on the test vectors"] if config.arithmetic else []
     hls4ml = config.arithmetic and not config.arithmetic.no_hls4ml
     shell += ["python hls4ml/check.py         # hls4ml's C simulation on some of them"] if hls4ml else []
-    shell += ["wordlength verify .            # everything again, STOI included"]
+    shell += [f"wordlength verify .            # everything again, {config.goal.title} included"]
     return {"python": "\n".join(python), "sh": "\n".join(shell)}
 
 
