@@ -89,9 +89,11 @@ class LaunchDisplay(Observer):
 
     def prepared(self, data: PreparedData) -> None:
         """Say what there is to train on, and that workers are starting."""
-        seconds = {name: len(part.windows) * 0.008 for name, part in _parts(data).items()}
+        features = data.validation.signal.features
+        hop = features.hop_samples / features.sample_rate_hz
+        seconds = {name: len(part.windows) * hop for name, part in _parts(data).items()}
         parts = ", ".join(f"{name} {timedelta(seconds=round(value))}" for name, value in seconds.items())
-        self._say(f"data: {parts} of noisy speech, noisy STOI {data.validation.noisy_stoi.mean():.3f}")
+        self._say(f"data: {parts} of noisy speech, {_noisy(data)}")
         self._show("float baseline", 0, None, "starting workers")
 
     def baseline(self, progress: BaselineProgress | Baseline) -> None:
@@ -182,6 +184,15 @@ class LaunchDisplay(Observer):
 
 def _reached(progress: BaselineProgress | Baseline) -> str:
     return f"{progress.goal.unit or progress.goal.title} {progress.goal.text(progress.quality)}"
+
+
+def _noisy(data: PreparedData) -> str:
+    """What the noisy mixtures score; where scores are what is learned, their range."""
+    validation = data.validation
+    if validation.signal.target.kind != "score":
+        return f"noisy STOI {validation.noisy_stoi.mean():.3f}"
+    scores = validation.frames.targets
+    return f"{validation.signal.target.score_measure.upper()} of {scores.min():.3f} to {scores.max():.3f}"
 
 
 def _parts(data: PreparedData) -> dict[str, Any]:
