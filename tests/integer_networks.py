@@ -97,7 +97,7 @@ def states() -> keras.Model:
     x = layers.GRU(4, return_sequences=True, name="gru")(inputs)
     x = layers.Bidirectional(layers.LSTM(3, return_sequences=True), name="lstm")(x)
     x = layers.SimpleRNN(4, activation="relu", return_sequences=True, go_backwards=True, name="simple")(x)
-    x = layers.Bidirectional(layers.GRU(2, use_bias=False), name="both")(x)
+    x = layers.Bidirectional(layers.GRU(2, use_bias=False, recurrent_activation="hard_sigmoid"), name="both")(x)
     return keras.Model(inputs, layers.Dense(2, activation="sigmoid", name="mask")(x), name="states")
 
 

@@ -65,9 +65,17 @@ class TestRecurrent(LayerContract):
         "SimpleRNN": lambda: network((5, 3), layers.SimpleRNN(4, name="odd")),
         "GRU": lambda: network((5, 3), layers.GRU(4, return_sequences=True, name="odd")),
         "GRU before": lambda: network((5, 3), layers.GRU(4, reset_after=False, name="odd")),
+        # QKeras has a hard_sigmoid and a hard_tanh of its own.
+        "GRU of hard functions": lambda: network(
+            (5, 3), layers.GRU(4, activation="hard_tanh", recurrent_activation="hard_sigmoid", name="odd")
+        ),
+        "SimpleRNN of a relu6": lambda: network((5, 3), layers.SimpleRNN(4, activation="relu6", name="odd")),
         "LSTM": lambda: network((5, 3), layers.LSTM(4, name="odd")),
         "LSTM without bias": lambda: network((5, 3), layers.LSTM(4, use_bias=False, go_backwards=True, name="odd")),
         "Bidirectional": lambda: network((5, 3), layers.Bidirectional(layers.GRU(3), name="odd")),
+        "Bidirectional of hard functions": lambda: network(
+            (5, 3), layers.Bidirectional(layers.LSTM(3, recurrent_activation="hard_sigmoid"), name="odd")
+        ),
         "Bidirectional sum": lambda: network(
             (5, 3), layers.Bidirectional(layers.LSTM(3, return_sequences=True), merge_mode="sum", name="odd")
         ),

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from wordlength import Home, launch, load_spec
+from wordlength import Home, export, launch, load_spec
 from wordlength.objectives.models.float_network import float_network
+from wordlength.search.export.proof import find_compiler
+from wordlength.search.export.verify import verify
 from wordlength.search.proposal import layers_of, table
 from wordlength.search.space_spec import build_space
 from wordlength.space import Role, Slot, find_slots
@@ -28,13 +30,21 @@ def test_the_study_file_fits_the_network_and_its_comments_are_true() -> None:
     assert remembered.choice.fixed.bits == (12, 16)
 
 
-def test_a_small_one_is_searched(write_study, ray_session: None, tmp_path: Path) -> None:
-    """The example's own file, with fewer units, on tiny data."""
-    spec = load_spec(EXAMPLE / "study.yaml")
+def test_a_small_one_is_searched_and_its_c_code_verified(write_study, ray_session: None, tmp_path: Path) -> None:
+    """The example's own file, with fewer units, on tiny data and four frames a window."""
+    spec, tiny, home = load_spec(EXAMPLE / "study.yaml"), load_spec(write_study(name="gru")), Home(tmp_path / "home")
     model = dataclasses.replace(spec.model, arguments={"features": 4, "units": 6})
-    tiny = load_spec(write_study(name="gru"))
+    data = dataclasses.replace(tiny.data, features=dataclasses.replace(tiny.data.features, look_back=3))
     search = tiny.search.model_copy(update={"trials": 1, "uniform": (), "first_front": 0})
-    small = tiny.model_copy(update={"model": model, "space": spec.space, "search": search})
-    view = launch(small, Home(tmp_path))
-    assert view.finished == 1
-    assert {slot.layer for slot in view.points[0].candidate} == {"features", "memory", "mask"}
+    small = {"model": model, "data": data, "space": spec.space, "search": search}
+    (point,) = launch(tiny.model_copy(update=small), home).points
+    assert {slot.layer for slot in point.candidate} == {"features", "memory", "mask"}
+    bundle = tmp_path / "best"
+    proven = export("gru", "best", bundle, home, verify=False, vectors=9).config.arithmetic
+    assert proven is not None
+    assert [row.layer for row in proven.layers] == ["features", "memory", "mask"]
+    if not find_compiler():
+        pytest.skip("no C compiler is here")
+    checked = verify(bundle, home, fpga=False).checked
+    assert "the C code gives every layer of 9 test frames to the last bit" in checked
+    assert any(line.startswith("the C code reaches the STOI improvement") for line in checked)

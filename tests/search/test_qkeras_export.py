@@ -395,3 +395,17 @@ def test_nan_is_refused_with_its_slot() -> None:
     kernel = np.float32([[np.nan, 1]])
     with pytest.raises(FormatError, match=r"NaN in 1 of 2 \(only\.weights\)"):
         with_kernel(kernel, Fixed(4, 0))
+
+
+@pytest.mark.parametrize("named", [{"recurrent_activation": "hard_sigmoid"}, {"activation": "hard_tanh"}], ids=str)
+def test_functions_of_which_qkeras_has_others_keep_the_keras_layer(named: dict[str, str]) -> None:
+    """QKeras' hard_sigmoid is (x + 1) / 2, Keras' x / 6 + 1/2."""
+    (name,) = named.values()
+    assert qkeras.get_quantizer(name) is not keras.activations.get(name)
+    model, state = stack((3, 2), layers.GRU(2, name="odd", **named)), Slot("odd", Role.ACTIVATIONS)
+    formats = {info.slot: Fixed(5, 0) if info.tensors else Float32() for info in find_slots(model)}
+    plain = plain_model(tuple(model.get_weights()), model, Candidate.of(formats))
+    assert plain.plain
+    assert isinstance(plain.model.get_layer("odd"), layers.GRU)
+    rounded = plain_model(tuple(model.get_weights()), model, Candidate.of(formats | {state: Fixed(8, 0)}))
+    assert rounded.custom == {state: f"QKeras' recurrent layers take {name} for another"}

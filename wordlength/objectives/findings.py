@@ -198,8 +198,8 @@ def _fraction_bits_missing(row: LayerAnalysis, limit: float) -> int | None:
 
 
 def _accumulator_sentence(row: Accumulator) -> str:
-    kernel = row.kernel.removesuffix("_kernel")
-    who = row.layer if kernel == "kernel" else f"{row.layer} ({kernel})"
+    kernel = _kernel_in_words(row.kernel)
+    who = f"{row.layer} ({kernel})" if kernel else row.layer
     safe = "can never overflow" if row.bounded else "hold the sums of any input within the range seen"
     silent = row.lowest_used == row.highest_used == 0
     if row.bits_worst is not None:
@@ -207,6 +207,13 @@ def _accumulator_sentence(row: Accumulator) -> str:
     why = "a factor is float or an average no power of two" if row.bounded else "its input has no format"
     bits = f"{_bits(row.integer_bits_worst)} {safe}, {_held(row.integer_bits_used, silent)}"
     return f"{who}: {why}, so only integer bits are known: {bits}"
+
+
+def _kernel_in_words(path: str) -> str:
+    """`forward_layer.cell.recurrent_kernel` → "forward recurrent"; nothing for a layer's only or own kernel."""
+    parts = (part for part in path.split(".") if part not in ("layer", "cell"))
+    words = " ".join(part.removesuffix("_layer").removesuffix("_kernel") for part in parts)
+    return "" if words == "kernel" else words
 
 
 def _held(bits: int | None, silent: bool) -> str:

@@ -174,7 +174,7 @@ def _settings(spec: StudySpec, data: PreparedData, baseline: Baseline) -> dict[s
         + ("; some layers have their own" if spec.space.layers else ""),
         "training": f"{training.step_one_epochs} + {training.step_two_epochs} epochs on {spec.data.subset_fraction:.0%}"
         " of the training mixtures",
-        "search": f"{spec.search.sampler}, {spec.search.trials} trials, {len(spec.search.uniform)} uniform formats, "
+        "search": f"{spec.search.sampler}, {spec.search.trials} trials, {len(spec.search.uniform)} references, "
         f"seed {spec.seed}",
         "wordlength": VERSION,
     }

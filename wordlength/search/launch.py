@@ -6,7 +6,7 @@ import dataclasses
 from functools import partial
 from typing import Any
 
-from wordlength.errors import FormatError, SpecError
+from wordlength.errors import SpecError
 from wordlength.objectives.audio import PreparedData, prepare
 from wordlength.objectives.baseline import Baseline, baseline_digest, baseline_path, load_baseline, save_baseline
 from wordlength.objectives.goals import require_fitting
@@ -20,6 +20,7 @@ from wordlength.search.drivers import joined
 from wordlength.search.home import Home
 from wordlength.search.observer import Observer
 from wordlength.search.opening import Prepared, known_study, run_study
+from wordlength.search.references import references, require_references
 from wordlength.search.space_spec import build_space
 from wordlength.search.spec import StudySpec
 from wordlength.search.stopping import stop_signals
@@ -61,9 +62,8 @@ def launch(
             baseline = baseline or _baseline(pool, shared, settings, spec, home, observer)
             check_baseline(known, spec.name, baseline.content_digest)
             space = search_space(spec, baseline)
-            pool.start(
-                TrialWorker, shared, pool.keep(baseline), settings, _formats(spec, space), spec.workers.cpus, verbose
-            )
+            formats = _formats(spec, space, baseline)
+            pool.start(TrialWorker, shared, pool.keep(baseline), settings, formats, spec.workers.cpus, verbose)
             about = partial(describe, spec, data, baseline, space)
             prepared = Prepared(data.digest, baseline, space, about)
             return run_study(spec, home, prepared, pool, drivers, observer, stopping)
@@ -103,18 +103,12 @@ def _require_fitting(spec: StudySpec, slots: tuple[SlotInfo, ...]) -> None:
             raise SpecError(
                 f"a budget must hold the smallest candidate's {smallest} bytes, but got {budget} (search.budgets)"
             )
-    for uniform in spec.search.uniform:
-        candidate = uniform.candidate(space.order)
-        for info in slots:
-            try:
-                info.formats(candidate[info.slot])
-            except FormatError as error:
-                raise SpecError(f"{error} (search.uniform)") from None
+    require_references(spec.search.uniform, slots)
 
 
-def _formats(spec: StudySpec, space: SearchSpace) -> tuple[tuple[Slot, Format], ...]:
+def _formats(spec: StudySpec, space: SearchSpace, baseline: Baseline) -> tuple[tuple[Slot, Format], ...]:
     """Formats of every kind that may come up, so that workers trace their graphs once."""
-    uniform = [pair for known in spec.search.uniform for pair in known.candidate(space.order).items()]
+    uniform = [pair for known, _ in references(spec.search.uniform, baseline) for pair in known.items()]
     return tuple(dict.fromkeys([*space.examples(), *uniform]))
 
 

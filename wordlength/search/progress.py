@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -89,11 +89,10 @@ class LaunchDisplay(Observer):
 
     def prepared(self, data: PreparedData) -> None:
         """Say what there is to train on, and that workers are starting."""
-        features = data.validation.signal.features
-        hop = features.hop_samples / features.sample_rate_hz
-        seconds = {name: len(part.windows) * hop for name, part in _parts(data).items()}
-        parts = ", ".join(f"{name} {timedelta(seconds=round(value))}" for name, value in seconds.items())
-        self._say(f"data: {parts} of noisy speech, {_noisy(data)}")
+        parts = {"training": "train", "validation": "validation", "test": "test"}
+        seconds = {name: data.summary[part]["seconds"] for name, part in parts.items()}
+        amounts = ", ".join(f"{name} {timedelta(seconds=round(value))}" for name, value in seconds.items())
+        self._say(f"data: {amounts} of noisy speech, {_noisy(data)}")
         self._show("float baseline", 0, None, "starting workers")
 
     def baseline(self, progress: BaselineProgress | Baseline) -> None:
@@ -193,10 +192,6 @@ def _noisy(data: PreparedData) -> str:
         return f"noisy STOI {validation.noisy_stoi.mean():.3f}"
     scores = validation.frames.targets
     return f"{validation.signal.target.score_measure.upper()} of {scores.min():.3f} to {scores.max():.3f}"
-
-
-def _parts(data: PreparedData) -> dict[str, Any]:
-    return {"training": data.train, "validation": data.validation.frames, "test": data.test.frames}
 
 
 def _trial_note(view: StudyView, ready: int, workers: int) -> str:

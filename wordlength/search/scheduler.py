@@ -18,6 +18,7 @@ from wordlength.objectives.memory import alternatives
 from wordlength.search.home import StudyFolder
 from wordlength.search.jobs import AssessJob, DamagesJob, Finished, Progress, SharedJob
 from wordlength.search.observer import Observer
+from wordlength.search.references import references
 from wordlength.search.rungs import SHORT_RUNGS, Ladder
 from wordlength.search.sampling import Proposals, fresh_seed
 from wordlength.search.spec import StudySpec
@@ -68,6 +69,7 @@ class Scheduler:
         self._asked = [spec.search.first_front, *spec.search.budgets]
         self._first_front_known = not any(self._asked) or self._asked == store.attributes.get("first_front_asked")
         self._allocation: Allocation | None = None
+        self._references = references(spec.search.uniform, baseline)
         if self._first_front_known:
             self._queue_references()
         # Each worker finds some of the damages.
@@ -192,8 +194,8 @@ class Scheduler:
 
     def _queue_references(self) -> None:
         search = self._spec.search
-        for uniform in search.uniform:
-            self._store.queue(uniform.candidate(self._space.order), uniform.label, self._space, reference=True)
+        for candidate, title in self._references:
+            self._store.queue(candidate, title, self._space, reference=True)
         for candidate in self._space.sweep() if search.sweep else ():
             self._store.queue(candidate, "", self._space, reference=True)
         self._store.sample_with(search, self._spec.seed)

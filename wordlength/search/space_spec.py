@@ -52,7 +52,7 @@ Choice = Annotated[
 def fitting(choice: Any, info: ValidationInfo) -> Any:
     """The choice of a field named after a role. Raises FormatError if the role's tensors cannot have it."""
     role = Role(str(info.field_name))
-    reason = choice.unfit(role) if isinstance(choice, SlotRange) else unfit(choice, role) if choice else ""
+    reason = unfit(choice, role) if isinstance(choice, Format) else choice.unfit(role) if choice else ""
     if reason:
         raise FormatError(reason)
     return choice
@@ -120,7 +120,7 @@ def build_space(spec: SpaceSpec, slots: Iterable[SlotInfo], anchors: Anchors | N
 def _choices(spec: SpaceSpec, order: tuple[Slot, ...], layers: tuple[str, ...]) -> dict[Slot, SlotRange | Format]:
     choices: dict[Slot, SlotRange | Format] = {slot: getattr(spec, slot.role) for slot in order}
     for pattern, override in spec.layers.items():
-        for layer in _matching(pattern, layers, f"space.layers.{pattern}"):
+        for layer in matching(pattern, layers, f"space.layers.{pattern}"):
             for role in Role:
                 choice = getattr(override, role)
                 if choice is not None and Slot(layer, role) in choices:
@@ -134,7 +134,7 @@ def _tie_names(ties: Mapping[str, tuple[str, ...]], layers: tuple[str, ...]) -> 
         place = f"space.tie.{name}"
         if name in layers:
             raise SpecError(f"a tie must not have a layer's name, but got {name!r} ({place})")
-        for layer in dict.fromkeys(layer for pattern in patterns for layer in _matching(pattern, layers, place)):
+        for layer in dict.fromkeys(layer for pattern in patterns for layer in matching(pattern, layers, place)):
             if layer in names:
                 raise SpecError(
                     f"a layer must be in one tie, but {layer!r} is in {names[layer]!r} and {name!r} ({place})"
@@ -152,7 +152,8 @@ def _shared(name: str, tied: list[Slot], choices: Mapping[Slot, SlotRange | Form
     return choices[tied[0]]
 
 
-def _matching(pattern: str, layers: tuple[str, ...], place: str) -> list[str]:
+def matching(pattern: str, layers: tuple[str, ...], place: str) -> list[str]:
+    """The layers that a name or pattern fits. Raises SpecError, with the place, if none does."""
     found = [layer for layer in layers if fnmatchcase(layer, pattern)]
     if not found:
         near = get_close_matches(pattern, layers, n=1)

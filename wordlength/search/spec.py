@@ -23,9 +23,10 @@ from wordlength.search.model_spec import (
     published_model,
     with_files,
 )
-from wordlength.search.space_spec import STRICT, FormatField, SpaceSpec, fitting
+from wordlength.search.references import UniformSpec
+from wordlength.search.space_spec import STRICT, SpaceSpec
 from wordlength.search.spec_errors import booleans, error_lines, shown
-from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, Slot
+from wordlength.space import Fixed, PowerOfTwo
 
 DATA_ROOT_VARIABLE = "WORDLENGTH_DATA"
 CORPUS_ROLES = ("speech", "noise", "pairs", "rooms")
@@ -46,30 +47,6 @@ def _named(value: Any) -> Any:
 
 ObjectiveField = Annotated[ObjectiveSettings, BeforeValidator(_named, json_schema_input_type=ObjectiveSettings | str)]
 """A known objective's name, or what else there is to say of one."""
-
-
-class UniformSpec(BaseModel):
-    """One format per role in every layer: a reference point for every study, after its first front."""
-
-    model_config = STRICT
-
-    weights: FormatField
-    """All kernels."""
-    biases: FormatField = Fixed(16, 2)
-    """All biases."""
-    activations: FormatField = Fixed(16, 2)
-    """All layer outputs."""
-
-    _fitting = field_validator(*Role)(fitting)
-
-    @property
-    def label(self) -> str:
-        """How it is called in tables and plots."""
-        return f"uniform {self.weights}"
-
-    def candidate(self, slots: tuple[Slot, ...]) -> Candidate:
-        """The same formats in every layer."""
-        return Candidate.uniform(slots, self.weights, self.biases, self.activations)
 
 
 class ScreeningSpec(BaseModel):
@@ -117,7 +94,7 @@ class SearchSpec(BaseModel):
         UniformSpec(weights=PowerOfTwo(4, -1)),
         UniformSpec(weights=Fixed(4, -1)),
     )
-    """Uniform formats evaluated next; 3.13 and 4-bit power of two are the paper's."""
+    """References evaluated next, uniform formats or formats by layer; 3.13 and 4-bit power of two are the paper's."""
     sweep: bool = False
     """Next, one trial per kind and width of the weights, in all layers, at the float model's proposals."""
 

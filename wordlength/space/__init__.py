@@ -23,9 +23,11 @@ from wordlength.space.ranges import (
 )
 from wordlength.space.search_space import Anchors, SearchSpace
 from wordlength.space.slots import Role, Slot, SlotInfo, TensorInfo, find_slots
+from wordlength.space.wishes import AtProposal, Wish, parse_wish
 
 __all__ = [
     "Anchors",
+    "AtProposal",
     "Binary",
     "BinaryRange",
     "Candidate",
@@ -47,6 +49,8 @@ __all__ = [
     "TensorInfo",
     "VirtualBitShift",
     "VirtualBitShiftRange",
+    "Wish",
     "find_slots",
     "parse_format",
+    "parse_wish",
 ]

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wordlength.errors import FormatError, SpecError
 from wordlength.search.cli.common import read_spec
@@ -73,38 +73,17 @@ def fractions_of(text: str) -> tuple[float, ...]:
 
 def wish_of(text: str, role: Role) -> tuple[KindRange, int] | Format:
     """`fixed:4` and its like as the range to propose from; a whole format as itself. Raises SpecError."""
-    from wordlength.space import parse_format
+    from wordlength.space import AtProposal, parse_wish
     from wordlength.space.candidate import unfit
 
-    match = re.fullmatch(r"\s*(fixed|po2)\s*:\s*([0-9]{1,6})\s*((?:,\s*[a-z_]+\s*)*)", text)
     try:
-        if match is None:
-            fmt = parse_format(text)
-            reason = unfit(fmt, role)
-        else:
-            limits = _range(match[1], int(match[2]), re.findall(r"[a-z_]+", match[3]))
-            reason = limits.unfit(role)
+        wish = parse_wish(text)
     except FormatError as error:
-        raise SpecError(f"{error}; fixed:4 asks for the proposal with 4 bits (--{role})") from None
+        raise SpecError(f"{error} (--{role})") from None
+    reason = wish.unfit(role) if isinstance(wish, AtProposal) else unfit(wish, role)
     if reason:
         raise SpecError(f"{reason} (--{role})")
-    return (limits, limits.widths[0]) if match else fmt
-
-
-def _range(kind: str, bits: int, words: Sequence[str]) -> KindRange:
-    from wordlength.space import FixedRange, Overflow, PowerOfTwoRange, Rounding
-
-    known: dict[str, dict[str, Any]] = {"zero": {"zero": True}}
-    if kind == "fixed":
-        known = {"channel": {"per_channel": True}}
-        known |= {str(mode): {"rounding": mode} for mode in Rounding}
-        known |= {str(mode): {"overflow": mode} for mode in Overflow}
-    chosen: dict[str, Any] = {}
-    for word in words:
-        if word not in known:
-            raise FormatError(f"{kind} options must be {', '.join(known)}, but got {word!r}")
-        chosen |= known[word]
-    return FixedRange((bits, bits), **chosen) if kind == "fixed" else PowerOfTwoRange((bits, bits), **chosen)
+    return (wish.limits, wish.bits) if isinstance(wish, AtProposal) else wish
 
 
 def require_places(**files: Path | None) -> None:

@@ -116,7 +116,10 @@ def frames_apart(model: Any, stage: Stage, step: Recurrent, codes: Integers) -> 
 
     `codes`: the layer's input, (n, *source_shape).
     """
+    from wordlength.space.rounded_layer import RoundedLayer
+
     layer, quantized = model.get_layer(step.layer), model.get_layer(f"{step.layer}_quantized")
+    layer = layer.layer if isinstance(layer, RoundedLayer) else layer  # Its parameters are rounded already.
     rnns = (layer.forward_layer, layer.backward_layer) if hasattr(layer, "forward_layer") else (layer,)
     apart: list[Integers] = []
     codes = codes.reshape(-1, *step.source_shape)[:, 0]

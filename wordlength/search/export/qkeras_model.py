@@ -43,6 +43,7 @@ from wordlength.space import (
 from wordlength.space.formats import FloatArray
 from wordlength.space.layer_types import Family
 from wordlength.space.quantizers import FormatQuantizer
+from wordlength.space.rounded_layer import RoundedLayer
 from wordlength.space.slots import KERNELS, anatomy, variable_of
 
 EXACT_BITS = 24
@@ -92,7 +93,7 @@ def plain_model(weights: Weights, float_model: Any, candidate: Candidate) -> Pla
         if not info.tensors:
             choice = _for_activations(fmt, *_reach(layer))
             state = anatomy(layer).family is Family.RECURRENT
-            chosen[info.slot] = (_for_state(fmt, choice) if state else choice,)
+            chosen[info.slot] = (_for_state(layer, fmt, choice) if state else choice,)
             continue
         parts = []
         for tensor, part in zip(info.tensors, info.formats(fmt), strict=True):
@@ -171,8 +172,11 @@ def _causal_padding(float_model: Any, name: str) -> Any:
 
 
 def _recurrent(layer: Any, quantizers: Mapping[Slot, Any]) -> Any:
-    """QKeras' recurrent layer, or both of its Bidirectional."""
+    """QKeras' recurrent layer, or both of its Bidirectional; the Keras layer where QKeras' has other functions."""
     (state,) = quantizers[Slot(layer.name, Role.ACTIVATIONS)]
+    if _taken_for_another(layer):
+        copy = layer.__class__.from_config(layer.get_config())
+        return RoundedLayer(copy, {}, state, name=layer.name) if state else copy
     weights = quantizers[Slot(layer.name, Role.WEIGHTS)]
     biases = quantizers.get(Slot(layer.name, Role.BIASES), (None, None))
     if not hasattr(layer, "forward_layer"):
@@ -189,6 +193,22 @@ def _recurrent(layer: Any, quantizers: Mapping[Slot, Any]) -> Any:
         for number, one in enumerate((layer.forward_layer, layer.backward_layer))
     )
     return qkeras.QBidirectional(forward, layer.merge_mode, backward_layer=backward, name=layer.name)
+
+
+def _taken_for_another(layer: Any) -> str:
+    """The function of a recurrent layer whose name QKeras takes for another function; empty where there is none.
+
+    QKeras looks among its own first, and its hard_sigmoid is three times as steep as Keras'.
+    """
+    config = getattr(layer, "forward_layer", layer).get_config()
+    for name in (config["activation"], config.get("recurrent_activation")):
+        if name is None:
+            continue
+        if not isinstance(name, str):
+            return "a function of one's own"
+        if qkeras.get_quantizer(name) is not keras.activations.get(name):
+            return name
+    return ""
 
 
 def _recurrent_settings(layer: Any, parameters: tuple[Any, ...], state: Any) -> dict[str, Any]:
@@ -288,13 +308,15 @@ def _for_activations(fmt: Format, lowest: float, highest: float) -> _Choice:
     return _Choice(FormatQuantizer(fmt, activations=True, kinds=()), custom=_unfit_for_activations(fmt))
 
 
-def _for_state(fmt: Format, choice: _Choice) -> _Choice:
+def _for_state(layer: Any, fmt: Format, choice: _Choice) -> _Choice:
     """A recurrent layer rounds its state itself: nothing can come before its quantizer."""
-    if choice.before is None:
+    name = _taken_for_another(layer)
+    if choice.quantizer is None or (choice.before is None and not name):
         return choice
+    told = f"QKeras' recurrent layers take {name} for another" if name else ""
     return _Choice(
         FormatQuantizer(fmt, activations=True, kinds=()),
-        custom="QKeras' recurrent layers cannot clip their state first",
+        custom=told or "QKeras' recurrent layers cannot clip their state first",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ from wordlength.search.plots.paper import paper_mark, point_name
 
 LOG_SPREAD = 8.0
 """Largest over smallest cost from which its axis is logarithmic."""
+
+_TEXT_PX, _SMALL_FIGURE_PX = 18, 300
+"""Heights of a mark's text and of a small figure's axes."""
 
 FRONT_COLOUR = "#d62728"
 OTHER_COLOUR = "#b8c4d0"
@@ -166,7 +170,7 @@ def view_of(
     sizes = [goals.cost.drawn(point.cost) for point in (*every, *front)] + [goals.cost.drawn(baseline.cost)]
     logarithmic = min(sizes) > 0 and max(sizes) / min(sizes) > LOG_SPREAD
     count = len(every) if trial_count is None else trial_count
-    return View(
+    view = View(
         front=tuple(front),
         dominated=tuple(point for point in every if point.number not in drawn),
         uniform=special,
@@ -178,6 +182,17 @@ def view_of(
         qualities=_quality_range(goals.quality, [p.quality for p in (*every, *front)], baseline.quality),
         alike=indistinct(front),
     )
+    return _with_room(_with_room(view))  # A longer axis draws points together, and then more texts stand on others.
+
+
+def _with_room(view: View) -> View:
+    """The view with a quality axis so long that the marks' texts end below the title."""
+    bottom, top = view.qualities
+    longest = top - bottom
+    for mark in view.marks:
+        reach = (view.y(mark.point.quality) - bottom) / (1 - (mark.up_px + _TEXT_PX) / _SMALL_FIGURE_PX)
+        longest = max(longest, reach, key=abs)
+    return dataclasses.replace(view, qualities=(bottom, bottom + longest))
 
 
 def is_reference(point: FrontPoint) -> bool:
