@@ -38,7 +38,7 @@ def main():
     asked = parser.parse_args()
     spec, home = load_spec(asked.study), Home.default()
     data = prepare_data(spec, home)
-    digest = baseline_digest(data, spec.model, spec.training, spec.seed, spec.workers.cpus)
+    digest = baseline_digest(data, evaluation_settings(spec), spec.seed, spec.workers.cpus)
     baseline = load_baseline(baseline_path(home.cache, digest))
     if baseline is None:
         raise SystemExit(f"the float baseline of {asked.study} is not in {home.cache}; launch the study first")

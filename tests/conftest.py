@@ -135,11 +135,11 @@ def tiny_settings(tiny_model_settings: ModelSettings, tiny_training_settings: Tr
 
 
 @pytest.fixture(scope="session")
-def tiny_baseline(tensorflow, tiny_data, tiny_model_settings, tiny_training_settings, study_cache):
+def tiny_baseline(tensorflow, tiny_data, tiny_settings, study_cache):
     """The trained `Baseline` of the tiny study, seed 0."""
     from wordlength.objectives.baseline import Baseline, prepare_baseline
 
-    *_, baseline = prepare_baseline(tiny_data, tiny_model_settings, tiny_training_settings, 0, study_cache)
+    *_, baseline = prepare_baseline(tiny_data, tiny_settings, 0, study_cache)
     assert isinstance(baseline, Baseline)
     return baseline
 

@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from wordlength.objectives.audio import (
         CorpusSettings,
         DataSettings,
+        FeatureSettings,
         PairSettings,
         PreparedData,
         RoomSettings,
+        TargetSettings,
         prepare,
     )
     from wordlength.objectives.evaluate import Evaluator
+    from wordlength.objectives.goals import ObjectiveSettings
     from wordlength.objectives.memory import memory_bytes
     from wordlength.objectives.models import IrmCnn, KerasFile, ModelSettings, QualityCnn, SpectrumDnn, UserModel
     from wordlength.objectives.quantized_model import QuantizedModel, quantize
@@ -76,12 +79,15 @@ _HOMES = {
     "wordlength.objectives.audio": [
         "CorpusSettings",
         "DataSettings",
+        "FeatureSettings",
         "PairSettings",
         "PreparedData",
         "RoomSettings",
+        "TargetSettings",
         "prepare",
     ],
     "wordlength.objectives.evaluate": ["Evaluator"],
+    "wordlength.objectives.goals": ["ObjectiveSettings"],
     "wordlength.objectives.memory": ["memory_bytes"],
     "wordlength.objectives.models": [
         "IrmCnn",
@@ -129,6 +135,7 @@ __all__ = [
     "EvaluationSettings",
     "Evaluator",
     "Exported",
+    "FeatureSettings",
     "Fixed",
     "Float32",
     "Format",
@@ -142,6 +149,7 @@ __all__ = [
     "LayerAnalysis",
     "ModelError",
     "ModelSettings",
+    "ObjectiveSettings",
     "Observer",
     "Overflow",
     "PairSettings",
@@ -159,6 +167,7 @@ __all__ = [
     "SpectrumDnn",
     "StudySpec",
     "StudyView",
+    "TargetSettings",
     "TrainingDiverged",
     "TrainingSettings",
     "TrialJob",

@@ -23,7 +23,7 @@ from common import Case, Recorder
 from wordlength import load_spec
 from wordlength.objectives.baseline import baseline_digest, baseline_path, load_baseline, save_baseline
 from wordlength.search.home import Home
-from wordlength.search.launch import prepare_data
+from wordlength.search.launch import evaluation_settings, prepare_data
 from wordlength.search.study import load_study
 from wordlength.search.weights import load_weights
 
@@ -51,7 +51,7 @@ def prepare_study(case, study, out, seed, changes):
     own = load_spec(file)
     data = prepare_data(own, home)
     known = load_baseline(baseline_path(Home.default().cache, case.info["baseline"]["digest"]))
-    digest = baseline_digest(data, own.model, own.training, seed, own.workers.cpus)
+    digest = baseline_digest(data, evaluation_settings(own), seed, own.workers.cpus)
     # All seeds start from the one float baseline that the case has.
     save_baseline(known, baseline_path(home.cache, digest))
     return file, home, data

@@ -17,8 +17,8 @@ from wordlength.objectives.baseline import (
 )
 from wordlength.objectives.goals import DEFAULT_GOALS
 from wordlength.objectives.memory import float_bytes
-from wordlength.objectives.models import ModelSettings, build_model
-from wordlength.objectives.settings import TrainingSettings
+from wordlength.objectives.models import IrmCnn, build_model
+from wordlength.objectives.settings import EvaluationSettings, TrainingSettings
 from wordlength.objectives.shape import NetworkShape
 from wordlength.space import Role, find_slots
 
@@ -43,7 +43,7 @@ def assert_same(one: Baseline, other: Baseline) -> None:
 
 
 def test_the_baseline_tells_what_the_search_needs(
-    tiny_baseline: Baseline, tiny_model_settings: ModelSettings, tiny_training_settings: TrainingSettings
+    tiny_baseline: Baseline, tiny_model_settings: IrmCnn, tiny_training_settings: TrainingSettings
 ) -> None:
     slots = find_slots(build_model(tiny_model_settings, NetworkShape(16, 64, 129), seed=0))
     assert tiny_baseline.slots == slots
@@ -71,11 +71,10 @@ def test_samples_are_the_parameters_and_some_activations(tiny_baseline: Baseline
 def test_a_cache_hit_gives_the_same_at_once(
     tiny_baseline: Baseline,
     tiny_data: PreparedData,
-    tiny_model_settings: ModelSettings,
-    tiny_training_settings: TrainingSettings,
+    tiny_settings: EvaluationSettings,
     study_cache: Path,
 ) -> None:
-    states = list(prepare_baseline(tiny_data, tiny_model_settings, tiny_training_settings, 0, study_cache))
+    states = list(prepare_baseline(tiny_data, tiny_settings, 0, study_cache))
     assert len(states) == 1
     assert_same(states[0], tiny_baseline)
 
@@ -130,14 +129,13 @@ def test_a_damaged_file_is_no_baseline(tiny_baseline: Baseline, tmp_path: Path, 
 def test_a_damaged_cache_file_is_trained_again(
     tiny_baseline: Baseline,
     tiny_data: PreparedData,
-    tiny_model_settings: ModelSettings,
-    tiny_training_settings: TrainingSettings,
+    tiny_settings: EvaluationSettings,
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "baselines" / f"{tiny_baseline.digest}.npz"
     save_baseline(tiny_baseline, file)
     text(file)
-    progress, baseline = prepare_baseline(tiny_data, tiny_model_settings, tiny_training_settings, 0, tmp_path)
+    progress, baseline = prepare_baseline(tiny_data, tiny_settings, 0, tmp_path)
     assert progress == BaselineProgress(1, 1, tiny_baseline.losses[0], tiny_baseline.scores[0], DEFAULT_GOALS.quality)
     assert isinstance(baseline, Baseline)
     assert_same(baseline, tiny_baseline)
@@ -147,10 +145,11 @@ def test_a_damaged_cache_file_is_trained_again(
 
 
 def test_the_digest_names_what_decides_the_baseline(
-    tiny_data: PreparedData, tiny_model_settings: ModelSettings, tiny_training_settings: TrainingSettings
+    tiny_data: PreparedData, tiny_model_settings: IrmCnn, tiny_settings: EvaluationSettings
 ) -> None:
     def digest(data=tiny_data, model=tiny_model_settings, seed=0, **training: float) -> str:
-        return baseline_digest(data, model, dataclasses.replace(tiny_training_settings, **training), seed)
+        changed = dataclasses.replace(tiny_settings.training, **training)
+        return baseline_digest(data, dataclasses.replace(tiny_settings, model=model, training=changed), seed)
 
     others = [
         digest(data=dataclasses.replace(tiny_data, digest="other")),

@@ -91,6 +91,8 @@ ARGUMENTS = {
     "Reshape": ((2, 12),),
     "RepeatVector": (3,),
     **dict.fromkeys(("Dropout", "GaussianDropout", "GaussianNoise"), (0.5,)),
+    **{f"SpatialDropout{rank}D": (0.5,) for rank in (1, 2, 3)},
+    **{f"AveragePooling{rank}D": (2,) for rank in (1, 2)},
 }
 """What a layer type must be told."""
 SHAPES = {"1D": (6, 4), "2D": (6, 6, 4), "3D": (3, 3, 3, 4), "RepeatVector": (24,)}
@@ -108,7 +110,7 @@ def test_every_layer_that_has_slots_has_facts(kind: str) -> None:
 
     wrapped = {"Bidirectional": layers.GRU(3), "TimeDistributed": layers.Dense(3)}
     arguments = (wrapped[kind],) if kind in wrapped else ARGUMENTS.get(kind, ())
-    shape = next((shape for end, shape in SHAPES.items() if kind.endswith(end)), (6, 4))
+    shape = next((shape for end, shape in SHAPES.items() if end in kind), (6, 4))
     x = inputs = Input(shape)
     given = [layers.Dense(4)(x), layers.Dense(4)(x)] if kind in JOINED else layers.Dense(shape[-1])(x)
     x = getattr(layers, kind)(*arguments, name="odd")(given)

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from wordlength.objectives.audio import DataSettings, FeatureSettings, TargetSettings, prepare
-from wordlength.objectives.models import ModelSettings
 from wordlength.objectives.report import TrialJob, TrialState
 from wordlength.objectives.settings import EvaluationSettings
 from wordlength.space import Candidate, Fixed, Role
@@ -16,7 +15,6 @@ from wordlength.space import Candidate, Fixed, Role
 def evaluator(
     tensorflow,
     tiny_data_settings: DataSettings,
-    tiny_model_settings: ModelSettings,
     tiny_settings: EvaluationSettings,
     study_cache: Path,
 ):
@@ -26,7 +24,7 @@ def evaluator(
     features = FeatureSettings("log_spectrum", 8000, 128, 64, look_back=13, look_ahead=2)
     settings = dataclasses.replace(tiny_data_settings, features=features, target=TargetSettings("spectrum"))
     data = prepare(settings, study_cache)
-    *_, baseline = prepare_baseline(data, tiny_model_settings, tiny_settings.training, 0, study_cache)
+    *_, baseline = prepare_baseline(data, tiny_settings, 0, study_cache)
     distilled = dataclasses.replace(tiny_settings.training, distillation=0.5)
     return Evaluator(data, baseline, dataclasses.replace(tiny_settings, training=distilled))
 

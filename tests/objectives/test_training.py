@@ -68,6 +68,22 @@ def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
     return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
+def test_dropout_follows_from_the_seed_alone() -> None:
+    course = Course()
+    stack = [layers.Flatten(), layers.Dropout(0.4), layers.Dense(4), layers.Reshape((2, 2)), layers.GRU(2, dropout=0.5)]
+    model = keras.Sequential([keras.Input((16, FEATURES)), *stack])
+    course.trainer = Trainer(model, Windows.of(frames_of()), *STEPS)
+    course.start = model.get_weights()
+    first, again, other = course.run(1), course.run(1), course.run(2)
+    assert same(first[0], again[0])
+    assert first[1] == again[1] != other[1]
+    assert same(course.run(1)[0], first[0])
+    weights = {id(weight) for weight in model.weights}
+    draws = [int(state.numpy()[1]) for state in model.variables if id(state) not in weights]
+    assert len(draws) >= 2
+    assert max(draws) > 0
+
+
 def test_windows_are_the_current_and_15_past_frames() -> None:
     frames = frames_of()
     windows = Windows.of(frames)

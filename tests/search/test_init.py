@@ -119,6 +119,10 @@ def test_a_file_that_is_there_is_kept_unless_forced(network: Path, run_cli) -> N
         (("--model", "net.py:build", "--speech", "nowhere"), "corpus folders must exist, but got"),
         (("--model", "net.py:build", "--speech", "empty"), "but no such file was found"),
         (("--model", "net.py:build", "--name", "__"), "must have letters or digits, but got '__'"),
+        (("--model", "net.py:build", "--pairs", "empty"), "but"),
+        (("--model", "net.py:build", "--arguments", "blocks"), "is written key=value, but got 'blocks'"),
+        (("--model", "net.py:build", "--arguments", "depth=2"), "must be the function's, but got 'depth'"),
+        (("--model", "irm_cnn", "--arguments", "depth=2"), "arguments are for a function"),
         (("--baseline", "net.py"), "must end in .keras, but got"),
     ],
 )
@@ -131,6 +135,18 @@ def test_what_cannot_be_a_study_is_refused_and_nothing_written(network: Path, ru
     assert not Path("study.yaml").exists()
 
 
+def test_pairs_and_the_functions_arguments(network: Path, run_cli) -> None:
+    for name in ("clean/anna/one.wav", "noisy/anna/one.wav", "clean/bea/two.wav", "noisy/bea/two.wav"):
+        (network.parent / "mixed" / name).parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(network.parent / "mixed" / name, np.zeros(800), 16_000)
+    status, _, err = run_cli("init", "--model", "net.py:build", "--arguments", "blocks=1", "--pairs", "mixed")
+    assert (status, err) == (0, "")
+    spec = load_spec(Path("study.yaml"))
+    assert [(one.kind, one.path) for one in spec.data.pairs] == [("paired", network.parent / "mixed")]
+    assert spec.data.speech == spec.data.noise == ()
+    assert len(find_slots(float_network(spec.model, spec.data.shape))) == 3 * 4
+
+
 def test_a_folder_s_layout_is_found(tmp_path: Path) -> None:
     def write(name: str) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -138,8 +154,10 @@ def test_a_folder_s_layout_is_found(tmp_path: Path) -> None:
 
     write("timit/dr1-fvmh0/sa1.wav")
     write("anything/anna/one.wav")
+    write("dns/datasets_fullband/clean_fullband/read_speech/book_00000_chp_0009_reader_06709_0_seg_1.wav")
     write("esc/001 - Dog bark/1-30226-A.wav")
     assert corpus_kind(tmp_path / "timit", "speech", tmp_path) == "timit"
+    assert corpus_kind(tmp_path / "dns", "speech", tmp_path) == "dns_challenge"
     assert corpus_kind(tmp_path / "anything", "speech", tmp_path) == "folder"
     assert corpus_kind(tmp_path / "anything", "noise", tmp_path) == "folder"
     assert corpus_kind(tmp_path / "esc", "noise", tmp_path) == "esc"

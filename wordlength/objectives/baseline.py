@@ -6,7 +6,7 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,9 @@ import numpy.typing as npt
 from wordlength.atomic import write_atomically
 from wordlength.errors import TrainingDiverged
 from wordlength.objectives.audio import PreparedData
-from wordlength.objectives.goals import DEFAULT_OBJECTIVES, Goal, GoalKind, ObjectiveSettings
-from wordlength.objectives.models import KerasFile, ModelSettings
+from wordlength.objectives.goals import Goal, GoalKind
 from wordlength.objectives.network import NetworkFacts, network_facts
-from wordlength.objectives.settings import TrainingSettings
+from wordlength.objectives.settings import EvaluationSettings
 from wordlength.space import Slot, SlotInfo, TensorInfo
 
 BASELINE_VERSION = 3
@@ -78,15 +77,7 @@ class BaselineProgress:
     goal: Goal
 
 
-def baseline_digest(
-    data: PreparedData,
-    model: ModelSettings,
-    training: TrainingSettings,
-    seed: int,
-    threads: int = 1,
-    objectives: Sequence[ObjectiveSettings] = DEFAULT_OBJECTIVES,
-    pretrained: KerasFile | None = None,
-) -> str:
+def baseline_digest(data: PreparedData, settings: EvaluationSettings, seed: int, threads: int = 1) -> str:
     """Names everything that decides the baseline: data content, network, its training, seed, TensorFlow's threads.
 
     Of a network that comes trained, its file's content in place of training and seed of the weights. The qualities
@@ -95,12 +86,13 @@ def baseline_digest(
     decides = {
         "version": BASELINE_VERSION,
         "data": data.digest,
-        "model": model.described,
+        "model": settings.model.described,
         "seed": seed,  # Of the values sampled, too.
         "threads": threads,
-        "qualities": [asdict(one) for one in objectives if one.goal.kind is GoalKind.QUALITY],
+        "qualities": [asdict(one) for one in settings.objectives if one.goal.kind is GoalKind.QUALITY],
     }
-    if pretrained is None:
+    training = settings.training
+    if settings.pretrained is None:
         decides |= {
             "epochs": training.baseline_epochs,
             "patience": training.baseline_patience,
@@ -108,33 +100,23 @@ def baseline_digest(
             "learning_rate": training.learning_rate,
         }
     else:
-        decides["pretrained"] = pretrained.digest
+        decides["pretrained"] = settings.pretrained.digest
     return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def prepare_baseline(
-    data: PreparedData,
-    model: ModelSettings,
-    training: TrainingSettings,
-    seed: int,
-    cache: Path,
-    threads: int = 1,
-    objectives: Sequence[ObjectiveSettings] = DEFAULT_OBJECTIVES,
-    pretrained: KerasFile | None = None,
+    data: PreparedData, settings: EvaluationSettings, seed: int, cache: Path, threads: int = 1
 ) -> Iterator[BaselineProgress | Baseline]:
     """The baseline from the cache, or made now: of a training, progress after each epoch; last the Baseline.
 
-    `pretrained`: the file whose weights it has; then nothing is trained. Raises ModelError, TrainingDiverged.
+    Of a network that comes trained nothing is trained. Raises ModelError, TrainingDiverged.
     """
-    digest = baseline_digest(data, model, training, seed, threads, objectives, pretrained)
+    digest = baseline_digest(data, settings, seed, threads)
     path = baseline_path(cache, digest)
     known = load_baseline(path)
     if known is None:
-        if pretrained is None:
-            states = _train(data, model, training, seed, digest, objectives)
-        else:
-            states = _read(data, model, pretrained, seed, digest, objectives)
-        for state in states:
+        made = _train if settings.pretrained is None else _read
+        for state in made(data, settings, seed, digest):
             if isinstance(state, Baseline):
                 save_baseline(state, path)
             yield state
@@ -143,21 +125,16 @@ def prepare_baseline(
 
 
 def _train(
-    data: PreparedData,
-    settings: ModelSettings,
-    training: TrainingSettings,
-    seed: int,
-    digest: str,
-    objectives: Sequence[ObjectiveSettings],
+    data: PreparedData, settings: EvaluationSettings, seed: int, digest: str
 ) -> Iterator[BaselineProgress | Baseline]:
     from wordlength.objectives.goals.meter import Meter
     from wordlength.objectives.models import build_model
     from wordlength.objectives.training import Predictor, Windows, train_baseline
 
-    model = build_model(settings, data.shape, seed)
+    model, training = build_model(settings.model, data.shape, seed), settings.training
     windows = Windows.of(data.train)
     predictor = Predictor(model, Windows.of(data.validation.frames))
-    meter = Meter(data.validation, objectives)
+    meter = Meter(data.validation, settings.objectives)
     states = train_baseline(model, windows, training, seed, lambda: meter.ahead(predictor.masks()))
     for state in states:
         reached = meter.goal.ahead(state.scores[-1])  # Its own inverse.
@@ -167,17 +144,14 @@ def _train(
 
 
 def _read(
-    data: PreparedData,
-    settings: ModelSettings,
-    pretrained: KerasFile,
-    seed: int,
-    digest: str,
-    objectives: Sequence[ObjectiveSettings],
+    data: PreparedData, settings: EvaluationSettings, seed: int, digest: str
 ) -> Iterator[BaselineProgress | Baseline]:
     from wordlength.objectives.goals.meter import Meter
     from wordlength.objectives.models.float_network import pretrained_network
 
-    model, meter = pretrained_network(pretrained, settings, data.shape, seed), Meter(data.validation, objectives)
+    assert settings.pretrained is not None
+    model = pretrained_network(settings.pretrained, settings.model, data.shape, seed)
+    meter = Meter(data.validation, settings.objectives)
     yield _measured(model, data, seed, meter, losses=(), scores=(), best_epoch=0, digest=digest)
 
 

@@ -84,12 +84,17 @@ class Trainer:
         self.traces = 0
         self._optimizer = keras.optimizers.Adam(learning_rate)
         self._optimizer.build(model.trainable_variables)
+        # What Keras keeps beside the weights: of each of its generators a seed, and how often it was drawn from.
+        weights = {id(weight) for weight in model.weights}
+        self._chances = [variable for variable in model.variables if id(variable) not in weights]
         # No XLA: on the CPU it made a step ten times slower. No autograph: there is no control flow to convert, and a
         # worker that is killed would leave the converted sources behind.
         self._step = tf.function(self._trace_step, jit_compile=False, autograph=False)
 
-    def reset(self) -> None:
-        """Forget the optimiser's state, without building it again."""
+    def reset(self, seed: int) -> None:
+        """Forget the optimiser's state, without building it again; the model's dropout follows from `seed` alone."""
+        for number, chance in enumerate(self._chances):
+            chance.assign([np.random.SeedSequence([seed, number]).generate_state(1)[0], 0])
         for variable in self._optimizer.variables:
             if variable is not self._optimizer.learning_rate:
                 variable.assign(keras.ops.zeros_like(variable))
@@ -106,10 +111,11 @@ class Trainer:
         """Train from the model's present weights; yields each epoch's mean loss.
 
         `current`: the windows to train on (default all). `before_step`: called with the number of each step. The
-        order of windows follows from `seed` alone; the learning rate (default the trainer's) falls along a half
-        cosine to a tenth. `pieces`: of each epoch, at most its steps; each is yielded. Raises TrainingDiverged.
+        order of windows and the model's dropout follow from `seed` alone; the learning rate (default the trainer's)
+        falls along a half cosine to a tenth. `pieces`: of each epoch, at most its steps; each is yielded. Raises
+        TrainingDiverged.
         """
-        self.reset()
+        self.reset(seed)
         current = self.windows.current if current is None else current
         self.windows.prepare(current)
         batch = min(self._batch_size, len(current))

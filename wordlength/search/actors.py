@@ -51,8 +51,7 @@ class BaselineWorker:
         """Epoch by epoch; last item the Baseline."""
         from wordlength.objectives.baseline import prepare_baseline
 
-        begun = settings.model, settings.training, seed, cache, self._threads
-        yield from prepare_baseline(data, *begun, settings.objectives, settings.pretrained)
+        yield from prepare_baseline(data, settings, seed, cache, self._threads)
 
 
 class TrialWorker:

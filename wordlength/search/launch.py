@@ -114,8 +114,7 @@ def _formats(spec: StudySpec, space: SearchSpace, baseline: Baseline) -> tuple[t
 
 def _known_baseline(data: PreparedData, spec: StudySpec, home: Home, observer: Observer) -> Baseline | None:
     """The float baseline if it is cached here: no worker has to start TensorFlow to find it."""
-    begun = spec.model, spec.training, spec.seed, spec.workers.cpus
-    digest = baseline_digest(data, *begun, spec.objectives, spec.baseline)
+    digest = baseline_digest(data, evaluation_settings(spec), spec.seed, spec.workers.cpus)
     baseline = load_baseline(baseline_path(home.cache, digest))
     if baseline is not None:
         observer.baseline(baseline)

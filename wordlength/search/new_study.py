@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,14 @@ import yaml
 from pydantic import TypeAdapter
 
 from wordlength.errors import DataError, SpecError
-from wordlength.objectives.audio.settings import NOISE_KINDS, SPEECH_KINDS, CorpusSettings, DataSettings
+from wordlength.objectives.audio.settings import (
+    NOISE_KINDS,
+    PAIR_KINDS,
+    SPEECH_KINDS,
+    CorpusSettings,
+    DataSettings,
+    PairSettings,
+)
 from wordlength.objectives.settings import TrainingSettings
 from wordlength.search.proposal import Layer, layers_of, repeated, small, table
 from wordlength.search.space_spec import SpaceSpec, build_space
@@ -43,13 +51,19 @@ class NewStudy:
 
 @dataclass(frozen=True)
 class Given:
-    """What the user points at; paths as seen from here. `model`: as in a study file, or None for the baseline's own."""
+    """What the user points at; paths as seen from here. `model`: as in a study file, or None for the baseline's own.
+
+    `arguments`: what the function is called with, besides its shape. `pairs`: a folder of noisy and clean files,
+    or a CSV file of them; without folders of speech and noise it is all the data.
+    """
 
     name: str
     model: str | None
     baseline: Path | None
     speech: Path | None
     noise: Path | None
+    pairs: Path | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 def new_study(given: Given, to: Path, cache: Path) -> NewStudy:
@@ -58,7 +72,7 @@ def new_study(given: Given, to: Path, cache: Path) -> NewStudy:
     `to`: where the file will be, from which its paths start. `cache`: of the corpora.
     """
     heads: dict[str, Any] = {"name": given.name, "data": _corpora(given, to, cache) | _SIGNALS.get(given.model, {})}
-    heads |= {"model": _model(given.model, to)} if given.model else {}
+    heads |= {"model": _model(given, given.model, to)} if given.model else {}
     heads |= {"baseline": _relative(given.baseline, to)} if given.baseline else {}
     spec = parse_spec(yaml.safe_dump(heads), to)
     layers = _layers(spec)
@@ -73,7 +87,8 @@ def corpus_kind(folder: Path, role: str, cache: Path) -> str:
 
     read, kinds = (read_speech, SPEECH_KINDS) if role == "speech" else (read_noise, NOISE_KINDS)
     for kind in kinds:
-        if kind not in _LAST:
+        # The challenge's reader takes any folder: its own is known by a name that no other has.
+        if kind not in _LAST and (kind != "dns_challenge" or _is_dns(folder)):
             try:
                 read(CorpusSettings(kind, folder), cache)
             except DataError:
@@ -83,8 +98,31 @@ def corpus_kind(folder: Path, role: str, cache: Path) -> str:
     return "folder"
 
 
+def _is_dns(folder: Path) -> bool:
+    return any(place.name.endswith("_fullband") for place in (folder, *folder.rglob("*_fullband")))
+
+
+def pair_kind(place: Path) -> str:
+    """The layout of a corpus of noisy and clean files. Raises DataError where it is none that is known."""
+    from wordlength.objectives.audio.corpora import read_pairs
+
+    for kind in ("manifest",) if place.is_file() else [kind for kind in PAIR_KINDS if kind != "manifest"]:
+        try:
+            read_pairs(PairSettings(kind, place))
+        except DataError as error:
+            last = error
+        else:
+            return kind
+    raise last
+
+
 def _corpora(given: Given, to: Path, cache: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    if given.pairs is not None:
+        place = Path(os.path.abspath(given.pairs.expanduser()))
+        found["pairs"] = [{"kind": pair_kind(place), "path": _relative(place, to)}]
+        if given.speech is None and given.noise is None:
+            return found
     for role, folder in (("speech", given.speech), ("noise", given.noise)):
         if folder is None:
             found[role] = [{"kind": "builtin"}]
@@ -94,11 +132,14 @@ def _corpora(given: Given, to: Path, cache: Path) -> dict[str, Any]:
     return found
 
 
-def _model(text: str, to: Path) -> str:
+def _model(given: Given, text: str, to: Path) -> str | dict[str, Any]:
     """With the file's place as seen from the study file; a name as it is."""
     if ".py:" in text:
         file, _, function = text.rpartition(":")
-        return f"{_relative(Path(file), to)}:{function}"
+        name = f"{_relative(Path(file), to)}:{function}"
+        return {"name": name, "arguments": dict(given.arguments)} if given.arguments else name
+    if given.arguments:
+        raise SpecError(f"arguments are for a function, file.py:function, but the model is {text!r} (--arguments)")
     return _relative(Path(text), to) if text.endswith(".keras") else text
 
 
@@ -151,7 +192,7 @@ def _lines(heads: dict[str, Any], spec: StudySpec, layers: tuple[Layer, ...]) ->
 
 def _data(given: dict[str, Any], spec: StudySpec) -> Iterator[str]:
     yield "data:"
-    for role in ("speech", "noise"):
+    for role in (role for role in ("speech", "noise", "pairs") if role in given):
         yield from _key(role, given[role], _about(DataSettings, role), 1)
     for key, kind in (("features", spec.data.features.kind), ("target", spec.data.target.kind)):
         yield from _key(key, given.get(key, {"kind": kind}), _about(DataSettings, key), 1)
@@ -221,3 +262,14 @@ def require_name(name: str) -> str:
     if not plain:
         raise SpecError(f"a study's name must have letters or digits, but got {name!r}; say one with --name")
     return plain
+
+
+def read_argument(text: str) -> tuple[str, Any]:
+    """`key=value`, the value as JSON, or text where it is none. Raises SpecError without a key."""
+    key, equals, value = text.partition("=")
+    if not (equals and key.isidentifier()):
+        raise SpecError(f"an argument is written key=value, but got {text!r} (--arguments)")
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value

@@ -92,7 +92,7 @@ class LaunchDisplay(Observer):
         parts = {"training": "train", "validation": "validation", "test": "test"}
         seconds = {name: data.summary[part]["seconds"] for name, part in parts.items()}
         amounts = ", ".join(f"{name} {timedelta(seconds=round(value))}" for name, value in seconds.items())
-        self._say(f"data: {amounts} of noisy speech, noisy STOI {data.validation.noisy_stoi.mean():.3f}")
+        self._say(f"data: {amounts} of noisy speech, {_noisy(data)}")
         self._show("float baseline", 0, None, "starting workers")
 
     def baseline(self, progress: BaselineProgress | Baseline) -> None:
@@ -183,6 +183,15 @@ class LaunchDisplay(Observer):
 
 def _reached(progress: BaselineProgress | Baseline) -> str:
     return f"{progress.goal.unit or progress.goal.title} {progress.goal.text(progress.quality)}"
+
+
+def _noisy(data: PreparedData) -> str:
+    """What the noisy mixtures score; where scores are what is learned, their range."""
+    validation = data.validation
+    if validation.signal.target.kind != "score":
+        return f"noisy STOI {validation.noisy_stoi.mean():.3f}"
+    scores = validation.frames.targets
+    return f"{validation.signal.target.score_measure.upper()} of {scores.min():.3f} to {scores.max():.3f}"
 
 
 def _trial_note(view: StudyView, ready: int, workers: int) -> str:

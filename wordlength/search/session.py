@@ -47,8 +47,7 @@ def open_baseline(
     from wordlength.objectives.baseline import prepare_baseline
 
     tell: Callable[[BaselineProgress | Baseline], None] = (observer or Observer()).baseline
-    begun = spec.model, spec.training, spec.seed, home.cache, spec.workers.cpus
-    for item in prepare_baseline(data, *begun, spec.objectives, spec.baseline):
+    for item in prepare_baseline(data, evaluation_settings(spec), spec.seed, home.cache, spec.workers.cpus):
         tell(item)
     assert isinstance(item, Baseline)
     return data, item

@@ -5,9 +5,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
-from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -23,12 +20,12 @@ from wordlength.search.front import parse_bytes
 from wordlength.search.model_spec import (
     BaselineField,
     ModelField,
-    is_tag,
     published_model,
     with_files,
 )
 from wordlength.search.references import UniformSpec
 from wordlength.search.space_spec import STRICT, SpaceSpec
+from wordlength.search.spec_errors import booleans, error_lines, shown
 from wordlength.space import Fixed, PowerOfTwo
 
 DATA_ROOT_VARIABLE = "WORDLENGTH_DATA"
@@ -255,12 +252,14 @@ def parse_spec(text: str, path: Path) -> StudySpec:
         problem = getattr(error, "problem", None) or "it cannot be read"
         raise SpecError(f"a study file must be YAML, but {problem} ({path}, {line})") from None
     if not isinstance(plain, dict):
-        raise SpecError(f"a study file must hold keys and values, but got {_shown(plain)} ({path})")
+        raise SpecError(f"a study file must hold keys and values, but got {shown(plain)} ({path})")
     try:
         spec = StudySpec.model_validate(plain)
     except ValidationError as error:
-        raise SpecError("\n".join(f"{line} in {path})" for line in _lines(error.errors()))) from None
-    for place, value in _booleans(plain, spec.model_dump(mode="json")):
+        raise SpecError(
+            "\n".join(f"{line} in {path})" for line in error_lines(error.errors(), json_schema()))
+        ) from None
+    for place, value in booleans(plain, spec.model_dump(mode="json")):
         raise SpecError(f"value must be a number, but got {value} ({place} in {path})")
     spec._origin = Origin(path, text)
     return with_files(_with_absolute_paths(spec, path), path)
@@ -309,93 +308,3 @@ def _beside(path: Path, address: str | None) -> str | None:
     if address is None or not address.startswith(start) or address.removeprefix(start).startswith(("/", ":")):
         return address
     return start + os.path.abspath(path.parent / address.removeprefix(start))
-
-
-def _booleans(given: Any, read: Any, place: str = "") -> Iterator[tuple[str, bool]]:
-    """Where YAML's true or false was taken for a number."""
-    if isinstance(given, bool) and isinstance(read, (int, float)) and not isinstance(read, bool):
-        yield place, given
-    elif isinstance(given, dict) and isinstance(read, dict):
-        for key in given:
-            yield from _booleans(given[key], read.get(key), f"{place}.{key}".lstrip("."))
-    elif isinstance(given, list) and isinstance(read, list):
-        for number, (one, other) in enumerate(zip(given, read, strict=False)):
-            yield from _booleans(one, other, f"{place}.{number}")
-
-
-_UNKNOWN = ("extra_forbidden", "unexpected_keyword_argument")
-_MISSING = ("missing", "missing_argument")
-
-
-def _lines(problems: list[Any]) -> list[str]:
-    """One line per broken rule; a misspelt key does not count as a missing one too."""
-    misspelt = {
-        (*parents, near)
-        for *parents, key in (_place(problem["loc"]) for problem in problems if problem["type"] in _UNKNOWN)
-        for near in _near(key, parents)
-    }
-    kept = [p for p in problems if p["type"] not in _MISSING or tuple(_place(p["loc"])) not in misspelt]
-    return list(dict.fromkeys(_line(problem) for problem in kept))
-
-
-def _near(key: Any, parents: list[Any]) -> list[str]:
-    return get_close_matches(str(key), _known_keys(parents), n=1, cutoff=0.5)
-
-
-def _line(problem: Any) -> str:
-    """`rule, but got value (place`: the caller closes the bracket with the file."""
-    place = ".".join(str(part) for part in _place(problem["loc"]))
-    kind, value = problem["type"], _shown(problem["input"])
-    if kind in _UNKNOWN:
-        *parents, key = _place(problem["loc"])
-        near = _near(key, parents)
-        hint = f"did you mean {near[0]!r}?" if near else f"known keys are {', '.join(_known_keys(parents))}"
-        return f"keys must be known, but got {key!r}; {hint} ({place}"
-    if kind in _MISSING:
-        return f"this key is required, but it is missing ({place}"
-    if kind == "value_error":
-        return f"{problem['ctx']['error']} ({place}"
-    rule = re.sub(r"^Input should be ", "must be ", problem["msg"]).replace("a valid tuple", "a list")
-    return f"value {rule[0].lower()}{rule[1:]}, but got {value} ({place}"
-
-
-def _place(location: tuple[Any, ...]) -> list[Any]:
-    # Tags of unions are pydantic's, not the user's.
-    return [
-        part
-        for part in location
-        if part not in ("range", "format") and not str(part).startswith("function-") and not is_tag(part)
-    ]
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _known_keys(parents: list[Any]) -> list[str]:
-    """Keys allowed at a place, found in the JSON schema."""
-    schema = json_schema()
-    nodes = [schema]
-    for part in parents:
-        nodes = [child for node in _expand(nodes, schema) for child in _children(node, part)]
-    return sorted({key for node in _expand(nodes, schema) for key in node.get("properties", {})})
-
-
-def _expand(nodes: list[Any], schema: dict[str, Any]) -> list[Any]:
-    expanded = []
-    for node in nodes:
-        while "$ref" in node:
-            node = schema["$defs"][node["$ref"].rsplit("/", 1)[1]]
-        alternatives = node.get("anyOf", node.get("oneOf", []))
-        expanded += _expand(alternatives, schema) if alternatives else [node]
-    return expanded
-
-
-def _children(node: dict[str, Any], part: Any) -> list[Any]:
-    if isinstance(part, int):
-        return [node["items"]] if "items" in node else node.get("prefixItems", [])
-    extra = node.get("additionalProperties")
-    return (
-        [node["properties"][part]] if part in node.get("properties", {}) else [extra] if isinstance(extra, dict) else []
-    )

@@ -28,6 +28,39 @@ def shortest_samples(sample_rate_hz: int) -> int:
     return (_STOI_SAMPLES - 1) * sample_rate_hz // _STOI_RATE_HZ + 1
 
 
+def intelligibility(clean: Float32, degraded: Float32, sample_rate_hz: int, extended: bool = False) -> float:
+    """STOI (Taal et al. 2011), or extended (Jensen & Taal 2016), by pystoi, which resamples to 10 kHz itself.
+
+    The same each time: for the extended one pystoi adds noise of 1e-16 from NumPy's own generator.
+    """
+    state = np.random.get_state()
+    try:
+        np.random.seed(0)
+        return float(stoi(clean, degraded, sample_rate_hz, extended=extended))
+    finally:
+        np.random.set_state(state)
+
+
+def mos_lqo(clean: Float32, degraded: Float32, sample_rate_hz: int) -> float:
+    """PESQ, wideband (ITU-T P.862.2) from 16 kHz on, else narrowband (P.862.1), in MOS-LQO, about 1 to 4.64.
+
+    Raises ValueError, with PESQ's own words, where it finds no utterance.
+    """
+    from pesq import PesqError, pesq
+
+    band, rate_hz = ("wb", _WIDEBAND_HZ) if sample_rate_hz >= _WIDEBAND_HZ else ("nb", _NARROWBAND_HZ)
+    signals = [_at_rate(signal, sample_rate_hz, rate_hz) for signal in (clean, degraded)]
+    try:
+        return float(pesq(rate_hz, *signals, band))
+    except PesqError as error:
+        raise ValueError(error) from None
+
+
+def has_pesq() -> bool:
+    """Whether the package pesq is installed, which is no part of this one."""
+    return find_spec("pesq") is not None
+
+
 def stoi_of(clean: Float32, degraded: Float32, sample_rate_hz: int, path: Path) -> float:
     """STOI (Taal et al. 2011, not extended) of one mixture; `path` names the clip in the error.
 
@@ -40,24 +73,20 @@ def stoi_of(clean: Float32, degraded: Float32, sample_rate_hz: int, path: Path) 
     with warnings.catch_warnings():
         warnings.simplefilter("error", RuntimeWarning)
         try:
-            return float(stoi(clean, degraded, sample_rate_hz, extended=False))
+            return intelligibility(clean, degraded, sample_rate_hz)
         except RuntimeWarning as warning:
             raise _too_short(f"{seconds} with too many pauses", sample_rate_hz, path) from warning
 
 
 def pesq_of(clean: Float32, degraded: Float32, sample_rate_hz: int, path: Path) -> float:
-    """PESQ of one mixture, wideband (ITU-T P.862.2) from 16 kHz on, else narrowband (P.862.1); `path` as above.
+    """PESQ of one mixture (`mos_lqo`); `path` as above.
 
     Raises DataError without the package pesq, or for a clip that it finds no speech in.
     """
     require_measure("pesq")
-    from pesq import PesqError, pesq
-
-    band, rate_hz = ("wb", _WIDEBAND_HZ) if sample_rate_hz >= _WIDEBAND_HZ else ("nb", _NARROWBAND_HZ)
-    signals = [_at_rate(signal, sample_rate_hz, rate_hz) for signal in (clean, degraded)]
     try:
-        return float(pesq(rate_hz, *signals, band))
-    except PesqError as error:
+        return mos_lqo(clean, degraded, sample_rate_hz)
+    except ValueError as error:
         raise DataError(f"clips must be such that PESQ can score them, but it says {error} ({path})") from None
 
 
@@ -74,7 +103,7 @@ def score_of(measure: str, clean: Float32, degraded: Float32, sample_rate_hz: in
 
 def require_measure(measure: str) -> None:
     """Raises DataError where what a measure needs is not installed."""
-    if measure == "pesq" and find_spec("pesq") is None:
+    if measure == "pesq" and not has_pesq():
         raise DataError("measure pesq needs the package pesq, but it is not installed; pip install pesq")
 
 

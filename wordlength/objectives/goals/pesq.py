@@ -5,14 +5,13 @@ Narrow band (P.862.1) at 8 kHz, wide band (P.862.2) at 16 kHz, in MOS-LQO, about
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from wordlength.errors import SpecError
+from wordlength.objectives.audio.scoring import has_pesq, mos_lqo
 from wordlength.objectives.goals.heard import Float32
 from wordlength.objectives.goals.quality import Improvement
 
-MODES = {8000: "nb", 16000: "wb"}
-"""Sampling rate in Hz → narrow or wide band; P.862 knows no others."""
+RATES_HZ = (8000, 16000)
+"""Of narrow and wide band; P.862 knows no others."""
 WORST_MOS = 1.0
 """What a sound counts in which PESQ finds no utterance."""
 
@@ -23,18 +22,18 @@ class Pesq(Improvement):
     @staticmethod
     def require(sample_rate_hz: int) -> None:
         """Raise SpecError unless the package is here and the rate is one that P.862 has."""
-        if find_spec("pesq") is None:
+        if not has_pesq():
             raise SpecError(
                 "pesq_improvement needs the package pesq, but it is not installed; pip install pesq (objectives)"
             )
-        if sample_rate_hz not in MODES:
-            rates = " or ".join(map(str, MODES))
+        if sample_rate_hz not in RATES_HZ:
+            rates = " or ".join(map(str, RATES_HZ))
             raise SpecError(f"pesq_improvement needs a sampling rate of {rates} Hz, but got {sample_rate_hz}")
 
     def score(self, clean: Float32, sound: Float32, sample_rate_hz: int) -> float:
         """MOS-LQO of `sound`."""
         self.require(sample_rate_hz)
-        from pesq import PesqError, pesq
-
-        found = float(pesq(sample_rate_hz, clean, sound, MODES[sample_rate_hz], on_error=PesqError.RETURN_VALUES))
-        return found if found > 0 else WORST_MOS
+        try:
+            return mos_lqo(clean, sound, sample_rate_hz)
+        except ValueError:
+            return WORST_MOS

@@ -5,9 +5,7 @@ Between about 0 and 1. pystoi resamples to 10 kHz itself.
 
 from __future__ import annotations
 
-import numpy as np
-from pystoi import stoi
-
+from wordlength.objectives.audio.scoring import intelligibility
 from wordlength.objectives.goals.heard import Float32
 from wordlength.objectives.goals.quality import Improvement
 
@@ -18,20 +16,11 @@ class Stoi(Improvement):
     extended = False
 
     def score(self, clean: Float32, sound: Float32, sample_rate_hz: int) -> float:
-        """STOI of `sound`."""
-        return float(stoi(clean, sound, sample_rate_hz, extended=self.extended))
+        """STOI of `sound`, or extended STOI."""
+        return intelligibility(clean, sound, sample_rate_hz, self.extended)
 
 
 class ExtendedStoi(Stoi):
     """The same with extended STOI, which follows modulated noise better."""
 
     extended = True
-
-    def score(self, clean: Float32, sound: Float32, sample_rate_hz: int) -> float:
-        """Extended STOI of `sound`, the same each time: pystoi adds noise of 1e-16 from NumPy's own generator to it."""
-        state = np.random.get_state()
-        try:
-            np.random.seed(0)
-            return super().score(clean, sound, sample_rate_hz)
-        finally:
-            np.random.set_state(state)

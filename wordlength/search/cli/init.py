@@ -17,6 +17,12 @@ def init(
     ] = None,
     speech: Annotated[Path | None, typer.Option("--speech", help="Folder of clean speech; else the built-in.")] = None,
     noise: Annotated[Path | None, typer.Option("--noise", help="Folder of noise; else the built-in.")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option("--pairs", help="Folder (or CSV file) of noisy files beside their clean ones.")
+    ] = None,
+    argument: Annotated[
+        list[str] | None, typer.Option("--arguments", help="key=value for the function, as JSON; may be repeated.")
+    ] = None,
     baseline: Annotated[
         Path | None, typer.Option("--baseline", help="A trained file.keras, so that nothing is trained in float.")
     ] = None,
@@ -35,11 +41,13 @@ def init(
 
         wordlength init --model gru.py:noise_reducer --speech timit --noise UrbanSound8K
 
+        wordlength init --model gru.py:noise_reducer --arguments units=64 --pairs VoiceBank-DEMAND
+
         wordlength init --baseline trained.keras --to mine.yaml
     """
     from wordlength.atomic import write_atomically
     from wordlength.objectives.quiet import quiet_tensorflow
-    from wordlength.search.new_study import Given, new_study, require_name
+    from wordlength.search.new_study import Given, new_study, read_argument, require_name
     from wordlength.search.proposal import table
 
     if model is None and baseline is None:
@@ -48,7 +56,8 @@ def init(
         refuse(f"a study file's name must end in .yaml, but got {str(to)!r} (--to)")
     if to.exists() and not force:
         refuse(f"a study file must not be there already, but {to} is; replace it with --force (--to)")
-    given = Given(require_name(name or to.stem), model, baseline, speech, noise)
+    arguments = dict(map(read_argument, argument or ()))
+    given = Given(require_name(name or to.stem), model, baseline, speech, noise, pairs, arguments)
     with quiet_tensorflow(verbose):
         study = new_study(given, to, home_of(home).cache)
     write_atomically(to, study.text.encode())
