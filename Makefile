@@ -11,7 +11,7 @@ demo: $(VENV)/.installed
 	@echo "The front in MLflow's UI: $(BIN)/wordlength ui demo"
 
 test: check
-	$(BIN)/pytest --ignore tests/browser --ignore tests/reliability --ignore tests/fpga
+	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/browser --ignore tests/reliability --ignore tests/fpga
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
