@@ -103,7 +103,7 @@ def test_unreadable_study_files_are_refused(tmp_path: Path) -> None:
         load_spec(tmp_path / "latin.yaml")
 
 
-@pytest.mark.parametrize("example", ["klein.yaml", "demo.yaml"])
+@pytest.mark.parametrize("example", ["klein.yaml", "demo.yaml", "nilsson.yaml"])
 def test_examples_are_valid_by_spec_and_by_schema(example: str) -> None:
     path = REPOSITORY / "examples" / example
     assert load_spec(path).name == path.stem
