@@ -32,7 +32,9 @@ def front_tables(view: StudyView, width: int) -> Iterator[Table | str]:
     cost = "bytes" if goals.cost.name == "memory_bytes" else goals.cost.title
     heads = ("trial", goals.quality.title, "to float32", "kept", cost, "saved", *(goal.title for goal in goals.others))
     for name in heads:
-        table.add_column(name, justify="right", no_wrap=True)
+        # With further objectives there is no room for long heads.
+        head = name.replace(" ", "\n") if goals.others else name
+        table.add_column(head, justify="right", no_wrap=True)
     table.add_column("")  # The one that may wrap.
     alike = indistinct(view.front)
     marks = {point.number: mark for point, mark in marked(view.front)}
