@@ -81,6 +81,9 @@ class TestRecurrent(LayerContract):
         ),
     }
     products: ClassVar[dict[str, int]] = {
+        "GRU of hard functions": 5 * 3 * (3 * 4 + 4 * 4),
+        "SimpleRNN of a relu6": 5 * (3 * 4 + 4 * 4),
+        "Bidirectional of hard functions": 2 * 5 * 4 * (3 * 3 + 3 * 3),
         "SimpleRNN": 5 * 4 * (3 + 4),
         "GRU": 5 * 3 * 4 * (3 + 4),
         "GRU before": 5 * 3 * 4 * (3 + 4),

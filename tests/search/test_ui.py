@@ -112,7 +112,7 @@ def record_through(served: Served, capture: Path) -> None:
     """A study recorded over http, artifacts kept by the server, nothing printed."""
     code = (
         "import pathlib, sys\n"
-        "sys.path.insert(0, sys.argv[3])\n"
+        "sys.path[:0] = sys.argv[3:]\n"
         "from recorded import BASELINE, report, view\n"
         "from wordlength.search.tracking import Description, Tracker\n"
         "tracker = Tracker(sys.argv[1], None, 'over http')\n"
@@ -129,7 +129,7 @@ def record_through(served: Served, capture: Path) -> None:
     )
     result = capture / "run_id"
     done = subprocess.run(
-        [sys.executable, "-c", code, served.address, str(result), str(Path(__file__).parent)],
+        [sys.executable, "-c", code, served.address, str(result), *map(str, Path(__file__).parents[:2])],
         capture_output=True,
         text=True,
         check=True,

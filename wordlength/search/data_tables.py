@@ -32,12 +32,12 @@ def corpus_table(survey: DataSurvey) -> Table:
             _by_sex(corpus.speakers),
             _count(corpus.noise_classes),
             Right("…".join(f"{level:.0f}" for level in (corpus.level_dbfs or ())[::2])),
-            Right(f"{100 * corpus.clipped_share:.1f}%"),
-            Right(f"{100 * corpus.silent_share:.1f}%"),
+            Right(_share(corpus.clipped_share)),
+            Right(_share(corpus.silent_share)),
         ]
         for corpus in survey.corpora
     ]
-    names = "corpus role files unusable length speakers classes dBFS clip silent"
+    names = "corpus role files bad length speakers classes dBFS clip silent"
     return _table("what the corpora hold", names, rows)
 
 
@@ -68,7 +68,7 @@ def _table(title: str, names: str, rows: Sequence[Sequence[Cell]]) -> Table:
     shown = [index for index, cells in enumerate(columns) if any(str(cell) for cell in cells)]
     for name, cells in ((names.split()[index], columns[index]) for index in shown):
         is_number = any(isinstance(cell, Right) for cell in cells)
-        can_wrap = name == "dB:_mixtures"
+        can_wrap = name in ("role", "dB:_mixtures")
         table.add_column(name.replace("_", " "), justify="right" if is_number else "left", no_wrap=not can_wrap)
     for row in rows:
         table.add_row(*(row[index] for index in shown))
@@ -90,6 +90,11 @@ def corpus_lines(survey: DataSurvey) -> list[str]:
         )
         for corpus in survey.corpora
     ]
+
+
+def _share(part: float) -> str:
+    """In percent; nothing for nothing."""
+    return f"{100 * part:.1f}%" if part else ""
 
 
 def _by_sex(speakers: Mapping[str, int]) -> str:
