@@ -88,8 +88,8 @@ def _metrics(trial: Trial) -> list[Metric]:
     values |= {"constraint/precision": rng.random() - 0.5, "seconds/step1": 20.0, "memory_saved_percent": 70.0}
     optional = {name: getattr(trial, name) for name in ("memory_bytes", "stoi_improvement", "seconds_per_clip")}
     values |= {name: value for name, value in optional.items() if value is not None}
-    if trial.quality is not None:
-        values |= {"stoi_standard_error": 0.001, "baseline_difference": trial.quality - 0.04}
+    if trial.stoi_improvement is not None:
+        values |= {"stoi_standard_error": 0.001, "baseline_difference": trial.stoi_improvement - 0.04}
     series = [f"{figure}/{slot}" for figure in LAYER_FIGURES for slot in SLOTS]
     points = [_point(name, value) for name, value in values.items()]
     points += [_point(name, rng.random(), epoch) for name in series for epoch in (1, 2)]
