@@ -69,6 +69,8 @@ def test_a_click_on_a_point_reaches_its_run(tracker, server, browser) -> None:
     browser.wait_for("[...document.querySelectorAll('a')].filter(a => a.innerText == 'trial 2').length == 2")
     browser.wait_for("document.body.innerText.includes('STOI improvement +0.0250')")
     browser.page.get_by_role("link", name="trial 2").last.click()
+    browser.page.wait_for_timeout(2000)
+    browser.follow(browser.page.context.pages[-1])  # A page of its own, where the run opens in one.
     browser.wait_for("/Fixed-point analysis/.test(document.body.innerText)")
     assert browser.unexpected == []
 
