@@ -47,9 +47,9 @@ def describe(spec: StudySpec, data: PreparedData, baseline: Baseline, space: Sea
 
 
 def float_baseline(spec: StudySpec, baseline: Baseline) -> front.Baseline:
-    """The float model in every goal of the study."""
+    """The float model in every goal of the study, and its network."""
     values = float_values(spec.objectives, baseline)
-    return front.Baseline(values, baseline.memory_bytes, goals_of(spec.objectives))
+    return front.Baseline(values, baseline.memory_bytes, goals_of(spec.objectives), spec.model.label)
 
 
 def _metrics(spec: StudySpec, data: PreparedData, baseline: Baseline) -> dict[str, float]:

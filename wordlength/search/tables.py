@@ -40,7 +40,7 @@ def front_tables(view: StudyView, width: int) -> Iterator[Table | str]:
     marks = {point.number: mark for point, mark in marked(view.front)}
     for point in view.front:
         same = f"≈ {' '.join(map(str, alike[point.number]))}" if point.number in alike else ""
-        notes = (same, marks.get(point.number), point_name(point))
+        notes = (same, marks.get(point.number), point_name(point, view.baseline.network))
         table.add_row(
             str(point.number),
             with_error(goals.quality, point.quality, point.standard_error),

@@ -164,7 +164,7 @@ def view_of(
     """`points`: all complete trials; `trial_count`: trials that ended in any way; `counts`: state → trials."""
     every = tuple(points)
     members = {point.number for point in front}
-    special = tuple(point for point in every if is_reference(point))
+    special = tuple(point for point in every if _is_reference(point, baseline.network))
     drawn = members | {point.number for point in special}
     goals = baseline.goals
     sizes = [goals.cost.drawn(point.cost) for point in (*every, *front)] + [goals.cost.drawn(baseline.cost)]
@@ -195,9 +195,9 @@ def _with_room(view: View) -> View:
     return dataclasses.replace(view, qualities=(bottom, bottom + longest))
 
 
-def is_reference(point: FrontPoint) -> bool:
+def _is_reference(point: FrontPoint, network: str) -> bool:
     """Whether the point gets a symbol of its own: it has a label, or the paper's formats."""
-    return bool(point.label or paper_mark(point.candidate))
+    return bool(point.label or paper_mark(point.candidate, network))
 
 
 def marked(front: Front) -> list[tuple[FrontPoint, str]]:
@@ -211,11 +211,11 @@ def marked(front: Front) -> list[tuple[FrontPoint, str]]:
     return [(point, ", ".join(names[point.number])) for point in front if point.number in names]
 
 
-def styled(points: Sequence[FrontPoint]) -> Iterable[tuple[FrontPoint, str, str, tuple[str, str]]]:
+def styled(view: View) -> Iterable[tuple[FrontPoint, str, str, tuple[str, str]]]:
     """Reference points with name, colour and symbols (plotly's, matplotlib's)."""
-    for place, point in enumerate(points):
+    for place, point in enumerate(view.uniform):
         symbols = _UNIFORM_SYMBOLS[place % len(_UNIFORM_SYMBOLS)]
-        yield point, point_name(point), UNIFORM_COLOURS[place % len(UNIFORM_COLOURS)], symbols
+        yield point, point_name(point, view.baseline.network), UNIFORM_COLOURS[place % len(UNIFORM_COLOURS)], symbols
 
 
 def _quality_range(goal: Goal, values: Sequence[float], reference: float) -> tuple[float, float]:
