@@ -70,7 +70,9 @@ class TestPesq(QualityContract):
     def test_without_its_package_it_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, "pesq", raising=False)
         monkeypatch.setattr(sys, "path", [place for place in sys.path if not (Path(place) / "pesq").exists()])
-        with pytest.raises(SpecError, match=r"needs the package pesq, but it is not installed; pip install pesq"):
+        with pytest.raises(
+            SpecError, match=r"needs the package pesq, but it is not installed; pip install \"wordlength\[pesq\]\""
+        ):
             require_fitting([self.objective], "irm", RATE_HZ)
 
 

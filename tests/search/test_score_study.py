@@ -101,8 +101,11 @@ def test_mlflow_has_every_objective_and_no_improvement(study) -> None:
     runs = client.search_runs([experiment.experiment_id])
     assert len(runs) == 6
     for run in runs:
-        assert not [name for name in run.data.metrics if "stoi_improvement" in name]
+        assert not [name for name in run.data.metrics if "stoi_improvement" in name or name == "noisy_stoi"]
+        assert not [name for name, value in run.data.params.items() if "noisy_stoi" in value]
         assert set(NAMES) <= {name.removeprefix("baseline_") for name in run.data.metrics}
+    (study_run,) = (run for run in runs if "lowest_stoi" in run.data.metrics)
+    assert 0 < study_run.data.metrics["lowest_stoi"] < study_run.data.metrics["highest_stoi"] <= 1
     notes = [run.data.tags.get("mlflow.note.content", "") for run in runs]
     assert any("Pearson correlation" in note for note in notes)
     assert not any("STOI improvement" in note for note in notes)
