@@ -219,15 +219,15 @@ def styled(view: View) -> Iterable[tuple[FrontPoint, str, str, tuple[str, str]]]
 
 
 def _quality_range(goal: Goal, values: Sequence[float], reference: float) -> tuple[float, float]:
-    """Bottom and top of the y axis, the better end on top.
+    """Bottom and top of the y axis, the better end on top; of an improvement it holds 0, which is to do nothing.
 
-    Trials far below zero, or far worse than float32 where less is better, which nobody would deploy, must not squash
-    the rest.
+    Trials far worse than float32 or than nothing done, which nobody would deploy, must not squash the rest.
     """
     heights = [goal.ahead(value) for value in values]
-    own, zero = goal.ahead(reference), 0.0 if goal.maximize else goal.ahead(reference)
+    own = goal.ahead(reference)
+    zero = 0.0 if goal.signed else own
     top = max([*heights, own, zero])
-    lowest = zero - 0.5 * top if goal.maximize else 3 * own
+    lowest = 3 * own if not goal.maximize else -0.5 * top if goal.signed else 0.5 * top
     bottom = min([height for height in heights if height > lowest or top == 0] + [own, zero])
     height = (top - bottom) or 0.01
     # Above the best member stands its name.
