@@ -129,12 +129,14 @@ class View:
 
     @property
     def marks(self) -> tuple[Mark, ...]:
-        """Smallest, knee and best member, cheapest first, their texts clear of each other.
+        """Smallest, knee and best member, cheapest first, their texts clear of each other; none below the range.
 
         Above and left of a front no trial can lie: there is room for text.
         """
         placed: list[Mark] = []
         for point, text in marked(self.front):
+            if self.place(point)[1] < 0:
+                continue
             heights = (mark.up_px for mark in placed if self._near(mark.point, point))
             placed.append(Mark(point, text, max([*heights, -2]) + 18, self.place(point)[0] < 0.2))
         return tuple(placed)
