@@ -116,11 +116,15 @@ def verdict(view: StudyView) -> str:
 
 
 def _volume(view: StudyView) -> str:
-    """What the hypervolume's axes are."""
-    return " x ".join(
-        f"share of {goal.title} {'gained' if goal.maximize else 'saved'}" if goal.worst is None else goal.title
-        for goal in view.goals.goals
-    )
+    """What the hypervolume's axes are, and from where they count unless from 0 on."""
+    return " x ".join(map(_axis, view.goals.goals))
+
+
+def _axis(goal: Goal) -> str:
+    if goal.worst is None:
+        return f"share of {goal.title} {'gained' if goal.maximize else 'saved'}"
+    begins = "" if goal.maximize and not goal.worst else f" {'above' if goal.maximize else 'below'} {goal.worst:g}"
+    return f"{goal.title}{begins}"
 
 
 def status_table(view: StudyView, live: bool, screened: RungCounts | None = None) -> Table:
