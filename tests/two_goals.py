@@ -17,8 +17,8 @@ def front_point(number: int, stoi: float, memory: int, candidate: Candidate, *mo
     return FrontPoint(number, values(stoi, memory), memory, candidate, *more, **named)
 
 
-def float_baseline(stoi: float, memory: int) -> Baseline:
-    return Baseline(values(stoi, memory), memory)
+def float_baseline(stoi: float, memory: int, network: str = "irm_cnn") -> Baseline:
+    return Baseline(values(stoi, memory), memory, network=network)
 
 
 def reached(stoi: float, memory: float) -> dict[str, Any]:

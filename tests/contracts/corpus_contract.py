@@ -5,6 +5,7 @@ A layout says which clips there are, who speaks, what was recorded once, and whi
 
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -108,7 +109,7 @@ class CorpusContract:
         material = self.material(root / self.path, others)
         plan = plan_of(self.settings(root / self.path, others), material)
         own = {clip.path for clip in self.clips(root / self.path)}
-        parts = {part: self.heard(getattr(plan, part), own) for part in PARTS}
+        parts = {part: self.heard(mixtures, own) for part, mixtures in plan.parts.items()}
         assert all(parts.values())
         counts = Counter(unit for units in parts.values() for unit in units)
         assert set(counts.values()) == {1}
@@ -121,8 +122,8 @@ class CorpusContract:
     def test_parts_that_the_corpus_has_are_kept(self, root: Path, others: Path) -> None:
         plan = plan_of(self.settings(root / self.path, others), self.material(root / self.path, others))
         own = {clip.path for clip in self.clips(root / self.path)}
-        for part in PARTS:
-            for mixture in getattr(plan, part):
+        for part, mixtures in plan.parts.items():
+            for mixture in mixtures:
                 for clip in (clip for clip in (mixture.clean, mixture.noise) if clip.path in own):
                     # What is to be trained on may be validated with, but a test speaker is nothing else.
                     assert part in {"": PARTS, "train": ("train", "validation")}.get(clip.split, (clip.split,))
@@ -160,20 +161,27 @@ class CorpusContract:
         np.testing.assert_array_equal(again.validation.noisy, data.validation.noisy)
 
 
-class SpeechContract(CorpusContract):
-    """Of a corpus in `data.speech`: the group is the speaker."""
+class ToBeMixedContract(CorpusContract):
+    """Of a corpus in `data.speech` or `data.noise`."""
 
     cache: Path = Path("no-cache")
+    read: ClassVar[Callable[..., list[Clip]]]
 
     def corpus(self, place: Path, limit: int | None = None) -> CorpusSettings:
         return CorpusSettings(self.kind, place, limit)
 
+    def clips(self, place: Path, limit: int | None = None) -> list[Clip]:
+        return type(self).read(self.corpus(place, limit), self.cache)
+
+
+class SpeechContract(ToBeMixedContract):
+    """Of a corpus in `data.speech`: the group is the speaker."""
+
+    read = staticmethod(read_speech)
+
     def settings(self, place: Path, others: Path) -> DataSettings:
         noise = CorpusSettings("folder", others / "noise")
         return DataSettings(speech=(self.corpus(place),), noise=(noise,))
-
-    def clips(self, place: Path) -> list[Clip]:
-        return read_speech(self.corpus(place), self.cache)
 
     def splits(self, clip: Clip) -> str:
         return clip.group
@@ -184,24 +192,18 @@ class SpeechContract(CorpusContract):
         assert {clip.label for clip in clips} <= {"female", "male", "unknown"}
 
     def test_limit_is_of_speakers(self, root: Path) -> None:
-        kept = read_speech(self.corpus(root / self.path, limit=2), self.cache)
+        kept = self.clips(root / self.path, limit=2)
         assert len({clip.group for clip in kept}) == 2
 
 
-class NoiseContract(CorpusContract):
+class NoiseContract(ToBeMixedContract):
     """Of a corpus in `data.noise`: the group is the class, the source the recording."""
 
-    cache: Path = Path("no-cache")
-
-    def corpus(self, place: Path, limit: int | None = None) -> CorpusSettings:
-        return CorpusSettings(self.kind, place, limit)
+    read = staticmethod(read_noise)
 
     def settings(self, place: Path, others: Path) -> DataSettings:
         speech = CorpusSettings("folder", others / "speech")
         return DataSettings(speech=(speech,), noise=(self.corpus(place),), mixtures_per_utterance=4)
-
-    def clips(self, place: Path) -> list[Clip]:
-        return read_noise(self.corpus(place), self.cache)
 
     def splits(self, clip: Clip) -> str:
         return clip.source
@@ -210,7 +212,7 @@ class NoiseContract(CorpusContract):
         assert all(clip.group.replace("_", "").isalnum() for clip in self.clips(root / self.path))
 
     def test_limit_is_of_recordings_per_class(self, root: Path) -> None:
-        kept = read_noise(self.corpus(root / self.path, limit=1), self.cache)
+        kept = self.clips(root / self.path, limit=1)
         assert {clip.group for clip in kept} == {clip.group for clip in self.clips(root / self.path)}
         assert set(Counter(group for group, _ in {(clip.group, clip.source) for clip in kept}).values()) == {1}
 

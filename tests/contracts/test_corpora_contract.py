@@ -36,11 +36,33 @@ class TestFolderOfSpeech(SpeechContract):
             write(root / f"speaker{number}" / "deeper" / "two.flac", voice(20 + number))
 
 
-class TestVoiceBankSpeech(SpeechContract):
+class VoiceBank:
+    """Three training and one test speaker; the sets' logs in a folder of their own, as in some copies."""
+
     kind = "voicebank_demand"
 
     def build(self, root: Path) -> None:
-        build_voicebank(root)
+        logs: dict[str, list[str]] = {"trainset_28spk": [], "testset": []}
+        for number, speaker in enumerate(("p226", "p227", "p228", "p232")):
+            part = "testset" if speaker == "p232" else "trainset_28spk"
+            for sentence in (1, 2):
+                name = f"{speaker}_00{sentence}.wav"
+                write_pair(root, f"clean_{part}_wav/{name}", f"noisy_{part}_wav/{name}", 10 * number + sentence)
+                logs[part].append(f"{speaker}_00{sentence} {('babble', 'cafe')[sentence - 1]} {2.5 * sentence}")
+        (root / "logfiles").mkdir()
+        for part, lines in logs.items():
+            (root / "logfiles" / f"log_{part}.txt").write_text("\n".join(lines) + "\n")
+        (root / "logfiles" / "log_readme.txt").write_text("What the logs say, and more than three words.\n")
+
+
+def write_pair(root: Path, clean: str, noisy: str, number: int) -> None:
+    """A voice, and the same with noise in it."""
+    write(root / clean, voice(number))
+    write(root / noisy, voice(number) + hiss(number))
+
+
+class TestVoiceBankSpeech(VoiceBank, SpeechContract):
+    pass
 
 
 class TestDnsSpeech(SpeechContract):
@@ -79,10 +101,21 @@ class TestDnsSpeech(SpeechContract):
         assert [(clip.group, clip.source) for clip in inner] == [(clip.group, clip.source) for clip in self.clips(root)]
 
 
-class TestManifestOfSpeech(SpeechContract):
+class Manifest:
+    """A CSV file, and not the folder that it is in, is the corpus. `columns`: those that it must have."""
+
     kind = "manifest"
     path = "all.csv"
     missing = r"a manifest must be a CSV file, but got .*absent"
+    columns: str
+
+    def build_empty(self, root: Path) -> None:
+        root.mkdir()
+        (root / "all.csv").write_text(f"{self.columns}\n")
+
+
+class TestManifestOfSpeech(Manifest, SpeechContract):
+    columns = "clean,speaker"
     empty = r"must hold a column clean with files"
 
     def build(self, root: Path) -> None:
@@ -90,10 +123,6 @@ class TestManifestOfSpeech(SpeechContract):
         for number, row in enumerate(rows):
             write(root / row["clean"], voice(number))
         write_manifest(root / "all.csv", rows)
-
-    def build_empty(self, root: Path) -> None:
-        root.mkdir()
-        (root / "all.csv").write_text("clean,speaker\n")
 
 
 class TestUrbanSound(NoiseContract):
@@ -141,10 +170,8 @@ class TestDnsNoise(NoiseContract):
         assert {("door", "freesound:381380"), ("audioset", "audioset:--9VR_F7CtY0")} <= found
 
 
-class TestManifestOfNoise(NoiseContract):
-    kind = "manifest"
-    path = "all.csv"
-    missing = r"a manifest must be a CSV file, but got .*absent"
+class TestManifestOfNoise(Manifest, NoiseContract):
+    columns = "noise"
     empty = r"must hold a column noise with files"
 
     def build(self, root: Path) -> None:
@@ -156,33 +183,8 @@ class TestManifestOfNoise(NoiseContract):
             write(root / row["noise"], hiss(number))
         write_manifest(root / "all.csv", rows)
 
-    def build_empty(self, root: Path) -> None:
-        root.mkdir()
-        (root / "all.csv").write_text("noise\n")
 
-
-def build_voicebank(root: Path) -> None:
-    """Three training and one test speaker; the sets' logs in a folder of their own, as in some copies."""
-    logs: dict[str, list[str]] = {"trainset_28spk": [], "testset": []}
-    for number, speaker in enumerate(("p226", "p227", "p228", "p232")):
-        part = "testset" if speaker == "p232" else "trainset_28spk"
-        for sentence in (1, 2):
-            name, speech = f"{speaker}_00{sentence}", voice(10 * number + sentence)
-            write(root / f"clean_{part}_wav" / f"{name}.wav", speech)
-            write(root / f"noisy_{part}_wav" / f"{name}.wav", speech + hiss(10 * number + sentence))
-            logs[part].append(f"{name} {('babble', 'cafe')[sentence - 1]} {2.5 * sentence}")
-    for part, lines in logs.items():
-        (root / "logfiles").mkdir(exist_ok=True)
-        (root / "logfiles" / f"log_{part}.txt").write_text("\n".join(lines) + "\n")
-    (root / "logfiles" / "log_readme.txt").write_text("What the logs say, and more than three words.\n")
-
-
-class TestVoiceBankPairs(PairContract):
-    kind = "voicebank_demand"
-
-    def build(self, root: Path) -> None:
-        build_voicebank(root)
-
+class TestVoiceBankPairs(VoiceBank, PairContract):
     def test_logs_tell_noise_and_level(self, root: Path) -> None:
         pairs = {pair.clean.source: pair for pair in read_pairs(self.pair_settings(root))}
         pair = pairs["voicebank:p232_002"]
@@ -218,17 +220,14 @@ class TestPaired(PairContract):
 
     def build(self, root: Path) -> None:
         for number in range(5):
-            write(root / "clean" / f"s{number}" / "a.wav", voice(number))
-            write(root / "noisy" / f"s{number}" / "a.wav", voice(number) + hiss(number))
-            write(root / "clean" / f"{number}.flac", voice(10 + number))
-            write(root / "noisy" / f"{number}.flac", voice(10 + number) + hiss(10 + number))
+            write_pair(root, f"clean/s{number}/a.wav", f"noisy/s{number}/a.wav", number)
+            write_pair(root, f"clean/{number}.flac", f"noisy/{number}.flac", 10 + number)
 
 
 class TestPairedInParts(TestPaired):
     def build(self, root: Path) -> None:
         for number, part in enumerate(("train", "train", "valid", "test")):
-            write(root / part / "clean" / f"s{number}" / "a.wav", voice(number))
-            write(root / part / "noisy" / f"s{number}" / "a.wav", voice(number) + hiss(number))
+            write_pair(root / part, f"clean/s{number}/a.wav", f"noisy/s{number}/a.wav", number)
 
     def test_folders_are_the_parts(self, root: Path) -> None:
         found = [(clip.group, clip.split) for clip in self.clips(root)]
@@ -240,27 +239,20 @@ class TestPairedInParts(TestPaired):
         ]
 
 
-class TestManifestOfPairs(PairContract):
-    kind = "manifest"
-    path = "all.csv"
-    missing = r"a manifest must be a CSV file, but got .*absent"
+class TestManifestOfPairs(Manifest, PairContract):
+    columns = "clean,noisy"
     empty = r"must hold rows with the columns clean and noisy, or noise"
 
     def build(self, root: Path) -> None:
         rows: list[dict[str, str]] = []
         for number, part in enumerate(("train", "train", "", "test")):
             row = {"clean": f"clean/{number}.wav", "speaker": f"s{number}", "split": part, "noise_class": "hiss"}
-            write(root / row["clean"], voice(number))
-            write(root / f"noisy/{number}.wav", voice(number) + hiss(number))
+            write_pair(root, row["clean"], f"noisy/{number}.wav", number)
             rows.append(row | {"noisy": f"noisy/{number}.wav"})
         write(root / "clean/9.wav", voice(9))
         write(root / "noise/9.wav", hiss(9))
         rows.append({"clean": "clean/9.wav", "speaker": "s3", "split": "test", "noise": "noise/9.wav", "snr_db": "3"})
         write_manifest(root / "all.csv", rows)
-
-    def build_empty(self, root: Path) -> None:
-        root.mkdir()
-        (root / "all.csv").write_text("clean,noisy\n")
 
 
 def write_manifest(table: Path, rows: list[dict[str, str]]) -> None:
@@ -310,7 +302,7 @@ class TestBuiltinNoise(Builtin, NoiseContract):
     pass
 
 
-LAYOUTS = [layout for layout in list(globals().values()) if isinstance(layout, type) and hasattr(layout, "kind")]
+LAYOUTS = [layout for name, layout in list(globals().items()) if name.startswith("Test")]
 
 
 @pytest.mark.parametrize(

@@ -34,12 +34,35 @@ OWN_COST = ObjectiveSettings(
 )
 
 
-class TestStoi(QualityContract):
+class TestStoiImprovement(QualityContract):
     objective = ObjectiveSettings("stoi_improvement")
     nothing_done = 0.0
 
 
-class TestExtendedStoi(QualityContract):
+class TestStoi(QualityContract):
+    """Of a network that changes nothing it is the noisy mixtures' own."""
+
+    objective = ObjectiveSettings("stoi")
+
+    def test_nothing_done_has_the_known_value(self) -> None:
+        from pystoi import stoi
+
+        noisy = [stoi(m.clean, m.noisy, RATE_HZ) for m in mixtures(1.0)]
+        assert self.fresh().measure(mixtures(1.0)).value == pytest.approx(sum(noisy) / 4, abs=1e-6)
+        assert 0.2 < min(noisy) < max(noisy) < 1
+
+    def test_it_is_the_improvement_and_what_the_noisy_mixtures_have(self) -> None:
+        """Also where nothing is improved, and so the one has a front that dominates something, the other none."""
+        improvement = TestStoiImprovement().fresh()
+        had = self.fresh().measure(mixtures(1.0)).value
+        for share in (1.3, 0.5):
+            reached = self.fresh().measure(mixtures(share)).value
+            assert reached == pytest.approx(had + improvement.measure(mixtures(share)).value, abs=1e-9)
+            assert self.goal.extent(reached, had) == reached > 0
+            assert self.goal.kept(reached, had) == pytest.approx(reached / had)
+
+
+class TestExtendedStoiImprovement(QualityContract):
     objective = ObjectiveSettings("estoi_improvement")
     nothing_done = 0.0
 
@@ -70,7 +93,9 @@ class TestPesq(QualityContract):
     def test_without_its_package_it_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, "pesq", raising=False)
         monkeypatch.setattr(sys, "path", [place for place in sys.path if not (Path(place) / "pesq").exists()])
-        with pytest.raises(SpecError, match=r"needs the package pesq, but it is not installed; pip install pesq"):
+        with pytest.raises(
+            SpecError, match=r"needs the package pesq, but it is not installed; pip install \"wordlength\[pesq\]\""
+        ):
             require_fitting([self.objective], "irm", RATE_HZ)
 
 

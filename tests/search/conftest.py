@@ -62,11 +62,30 @@ def write_study(tmp_path_factory: pytest.TempPathFactory, tiny_corpora: Path) ->
 @pytest.fixture(scope="session")
 def tiny_study(write_study, ray_session) -> tuple[Path, "Home", "StudyView"]:
     """A launched study of 6 trials: its file, home and view. Tests that go on with it copy the home."""
+    path = write_study()
+    return path, *launched_beside(path)
+
+
+def launched_beside(path: Path) -> tuple["Home", "StudyView"]:
+    """The study of a file, launched into a home beside it."""
     from wordlength import Home, launch, load_spec
 
-    path = write_study()
     home = Home(path.parent / "home")
-    return path, home, launch(load_spec(path), home)
+    return home, launch(load_spec(path), home)
+
+
+@pytest.fixture(scope="session")
+def launch_text(
+    tmp_path_factory: pytest.TempPathFactory, tiny_corpora: Path, ray_session, tensorflow
+) -> Callable[[str], tuple[Path, "Home", "StudyView"]]:
+    """Launches a study file's text, `{root}` in it being the tiny corpora's folder: its file, home and view."""
+
+    def launch_it(text: str) -> tuple[Path, "Home", "StudyView"]:
+        path = tmp_path_factory.mktemp("text") / "study.yaml"
+        path.write_text(text.replace("{root}", str(tiny_corpora)), encoding="utf-8")
+        return path, *launched_beside(path)
+
+    return launch_it
 
 
 @pytest.fixture

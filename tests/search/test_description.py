@@ -1,5 +1,6 @@
 """What a launch tells MLflow about its study."""
 
+import dataclasses
 import subprocess
 from pathlib import Path
 from types import SimpleNamespace
@@ -50,11 +51,12 @@ def described(tiny_study):
     """Describes the launched study as if its file held another text."""
     path, home, _ = tiny_study
 
-    def of(extra: str):
+    def of(extra: str, **corpora: list[str]):
         changed = path.parent / "changed.yaml"
         changed.write_text("# mine\n" + path.read_text(encoding="utf-8") + extra, encoding="utf-8")
         spec = load_spec(changed)
         data = prepare_data(load_spec(path), home)
+        data = dataclasses.replace(data, summary=data.summary | corpora)
         baseline = load_baseline(next((home.cache / "baselines").glob("*.npz")))
         assert baseline is not None
         return describe(spec, data, baseline, search_space(spec, baseline), "id")
@@ -78,6 +80,21 @@ def test_a_study_is_described(described) -> None:
     assert {str(slot) for slot in about.searched} == {str(i.slot) for i in about.slots if i.slot.role == "weights"}
     assert about.tags["mlflow.source.name"].endswith("changed.yaml")
     assert about.tags["study.id"] == "id"
+
+
+@pytest.mark.parametrize(
+    ("corpora", "told"),
+    [
+        ({"room_corpora": ["a:r"]}, "folder:speech in folder:noise noise at 0 dB SNR in rooms of a:r"),
+        ({"pair_corpora": ["b:p"]}, "folder:speech in folder:noise noise at 0 dB SNR and pairs of b:p"),
+        ({"pair_corpora": ["b:p"], "speech_corpora": [], "noise_corpora": []}, "pairs of b:p"),
+    ],
+    ids=["rooms", "pairs too", "pairs"],
+)
+def test_rooms_and_pairs_are_told(described, corpora: dict[str, list[str]], told: str) -> None:
+    about = described("", **corpora)
+    assert about.data[0].source == told
+    assert about.settings["data"].startswith(f"{told}: training ")
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,27 @@ def test_goals_that_make_no_front_are_refused(names, message) -> None:
         Goals(tuple(KNOWN[name][0] for name in names))
 
 
+@pytest.mark.parametrize(
+    ("name", "qualities", "low", "high"),
+    [
+        ("stoi_improvement", (0.02, 0.04, -0.3), -0.01, 0.0),
+        ("stoi", (0.62, 0.64, 0.1), 0.6, 0.62),
+        ("pearson_correlation", (0.8, 0.9, -0.2), 0.75, 0.8),
+    ],
+)
+def test_only_improvements_are_drawn_from_nothing_on(name: str, qualities, low: float, high: float) -> None:
+    """And what is far off is counted, not drawn, even if it is the smallest member of the front."""
+    from wordlength.search.plots.scale import view_of
+
+    goals = Goals((KNOWN[name][0], KNOWN["memory_bytes"][0]))
+    cloud = [point(n, quality, 100 - n, goals=goals) for n, quality in enumerate(qualities)]
+    own = Baseline({name: max(qualities), "memory_bytes": 1000}, 1000, goals)
+    drawn = view_of(cloud, pareto_front(cloud), own, "study")
+    assert low < drawn.qualities[0] < high < drawn.qualities[1]
+    assert [mark.text for mark in drawn.marks] == ["knee, best"]
+    assert drawn.hidden == "1 trial below this range"
+
+
 def test_less_is_higher_in_drawings_where_less_is_better() -> None:
     from wordlength.search.plots.figure import plotly_figure
     from wordlength.search.plots.scale import view_of

@@ -11,6 +11,8 @@ import yaml
 from keras import layers
 
 from wordlength import Home, launch, load_spec
+from wordlength.objectives.goals import require_fitting
+from wordlength.objectives.goals.target import target_of
 from wordlength.objectives.models.float_network import float_network
 from wordlength.search.new_study import corpus_kind
 from wordlength.search.space_spec import build_space
@@ -80,8 +82,47 @@ def test_a_network_of_the_literature_gets_its_features_and_target(
     tmp_path: Path, run_cli, name: str, inputs: int, outputs: int
 ) -> None:
     assert run_cli("init", "--model", name, "--to", tmp_path / "one.yaml")[0] == 0
-    shape = load_spec(tmp_path / "one.yaml").data.shape
-    assert (shape.bins, shape.outputs) == (inputs, outputs)
+    spec = load_spec(tmp_path / "one.yaml")
+    assert (spec.data.shape.bins, spec.data.shape.outputs) == (inputs, outputs)
+    require_fitting(spec.objectives, *target_of(spec.data))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "features", "target"),
+    [
+        ((16, 64), 129, {"kind": "log_mel"}, "irm"),
+        ((10, 40), 101, {"kind": "log_mel", "mel_bins": 40, "frame_samples": 200, "look_back": 9}, "irm"),
+        ((3, 129), 129, {"kind": "log_spectrum", "look_back": 2}, "irm"),
+        ((250, 32), 1, {"kind": "log_mel", "mel_bins": 32}, "score"),
+    ],
+)
+def test_a_network_of_its_own_shape_gets_features_that_fit(
+    network: Path, run_cli, inputs: tuple[int, int], outputs: int, features: dict, target: str
+) -> None:
+    """Whether it is a function that takes no shape or a file; what the shape does not tell is written beside."""
+    fixed = NETWORK.replace("inputs, outputs, blocks=3", "").replace("inputs", str(inputs)).replace("blocks", "0")
+    network.write_text(fixed.replace("outputs", str(outputs)), encoding="utf-8")
+    status, out, err = run_cli("init", "--model", "net.py:build")
+    assert (status, err) == (0, ""), out
+    spec = load_spec(Path("study.yaml"))
+    shape = spec.data.shape
+    assert ((shape.frames, shape.bins), shape.outputs) == (inputs, outputs)
+    assert (features, target) == (
+        {key: getattr(spec.data.features, key) for key in features},
+        spec.data.target.kind,
+    )
+    text = Path("study.yaml").read_text(encoding="utf-8")
+    told = f"# The network takes {inputs[0]} frames of {inputs[1]} bins and gives {outputs} output"
+    assert (told in text) == (inputs != (16, 64))
+    assert all(len(line) < 140 for line in text.splitlines())
+
+
+def test_a_shape_that_no_features_make_is_refused(network: Path, run_cli) -> None:
+    network.write_text(NETWORK.replace("keras.Input(inputs)", "keras.Input((4, 300))"), encoding="utf-8")
+    status, _, err = run_cli("init", "--model", "net.py:build")
+    assert status == 2
+    assert "it takes (4, 300) and gives (129,); data.features and data.target decide which" in err
+    assert not Path("study.yaml").exists()
 
 
 def test_what_it_wrote_launches(network: Path, tiny_corpora: Path, run_cli, ray_session: None) -> None:

@@ -191,7 +191,7 @@ def test_subset_tells_whether_it_is_honest(run, tmp_path: Path) -> None:
     assert plain["again"]["ranks"]["swapped_pairs"] == 0
     sentences = [line for line in out.splitlines() if line.startswith(("0.2: ", "1.0: "))]
     assert len(sentences) == 2
-    assert "gives the same improvements" in sentences[1]
+    assert "gives the same STOI improvement" in sentences[1]
     assert "sees the largest activations of every layer" in sentences[1]
     assert "This study's own subset_fraction is 0.5." in out
 
@@ -333,11 +333,12 @@ def fraction_row(
     ],
 )
 def test_sentences_say_what_the_figures_say(largest: float, figures: dict, words: list[str]) -> None:
+    from wordlength.objectives.goals import KNOWN
     from wordlength.search.measure_tables import fidelity_sentence
 
     again, full = fraction_row("all, again", 7.0, spearman=0.9), fraction_row("all", 7.0)
-    sentence = fidelity_sentence(fraction_row("0.1", largest, **figures), again, full)
-    for part in ("0.0040 away on average", *words):
+    sentence = fidelity_sentence(fraction_row("0.1", largest, **figures), again, full, KNOWN["rmse"][0])
+    for part in ("its RMSE is 0.0040 away on average", *words):
         assert part in sentence
 
 

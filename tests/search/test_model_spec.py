@@ -229,7 +229,9 @@ def test_a_network_of_another_shape_is_refused_before_anything_trains(own_study,
     _, home = own_study
     path = write_study((MODEL, "model: net.py:build"), name="wrong")
     (path.parent / "net.py").write_text(NETWORK.replace("Dense(outputs", "Dense(7"), encoding="utf-8")
-    wanted = r"^a network must take \(16, 64\) and give \(129,\) for each window, .* gives \(7,\) \(.*net\.py:build\)$"
+    wanted = (
+        r"^a network must take \(16, 64\) and give \(129,\) for each window, .* gives \(7,\); .* \(.*net\.py:build\)$"
+    )
     with pytest.raises(ModelError, match=wanted):
         launch(load_spec(path), home)
     assert "wrong" not in home.names()

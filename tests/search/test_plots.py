@@ -137,16 +137,25 @@ def test_names_of_close_members_stand_above_each_other():
     ids=["po2", "3.13", "mixed", "activations", "biases", "exponent", "unsigned", "one layer", "nothing"],
 )
 def test_the_papers_formats_are_known_by_the_candidate(candidate, mark):
-    assert paper_mark(candidate) == mark
+    assert paper_mark(candidate, "irm_cnn") == mark
+
+
+def test_another_network_has_no_paper():
+    other = float_baseline(0.034, 1_875_812, "spectrum_dnn")
+    assert (paper_mark(POWERS, "spectrum_dnn"), paper_mark(POWERS, "")) == ("", "")
+    names = [trace.get("name", "") for trace in figure_of(cloud(), other)["data"]]
+    assert "uniform po2&lt;4,-1&gt;" in names
+    assert not [name for name in names if "paper" in name]
+    assert "paper" not in json.dumps(embedded(page_of(cloud(), other), "data"))
 
 
 def test_a_label_alone_makes_no_paper():
     liar = front_point(0, 0.1, 1000, MIXED, "uniform po2<4,-1>")
-    assert point_name(liar) == "uniform po2<4,-1>"
+    assert point_name(liar, "irm_cnn") == "uniform po2<4,-1>"
     searched = front_point(1, 0.1, 1000, POWERS)
-    assert point_name(searched) == "uniform po2<4,-1> (the paper’s)"
+    assert point_name(searched, "irm_cnn") == "uniform po2<4,-1> (the paper’s)"
     assert named(figure_of([searched]), "uniform po2")
-    assert point_name(front_point(2, 0.1, 1000, MIXED)) == ""
+    assert point_name(front_point(2, 0.1, 1000, MIXED), "irm_cnn") == ""
 
 
 def test_the_papers_results_show_only_with_the_papers_network():

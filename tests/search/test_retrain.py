@@ -82,6 +82,15 @@ def test_the_table_fits_80_columns() -> None:
     assert "1,875,811  0.0%" in file.getvalue()
 
 
+def test_without_a_share_the_quality_is_told() -> None:
+    worse = HeldOut((-0.02, -0.04), (-0.01, -0.02))
+    rows = [RetrainedTrial(front_point(1, -0.031, 1000, MIXED), worse, worse)]
+    file = io.StringIO()
+    Console(file=file, width=80).print(retrained_table(rows, float_baseline(-0.015, 4000)))
+    assert "kept" not in file.getvalue()
+    assert "1 1,000 75.0%   -0.0310    -0.0300    -0.0300" in file.getvalue()
+
+
 def test_a_real_run_is_kept_and_reused(
     run_retrain, copied_study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,49 +5,49 @@ from pathlib import Path
 
 import pytest
 
-from wordlength import Home, launch, load_spec, load_study
+from wordlength import load_spec, load_study
 from wordlength.space import Binary, Float32, Role, Slot
 
 STUDY = """
 name: score
 data_root: {root}
 data:
-  speech: [{{kind: folder, path: speech}}]
-  noise: [{{kind: folder, path: noise}}]
+  speech: [{kind: folder, path: speech}]
+  noise: [{kind: folder, path: noise}]
   snr_db: [-5, 5, 15]
   mixtures_per_utterance: 3
   subset_fraction: 0.5
-  features: {{sample_rate_hz: 8000, frame_samples: 256, hop_samples: 128, mel_bins: 8}}
-  target: {{kind: score, measure: stoi, segment_seconds: 0.25}}
-model: {{name: quality_cnn, width: 0.03}}
+  features: {sample_rate_hz: 8000, frame_samples: 256, hop_samples: 128, mel_bins: 8}
+  target: {kind: score, measure: stoi, segment_seconds: 0.25}
+model: {name: quality_cnn, width: 0.03}
 objectives: [pearson_correlation, rmse, inference_memory_bytes]
-training: {{baseline_epochs: 2, batch_size: 16, learning_rate: 0.01}}
-analysis: {{windows: 16}}
-gate: {{overflow: 1, underflow: 1, precision: 1}}
+training: {baseline_epochs: 2, batch_size: 16, learning_rate: 0.01}
+analysis: {windows: 16}
+gate: {overflow: 1, underflow: 1, precision: 1}
 space:
-  weights: {{fixed: {{bits: [4, 8]}}}}
+  weights: {fixed: {bits: [4, 8]}}
   biases: fixed<16,2>
-  activations: {{fixed: {{bits: [6, 8]}}}}
+  activations: {fixed: {bits: [6, 8]}}
   layers:
-    'conv_[1-6]': {{activations: {{fixed: {{bits: [6, 8]}}, binary: {{steepness: 3}}}}}}
+    'conv_[1-6]': {activations: {fixed: {bits: [6, 8]}, binary: {steepness: 3}}}
 search:
   trials: 5
   first_front: 0
   allocated: 0
   startup_trials: 1
   uniform:
-    - {{label: float32, weights: float32, biases: float32, activations: float32}}
+    - {label: float32, weights: float32, biases: float32, activations: float32}
     - label: BAM
       weights: float32
       biases: float32
       activations: float32
-      layers: {{'conv_[1-6]': {{activations: 'binary<steepness=3>'}}}}
-    - {{label: 8 bit, weights: 'fixed:8', biases: 'fixed:16', activations: 'fixed:8'}}
+      layers: {'conv_[1-6]': {activations: 'binary<steepness=3>'}}
+    - {label: 8 bit, weights: 'fixed:8', biases: 'fixed:16', activations: 'fixed:8'}
     - label: BAM + 8 bit
       weights: fixed:8
       biases: fixed:16
       activations: fixed:8
-      layers: {{'conv_[1-6]': {{activations: 'binary<steepness=3>'}}}}
+      layers: {'conv_[1-6]': {activations: 'binary<steepness=3>'}}
 """
 NAMES = ("pearson_correlation", "rmse", "inference_memory_bytes")
 
@@ -55,11 +55,8 @@ pytestmark = pytest.mark.usefixtures("ray_session", "tensorflow")
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory, tiny_corpora: Path, ray_session: None, tensorflow):
-    path = tmp_path_factory.mktemp("score") / "study.yaml"
-    path.write_text(STUDY.format(root=tiny_corpora), encoding="utf-8")
-    home = Home(path.parent / "home")
-    return path, home, launch(load_spec(path), home)
+def study(launch_text):
+    return launch_text(STUDY)
 
 
 def test_all_objectives_are_measured_and_references_named(study) -> None:
@@ -87,6 +84,7 @@ def test_every_table_and_page_speaks_of_the_studys_objectives(study, run_cli, tm
         assert run_cli("front", "score", "--plot", tmp_path / name, "--home", home.root)[0] == 0
     told["page"] = (tmp_path / "front.html").read_text(encoding="utf-8")
     assert "Pearson correlation" in told["front"]
+    assert "(Pearson correlation x RMSE below 1 x share of inference memory saved)" in told["status"]
     assert "inference memory" in told["page"]
     for text in told.values():
         assert "STOI improvement" not in text
@@ -101,8 +99,11 @@ def test_mlflow_has_every_objective_and_no_improvement(study) -> None:
     runs = client.search_runs([experiment.experiment_id])
     assert len(runs) == 6
     for run in runs:
-        assert not [name for name in run.data.metrics if "stoi_improvement" in name]
+        assert not [name for name in run.data.metrics if "stoi_improvement" in name or name == "noisy_stoi"]
+        assert not [name for name, value in run.data.params.items() if "noisy_stoi" in value]
         assert set(NAMES) <= {name.removeprefix("baseline_") for name in run.data.metrics}
+    (study_run,) = (run for run in runs if "lowest_stoi" in run.data.metrics)
+    assert 0 < study_run.data.metrics["lowest_stoi"] < study_run.data.metrics["highest_stoi"] <= 1
     notes = [run.data.tags.get("mlflow.note.content", "") for run in runs]
     assert any("Pearson correlation" in note for note in notes)
     assert not any("STOI improvement" in note for note in notes)

@@ -29,9 +29,9 @@ def row(number: int, improvement: float, memory_bytes: int, label: str = "", can
     )
 
 
-def printed(*rows: TrialRow, width: int = 80) -> str:
+def printed(*rows: TrialRow, width: int = 80, float32: float = 0.04) -> str:
     file = io.StringIO()
-    view = StudyView("klein", rows, float_baseline(0.04, 1_875_812), 10_000)
+    view = StudyView("klein", rows, float_baseline(float32, 1_875_812), 10_000)
     Console(file=file, width=width).print(*front_tables(view, width), sep="\n")
     text = file.getvalue()
     assert all(len(line) <= width for line in text.splitlines())
@@ -73,6 +73,13 @@ def test_the_front_names_its_knee_its_ends_and_uniform_formats(width: int) -> No
         "best, [red]mine",
     ]
     assert "…" not in text
+
+
+def test_shares_kept_are_told_only_of_what_float32_improves() -> None:
+    rows = (row(1, 0.01, 100_000), row(2, 0.02, 200_000))
+    assert " kept " in printed(*rows)
+    assert " 50% " in printed(*rows)
+    assert " kept " not in printed(*rows, float32=-0.01)
 
 
 def test_a_front_without_members_is_a_title() -> None:

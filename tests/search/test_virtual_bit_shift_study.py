@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from wordlength import Home, VirtualBitShift, export, launch, load_spec
+from wordlength import VirtualBitShift, export, load_spec
 from wordlength.objectives.memory import slot_bytes
 from wordlength.search.export.verify import verify
+from wordlength.search.front import pick
 from wordlength.search.session import model_slots
 from wordlength.search.space_spec import build_space
 from wordlength.space import Role, Slot
@@ -21,32 +22,29 @@ STUDY = """
 name: spectra
 data_root: {root}
 data:
-  speech: [{{kind: folder, path: speech}}]
-  noise: [{{kind: folder, path: noise}}]
+  speech: [{kind: folder, path: speech}]
+  noise: [{kind: folder, path: noise}]
   subset_fraction: 0.5
-  features: {{kind: log_spectrum, sample_rate_hz: 8000, frame_samples: 128, hop_samples: 64, look_back: 2}}
-  target: {{kind: spectrum}}
-model: {{name: spectrum_dnn, hidden: [6, 6]}}
-training: {{baseline_epochs: 1, batch_size: 64, learning_rate: 0.01, distillation: 1}}
-objectives: [stoi_improvement, memory_bytes]
-analysis: {{windows: 32}}
-gate: {{overflow: 1, underflow: 1, precision: 1}}
+  features: {kind: log_spectrum, sample_rate_hz: 8000, frame_samples: 128, hop_samples: 64, look_back: 2}
+  target: {kind: spectrum}
+model: {name: spectrum_dnn, hidden: [6, 6]}
+training: {baseline_epochs: 1, batch_size: 64, learning_rate: 0.01, distillation: 1}
+objectives: [stoi, memory_bytes]
+analysis: {windows: 32}
+gate: {overflow: 1, underflow: 1, precision: 1}
 space:
-  weights: {{fixed: {{bits: [4, 4]}}, po2: {{bits: [4, 4]}}, vbs: {{bits: [4, 5], group: channel}}}}
+  weights: {fixed: {bits: [4, 4]}, po2: {bits: [4, 4]}, vbs: {bits: [4, 5], group: channel}}
   biases: fixed<12,3>
   activations: fixed<16,4>
   layers:
-    dense_2: {{weights: {{vbs: {{bits: [4, 5], group: 7}}}}}}
-search: {{trials: 5, first_front: 1, allocated: 1, uniform: [], sweep: true}}
+    dense_2: {weights: {vbs: {bits: [4, 5], group: 7}}}
+search: {trials: 5, first_front: 1, allocated: 1, uniform: [], sweep: true}
 """
 
 
 @pytest.fixture(scope="module")
-def study(tiny_corpora, tmp_path_factory):
-    path = tmp_path_factory.mktemp("spectra") / "study.yaml"
-    path.write_text(STUDY.format(root=tiny_corpora), encoding="utf-8")
-    home = Home(path.parent / "home")
-    return path, home, launch(load_spec(path), home)
+def study(launch_text):
+    return launch_text(STUDY)
 
 
 def test_every_kind_and_width_is_tried_in_all_layers_that_allow_it(study) -> None:
@@ -56,6 +54,18 @@ def test_every_kind_and_width_is_tried_in_all_layers_that_allow_it(study) -> Non
     assert tried == {("fixed", 4), ("po2", 4), ("vbs", 4), ("vbs", 5)}
     assert all(isinstance(point.candidate[SECOND], VirtualBitShift) for point in view.points)
     assert all(point.candidate[SECOND].group == 7 for point in view.points)
+
+
+def test_shares_of_stoi_and_a_hypervolume_are_told_where_nothing_is_improved(study, run_cli) -> None:
+    _, home, view = study
+    assert 0 < view.baseline.quality < 1
+    assert all(0 < point.quality < 1 for point in view.points)
+    assert view.hypervolume > 0.1
+    status, out, err = run_cli("front", "spectra", "--home", home.root)
+    assert (status, err) == (0, "")
+    best = pick(view.front, "best")
+    assert f" {best.quality / view.baseline.quality:.0%} " in out
+    assert "STOI improvement" not in out
 
 
 def test_equal_widths_differ_by_the_shifts_alone(study) -> None:
@@ -76,7 +86,7 @@ def test_its_bundle_is_exact_down_to_c(study, tmp_path: Path) -> None:
     verified = verify(done.folder, home, fpga=False)
     assert "the C code gives every layer of 20 test frames to the last bit" in verified.checked
     assert done.config.arithmetic is not None
-    assert [line for line in verified.checked if line.startswith("the C code reaches the STOI improvement")]
+    assert [line for line in verified.checked if line.startswith("the C code reaches the STOI ")]
     assert verified.left_out == ["hls4ml's C simulation (--no-fpga)"]
 
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 import wordlength
@@ -47,9 +46,9 @@ def describe(spec: StudySpec, data: PreparedData, baseline: Baseline, space: Sea
 
 
 def float_baseline(spec: StudySpec, baseline: Baseline) -> front.Baseline:
-    """The float model in every goal of the study."""
+    """The float model in every goal of the study, and its network."""
     values = float_values(spec.objectives, baseline)
-    return front.Baseline(values, baseline.memory_bytes, goals_of(spec.objectives))
+    return front.Baseline(values, baseline.memory_bytes, goals_of(spec.objectives), spec.model.label)
 
 
 def _metrics(spec: StudySpec, data: PreparedData, baseline: Baseline) -> dict[str, float]:
@@ -57,7 +56,7 @@ def _metrics(spec: StudySpec, data: PreparedData, baseline: Baseline) -> dict[st
     return reached | {
         f"baseline_{baseline.goal.error_name}": baseline.standard_error,
         "baseline_memory_bytes": float(baseline.memory_bytes),
-        "noisy_stoi": float(np.mean(data.validation.noisy_stoi)),
+        **data.validation.noisy_scores,
     }
 
 
@@ -153,9 +152,13 @@ def _profile(part: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _mixture(summary: Mapping[str, Any]) -> str:
-    speech, noise = (" + ".join(summary[f"{name}_corpora"]) for name in ("speech", "noise"))
+    """The corpora and how they come together."""
+    speech, noise, pairs, rooms = (
+        " + ".join(summary[f"{name}_corpora"]) for name in ("speech", "noise", "pair", "room")
+    )
     levels = ", ".join(f"{level:g}" for level in summary["snr_db"])
-    return f"{speech} in {noise} noise at {levels} dB SNR"
+    mixed = f"{speech} in {noise} noise at {levels} dB SNR{f' in rooms of {rooms}' if rooms else ''}"
+    return " and ".join(part for part in (mixed if noise else "", f"pairs of {pairs}" if pairs else "") if part)
 
 
 def _settings(spec: StudySpec, data: PreparedData, baseline: Baseline) -> dict[str, str]:

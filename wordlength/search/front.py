@@ -62,11 +62,15 @@ class FrontPoint:
 
 @dataclass(frozen=True)
 class Baseline:
-    """The unquantized float32 model, which every candidate is compared with, and what it is compared by."""
+    """The unquantized float32 model, which every candidate is compared with, and what it is compared by.
+
+    `network`: what it is called, as `irm_cnn`; empty if unknown.
+    """
 
     values: Mapping[str, float]
     memory_bytes: int
     goals: Goals = DEFAULT_GOALS
+    network: str = ""
 
     @property
     def goal(self) -> Goal:
@@ -89,12 +93,14 @@ class Baseline:
 
     def to_json(self) -> dict[str, Any]:
         """JSON-able; inverse of `from_json`."""
-        return {"values": dict(self.values), "memory_bytes": self.memory_bytes, "goals": self.goals.to_json()}
+        plain = {"values": dict(self.values), "memory_bytes": self.memory_bytes, "network": self.network}
+        return plain | {"goals": self.goals.to_json()}
 
     @classmethod
     def from_json(cls, plain: Mapping[str, Any]) -> Baseline:
-        """Inverse of `to_json`."""
-        return cls(plain["values"], plain["memory_bytes"], Goals.from_json(plain["goals"]))
+        """Inverse of `to_json`. Studies that began before they said their network are of an unknown one."""
+        goals = Goals.from_json(plain["goals"])
+        return cls(plain["values"], plain["memory_bytes"], goals, plain.get("network", ""))
 
 
 def saved_percent(cost: float, baseline_cost: float) -> float:

@@ -16,6 +16,7 @@ from wordlength.space import Fixed, Format, PowerOfTwo, Role
 if TYPE_CHECKING:
     from wordlength.objectives.baseline import Baseline as FloatModel
     from wordlength.objectives.fidelity import RankFidelity
+    from wordlength.objectives.goals import Goal
     from wordlength.objectives.reach import SlotReach
     from wordlength.objectives.sensitivity import Effect
     from wordlength.search.front import Baseline
@@ -109,10 +110,10 @@ def _effect(effect: Effect) -> str:
     return f"{effect.difference:+.5f} ± {effect.standard_error:.5f} {'   ' if effect.clear else '≈ 0'}"
 
 
-def rank_table(rows: Sequence[FractionRow], title: str = "STOI improvement") -> Table:
+def rank_table(rows: Sequence[FractionRow], goal: Goal) -> Table:
     """Size, rank correlations, differences and time of every fraction; last all windows, which they refer to."""
     table = Table(
-        title=f"{title} after training on a subset, against training on all windows",
+        title=f"{goal.title} after training on a subset, against training on all windows",
         caption=f"{_OWN}; swapped: of the pairs that all windows tell apart in both trainings",
     )
     table.add_column("fraction", no_wrap=True)
@@ -142,16 +143,16 @@ def rank_table(rows: Sequence[FractionRow], title: str = "STOI improvement") -> 
     return table
 
 
-def outcome_table(rows: Sequence[FractionRow], title: str = "STOI improvement") -> Table:
+def outcome_table(rows: Sequence[FractionRow], goal: Goal) -> Table:
     """First quality of every candidate after training on each fraction."""
     caption = f"weights, activations; biases fixed with 16 bits. {_OWN}"
-    table = Table(title=f"{title} after training on", caption=caption)
+    table = Table(title=f"{goal.title} after training on", caption=caption)
     table.add_column("candidate", no_wrap=True)
     for row in rows:
         table.add_column(_head(row), justify="right", no_wrap=True)
     for label in rows[-1].outcomes.reports:
         reports = [row.outcomes.reports.get(label) for row in rows]
-        cells = ["diverged" if report is None else f"{report.quality:+.4f}" for report in reports]
+        cells = ["diverged" if report is None else goal.text(report.values[goal.name]) for report in reports]
         table.add_row(label, *cells)
     return table
 
@@ -185,11 +186,11 @@ def _head(row: FractionRow) -> str:
     return f"{row.name} *" if row.is_own else row.name
 
 
-def fidelity_sentence(row: FractionRow, again: FractionRow, full: FractionRow) -> str:
+def fidelity_sentence(row: FractionRow, again: FractionRow, full: FractionRow, goal: Goal) -> str:
     """One fraction in plain words: whether it is honest; ranks, level, ranges, overflow, time."""
     parts = (
         _rank_words(row.ranks, again.ranks),
-        _level_words(row.ranks, again.ranks),
+        _level_words(row.ranks, again.ranks, goal),
         *_reach_words(row.reach, full.reach),
         f"a trial takes {row.outcomes.seconds:.1f} s instead of {full.outcomes.seconds:.1f} s",
     )
@@ -227,12 +228,12 @@ def _rank_words(ranks: RankFidelity, again: RankFidelity) -> str:
     return f"swaps none of the {ranks.clear_pairs} pairs that all windows tell apart ({figures})"
 
 
-def _level_words(ranks: RankFidelity, again: RankFidelity) -> str:
+def _level_words(ranks: RankFidelity, again: RankFidelity, goal: Goal) -> str:
     if ranks.mean_difference == 0:
-        return "gives the same improvements"
+        return f"gives the same {goal.title}"
     factor = f"{ranks.mean_difference / ranks.paired_error:.1f} paired standard errors; " if ranks.paired_error else ""
     return (
-        f"its improvements are {ranks.mean_difference:.4f} away on average "
+        f"its {goal.title} is {ranks.mean_difference:.4f} away on average "
         f"({factor}all windows trained twice {again.mean_difference:.4f})"
     )
 
@@ -269,17 +270,20 @@ def _listed(layers: Sequence[str]) -> str:
 def retrained_table(rows: Sequence[RetrainedTrial], base: Baseline) -> Table:
     """Every retrained trial against float32 on the same mixtures; fits 80 columns.
 
-    `base`: the study's float baseline, of which each trial kept something on the validation mixtures.
+    `base`: the study's float baseline, of which each trial kept something on the validation mixtures. Where it has
+    nothing to keep, or less is better, qualities stand in place of shares.
     """
     narrow: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": 0, "show_edge": False, "pad_edge": False}
     table = Table(title="retrained on all training data", caption=_retrained_caption(rows), **narrow)
-    heads = ("trial", "bytes", "saved", "kept in\nthe trial", "retrained,\nvalidation", "retrained,\ntest")
-    for name in (*heads, "test, to\nfloat32"):
+    goal = base.goals.quality
+    keeps = goal.kept(base.quality, base.quality) is not None
+    heads = ("trial", "bytes", "saved", f"{'kept ' if keeps else ''}in\nthe trial", "retrained,\nvalidation")
+    for name in (*heads, "retrained,\ntest", "test, to\nfloat32"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         point = row.point
-        share = base.goals.quality.kept(point.quality, base.quality)
-        before = "" if share is None else f"{share:.1%}"
+        share = goal.kept(point.quality, base.quality)
+        before = goal.text(point.quality) if share is None else f"{share:.1%}"
         size = (f"{point.memory_bytes:,}", f"{saved_percent(point.memory_bytes, base.memory_bytes):.1f}%", before)
         if row.validation is None or row.test is None:
             figures = ("diverged", "", "")
@@ -304,8 +308,8 @@ def _retrained_caption(rows: Sequence[RetrainedTrial]) -> str:
 
 
 def _kept(part: HeldOut) -> str:
-    """`98.2 ± 1.1%` of float32's improvement; empty where that is none."""
+    """`98.2 ± 1.1%` of float32's own; the quality itself where there is no such share."""
     if part.kept is None:
-        return ""
+        return part.goal.text(part.quality)
     share, error = part.kept
     return f"{100 * share:.1f} ± {100 * error:.1f}%"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,10 @@ from wordlength.objectives.audio.settings import (
     DataSettings,
     PairSettings,
 )
+from wordlength.objectives.goals import require_fitting
+from wordlength.objectives.goals.target import target_of
 from wordlength.objectives.settings import TrainingSettings
+from wordlength.search.own_signal import own_signal
 from wordlength.search.proposal import Layer, layers_of, repeated, small, table
 from wordlength.search.space_spec import SpaceSpec, build_space
 from wordlength.search.spec import SearchSpec, StudySpec, parse_spec
@@ -39,6 +43,15 @@ _SIGNALS: dict[str | None, dict[str, Any]] = {
     "quality_cnn": {"target": {"kind": "score"}},
 }
 """What a network of the literature hears and learns, where that is not the default."""
+
+
+_SCORED: dict[str, Any] = {
+    "objectives": ["pearson_correlation", "rmse", "inference_memory_bytes"],
+    "training": {"batch_size": 16},
+    "analysis": {"windows": 32},
+    "search": {"first_front": 0, "allocated": 0},
+}
+"""Of a score: what can be measured, segments being long, and no bits allocated by what knows no activation maps."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +88,13 @@ def new_study(given: Given, to: Path, cache: Path) -> NewStudy:
     heads |= {"model": _model(given, given.model, to)} if given.model else {}
     heads |= {"baseline": _relative(given.baseline, to)} if given.baseline else {}
     spec = parse_spec(yaml.safe_dump(heads), to)
+    own = own_signal(spec.baseline or spec.model, spec.data.shape)
+    heads["data"] |= own.data if own else {}
+    if heads["data"].get("target", {}).get("kind") == "score":
+        heads |= _SCORED
+    spec = parse_spec(yaml.safe_dump(heads), to)
     layers = _layers(spec)
-    text = "\n".join(_lines(heads, spec, layers)) + "\n"
+    text = "\n".join(_lines(heads, spec, layers, own.told if own else "")) + "\n"
     _require_sound(text, to, spec)
     return NewStudy(text, layers)
 
@@ -165,10 +183,11 @@ def _require_sound(text: str, to: Path, begun: StudySpec) -> None:
 
     spec = parse_spec(text, to)
     assert (spec.model, spec.baseline, spec.data.speech) == (begun.model, begun.baseline, begun.data.speech)
+    require_fitting(spec.objectives, *target_of(spec.data))
     build_space(spec.space, find_slots(float_network(spec.model, spec.data.shape)))
 
 
-def _lines(heads: dict[str, Any], spec: StudySpec, layers: tuple[Layer, ...]) -> Iterator[str]:
+def _lines(heads: dict[str, Any], spec: StudySpec, layers: tuple[Layer, ...], about_shape: str) -> Iterator[str]:
     parameters = sum(layer.parameters for layer in layers)
     yield f"# A study of {spec.model.label}, written by `wordlength init`; `wordlength schema` describes every key."
     yield f"# The network has {parameters:,} parameters in formats, {4 * parameters:,} bytes in float32:"
@@ -181,19 +200,25 @@ def _lines(heads: dict[str, Any], spec: StudySpec, layers: tuple[Layer, ...]) ->
         if key in heads:
             yield from _key(key, heads[key], _about(StudySpec, key))
             yield ""
-    yield from _data(heads["data"], spec)
+    yield from _data(heads["data"], spec, about_shape)
     yield ""
+    for key in ("objectives", "analysis"):
+        if key in heads:
+            yield from _key(key, heads[key], _about(StudySpec, key))
+            yield ""
     yield from _training(spec)
     yield ""
     yield from _space(layers)
     yield ""
-    yield from _search()
+    yield from _search(heads.get("search", {}))
 
 
-def _data(given: dict[str, Any], spec: StudySpec) -> Iterator[str]:
+def _data(given: dict[str, Any], spec: StudySpec, about_shape: str) -> Iterator[str]:
     yield "data:"
     for role in (role for role in ("speech", "noise", "pairs") if role in given):
         yield from _key(role, given[role], _about(DataSettings, role), 1)
+    for line in textwrap.wrap(about_shape, 120):
+        yield from _comment(line, 1)
     for key, kind in (("features", spec.data.features.kind), ("target", spec.data.target.kind)):
         yield from _key(key, given.get(key, {"kind": kind}), _about(DataSettings, key), 1)
     for key, value in (("snr_db", [0]), ("mixtures_per_utterance", 1), ("subset_fraction", 0.25)):
@@ -230,8 +255,10 @@ def _space(layers: tuple[Layer, ...]) -> Iterator[str]:
         yield from (f"    {name}: [{', '.join(map(_inline, members))}]" for name, members in ties.items())
 
 
-def _search() -> Iterator[str]:
+def _search(given: dict[str, Any]) -> Iterator[str]:
     yield "search:"
+    for key, value in given.items():
+        yield from _key(key, value, _about(SearchSpec, key), 1)
     yield from _key("trials", 50, _about(SearchSpec, "trials"), 1)
     yield from _key("sampler", "tpe", _about(SearchSpec, "sampler"), 1)
 

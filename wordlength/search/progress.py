@@ -187,11 +187,11 @@ def _reached(progress: BaselineProgress | Baseline) -> str:
 
 def _noisy(data: PreparedData) -> str:
     """What the noisy mixtures score; where scores are what is learned, their range."""
-    validation = data.validation
-    if validation.signal.target.kind != "score":
-        return f"noisy STOI {validation.noisy_stoi.mean():.3f}"
-    scores = validation.frames.targets
-    return f"{validation.signal.target.score_measure.upper()} of {scores.min():.3f} to {scores.max():.3f}"
+    scores = data.validation.noisy_scores
+    if "noisy_stoi" in scores:
+        return f"noisy STOI {scores['noisy_stoi']:.3f}"
+    low, high = scores.values()
+    return f"{data.validation.signal.target.score_measure.upper()} of {low:.3f} to {high:.3f}"
 
 
 def _trial_note(view: StudyView, ready: int, workers: int) -> str:

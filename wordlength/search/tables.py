@@ -30,8 +30,9 @@ def front_tables(view: StudyView, width: int) -> Iterator[Table | str]:
     table = Table(title=f"Pareto front of {view.name!r}, {view.finished} of {view.wanted} trials finished", **_NARROW)
     goals = view.goals
     cost = "bytes" if goals.cost.name == "memory_bytes" else goals.cost.title
-    heads = ("trial", goals.quality.title, "to float32", "kept", cost, "saved", *(goal.title for goal in goals.others))
-    for name in heads:
+    keeps = _kept(view.baseline.quality, view)  # Else the column would be empty.
+    heads = ("trial", goals.quality.title, "to float32", *(("kept",) if keeps else ()), cost, "saved")
+    for name in (*heads, *(goal.title for goal in goals.others)):
         # With further objectives there is no room for long heads.
         head = name.replace(" ", "\n") if goals.others else name
         table.add_column(head, justify="right", no_wrap=True)
@@ -40,12 +41,12 @@ def front_tables(view: StudyView, width: int) -> Iterator[Table | str]:
     marks = {point.number: mark for point, mark in marked(view.front)}
     for point in view.front:
         same = f"≈ {' '.join(map(str, alike[point.number]))}" if point.number in alike else ""
-        notes = (same, marks.get(point.number), point_name(point))
+        notes = (same, marks.get(point.number), point_name(point, view.baseline.network))
         table.add_row(
             str(point.number),
             with_error(goals.quality, point.quality, point.standard_error),
             difference_text(goals.quality, point.difference, point.difference_error),
-            _kept(point.quality, view),
+            *_kept(point.quality, view),
             goals.cost.text(point.cost),
             f"{view.baseline.saved(point):.1f} %",
             *(goal.text(point.values[goal.name]) for goal in goals.others),
@@ -74,9 +75,10 @@ def float_text(view: StudyView) -> str:
     return "float32: " + ", ".join(f"{goal.title} {goal.told(base.values[goal.name])}" for goal in view.goals.goals)
 
 
-def _kept(quality: float, view: StudyView) -> str:
+def _kept(quality: float, view: StudyView) -> tuple[str, ...]:
+    """The share of float32's own that is left; nothing where there is no such share."""
     share = view.goals.quality.kept(quality, view.baseline.quality)
-    return "" if share is None else f"{share:.0%}"
+    return () if share is None else (f"{share:.0%}",)
 
 
 def _format_tables(front: Sequence[FrontPoint], width: int) -> Iterator[Table | str]:
@@ -114,11 +116,15 @@ def verdict(view: StudyView) -> str:
 
 
 def _volume(view: StudyView) -> str:
-    """What the hypervolume's axes are."""
-    return " x ".join(
-        f"share of {goal.title} {'gained' if goal.maximize else 'saved'}" if goal.worst is None else goal.title
-        for goal in view.goals.goals
-    )
+    """What the hypervolume's axes are, and from where they count unless from 0 on."""
+    return " x ".join(map(_axis, view.goals.goals))
+
+
+def _axis(goal: Goal) -> str:
+    if goal.worst is None:
+        return f"share of {goal.title} {'gained' if goal.maximize else 'saved'}"
+    begins = "" if goal.maximize and not goal.worst else f" {'above' if goal.maximize else 'below'} {goal.worst:g}"
+    return f"{goal.title}{begins}"
 
 
 def status_table(view: StudyView, live: bool, screened: RungCounts | None = None) -> Table:

@@ -216,7 +216,10 @@ def test_fewer_large_windows_are_predicted_at_a_time() -> None:
 def test_pesq_must_be_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("wordlength.objectives.audio.scoring.find_spec", lambda name: None)
     data = data_of(target=TargetSettings("score", measure="pesq"))
-    with pytest.raises(DataError, match=r"^measure pesq needs the package pesq, but it is not installed; pip install"):
+    with pytest.raises(
+        DataError,
+        match=r"^measure pesq needs the package pesq, but it is not installed; pip install \"wordlength\[pesq\]\"",
+    ):
         prepare(data, tmp_path)
 
 

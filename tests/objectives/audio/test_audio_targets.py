@@ -187,6 +187,9 @@ def test_scores_of_segments(prepared: Prepare, seconds: float) -> None:
     assert data.shape.frames == data.train.before + 1 == length
     assert data.train.after == 0
     np.testing.assert_array_equal(scores(mixtures.frames), mixtures.noisy_stoi.astype(np.float32))
+    known = np.float32(mixtures.noisy_stoi)
+    assert mixtures.noisy_scores == {"lowest_stoi": known.min(), "highest_stoi": known.max()}
+    assert "noisy_stoi" not in data.summary["validation"]
     assert np.ptp(scores(data.train)) > 0.01
     for number in range(len(mixtures)):
         _, noisy = mixtures.mixture(number)

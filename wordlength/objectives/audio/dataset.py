@@ -110,10 +110,8 @@ def _build(settings: DataSettings, material: Material, digest: str, report: Prog
             "room_corpora": sorted({clip.corpus for clip in material.rooms}),
             "train": _summary(plan.train, _seconds(train, settings)),
             "subset": _summary([plan.train[index] for index in subset], {}),
-            "validation": _summary(plan.validation, _seconds(validation.frames, settings))
-            | {"noisy_stoi": float(validation.noisy_stoi.mean())},
-            "test": _summary(plan.test, _seconds(test.frames, settings))
-            | {"noisy_stoi": float(test.noisy_stoi.mean())},
+            "validation": _summary(plan.validation, _seconds(validation.frames, settings)) | validation.noisy_scores,
+            "test": _summary(plan.test, _seconds(test.frames, settings)) | test.noisy_scores,
         },
     )
 

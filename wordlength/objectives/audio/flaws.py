@@ -10,7 +10,7 @@ from pathlib import Path
 from wordlength.objectives.audio.listing import Clip
 from wordlength.objectives.audio.loudness import FileFigures
 from wordlength.objectives.audio.mixing import Mixture
-from wordlength.objectives.audio.planning import PARTS, Material, Plan
+from wordlength.objectives.audio.planning import Material, Plan
 from wordlength.objectives.audio.scoring import shortest_samples
 
 LEAST_SHARE_OF_A_SEX = 0.25
@@ -24,8 +24,8 @@ Figures = Mapping[Path, FileFigures]
 def problems_of(plan: Plan, figures: Figures, sample_rate_hz: int) -> Iterator[str]:
     """Clips that cannot be measured: too short for STOI where it is to be taken."""
     shortest = shortest_samples(sample_rate_hz) / sample_rate_hz
-    for part in ("validation", "test"):
-        for clip in _too_short(getattr(plan, part), figures, shortest):
+    for part, mixtures in (("validation", plan.validation), ("test", plan.test)):
+        for clip in _too_short(mixtures, figures, shortest):
             yield (
                 f"{part} clips need at least {shortest:.2f} s of speech for STOI, but got "
                 f"{figures[clip.path].active_seconds:.2f} s ({clip.path})"
@@ -55,9 +55,10 @@ def _leaks(plan: Plan, figures: Figures) -> Iterator[str]:
     }
     for what, key in keys.items():
         heard = {
-            part: {k: told for mixture in getattr(plan, part) for k, told in key(mixture).items()} for part in PARTS
+            part: {k: told for mixture in mixtures for k, told in key(mixture).items()}
+            for part, mixtures in plan.parts.items()
         }
-        for one, other in itertools.combinations(PARTS, 2):
+        for one, other in itertools.combinations(heard, 2):
             if shared := sorted(heard[one].keys() & heard[other].keys()):
                 yield f"leakage: {len(shared)} {what} are in {one} and in {other}, e.g. {heard[other][shared[0]]}"
 
@@ -83,8 +84,7 @@ def _copies(material: Material, kept: Material) -> Iterator[str]:
 
 
 def _imbalance(plan: Plan) -> Iterator[str]:
-    for part in PARTS:
-        mixtures: Sequence[Mixture] = getattr(plan, part)
+    for part, mixtures in plan.parts.items():
         speakers = {mixture.speaker: mixture.clean.label for mixture in mixtures}
         if len(speakers) == 1:
             yield f"imbalance: {part} has 1 speaker only, {next(iter(speakers))}"
@@ -96,7 +96,7 @@ def _imbalance(plan: Plan) -> Iterator[str]:
 
 
 def _uneven_classes(plan: Plan) -> Iterator[str]:
-    counts = {part: _count(mixture.noise_class for mixture in getattr(plan, part)) for part in PARTS}
+    counts = {part: _count(mixture.noise_class for mixture in mixtures) for part, mixtures in plan.parts.items()}
     for part in ("validation", "test"):
         if missing := sorted(counts["train"].keys() - counts[part].keys()):
             yield f"imbalance: {len(missing)} noise classes are trained on, but not in {part}, e.g. {missing[0]}"

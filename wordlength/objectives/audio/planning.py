@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wordlength.errors import DataError
 from wordlength.objectives.audio.corpora import Clip, read_noise, read_pairs, read_rooms, read_speech
 from wordlength.objectives.audio.files import file_sha256
 from wordlength.objectives.audio.mixing import Mixture, plan_mixtures, representative_subset
@@ -17,6 +19,8 @@ from wordlength.objectives.audio.settings import DataSettings
 from wordlength.objectives.audio.splits import Split, SplitUnit, split_groups
 
 PARTS = ("train", "validation", "test")
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +49,37 @@ class Plan:
     validation: tuple[Mixture, ...]
     test: tuple[Mixture, ...]
 
+    @property
+    def parts(self) -> dict[str, tuple[Mixture, ...]]:
+        """Name → mixtures, in the order of PARTS."""
+        return {part: getattr(self, part) for part in PARTS}
 
-def read_material(settings: DataSettings, cache: Path, render: Callable[[int, int], None] | None = None) -> Material:
-    """List all corpora; `render` is told how far the built-in one is. Raises DataError."""
+
+def read_material(
+    settings: DataSettings,
+    cache: Path,
+    render: Callable[[int, int], None] | None = None,
+    problems: list[str] | None = None,
+) -> Material:
+    """List all corpora; `render` is told how far the built-in one is.
+
+    A corpus that cannot be listed is left out and told in `problems`; without that list it raises DataError.
+    """
+
+    def found(read: Callable[[Any], Sequence[Any]], corpora: Iterable[Any]) -> Iterator[Any]:
+        for corpus in corpora:
+            try:
+                yield from read(corpus)
+            except DataError as error:
+                if problems is None:
+                    raise
+                problems.append(str(error))
+
     return Material(
-        speech=tuple(clip for corpus in settings.speech for clip in read_speech(corpus, cache, render)),
-        noise=tuple(clip for corpus in settings.noise for clip in read_noise(corpus, cache, render)),
-        pairs=tuple(pair for corpus in settings.pairs for pair in read_pairs(corpus)),
-        rooms=tuple(clip for corpus in settings.rooms for clip in read_rooms(corpus)),
+        speech=tuple(found(lambda corpus: read_speech(corpus, cache, render), settings.speech)),
+        noise=tuple(found(lambda corpus: read_noise(corpus, cache, render), settings.noise)),
+        pairs=tuple(found(read_pairs, settings.pairs)),
+        rooms=tuple(found(read_rooms, settings.rooms)),
     )
 
 
@@ -92,12 +119,19 @@ def subset_of(settings: DataSettings, train: Sequence[Mixture]) -> NDArray[np.in
 
 def contents_of(clips: Iterable[Clip], progress: Callable[[int, int], None]) -> dict[Path, str]:
     """SHA-256 per file. Raises OSError."""
+    return file_by_file(file_sha256, clips, progress)
+
+
+def file_by_file(
+    read: Callable[[Path], Read], clips: Iterable[Clip], progress: Callable[[int, int], None]
+) -> dict[Path, Read]:
+    """What `read` gives for each file, once; `progress(done, total)` after each."""
     paths = sorted({clip.path for clip in clips})
-    hashes = {}
+    found = {}
     for done, path in enumerate(paths, 1):
-        hashes[path] = file_sha256(path)
+        found[path] = read(path)
         progress(done, len(paths))
-    return hashes
+    return found
 
 
 def without_copies(material: Material, contents: Mapping[Path, str]) -> Material:

@@ -92,6 +92,15 @@ class MixtureSet:
         place = slice(int(self.offsets[index]), int(self.offsets[index + 1]))
         return self.clean[place], self.noisy[place]
 
+    @property
+    def noisy_scores(self) -> dict[str, float]:
+        """What the noisy mixtures score: mean STOI; where scores are what is learned, the lowest and highest."""
+        target = self.signal.target
+        if not target.outputs_per_mixture:
+            return {"noisy_stoi": float(self.noisy_stoi.mean())}
+        scores, measure = self.frames.targets, target.score_measure
+        return {f"lowest_{measure}": float(scores.min()), f"highest_{measure}": float(scores.max())}
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PreparedData:

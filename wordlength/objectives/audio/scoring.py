@@ -104,7 +104,7 @@ def score_of(measure: str, clean: Float32, degraded: Float32, sample_rate_hz: in
 def require_measure(measure: str) -> None:
     """Raises DataError where what a measure needs is not installed."""
     if measure == "pesq" and not has_pesq():
-        raise DataError("measure pesq needs the package pesq, but it is not installed; pip install pesq")
+        raise DataError('measure pesq needs the package pesq, but it is not installed; pip install "wordlength[pesq]"')
 
 
 def _at_rate(signal: Float32, stored_hz: int, wanted_hz: int) -> Float32:

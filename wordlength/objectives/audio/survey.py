@@ -10,12 +10,11 @@ from statistics import median
 from typing import Any
 
 from wordlength.errors import DataError
-from wordlength.objectives.audio.corpora import read_noise, read_pairs, read_rooms, read_speech
 from wordlength.objectives.audio.flaws import problems_of, warnings_of
 from wordlength.objectives.audio.listing import Clip
 from wordlength.objectives.audio.loudness import FileFigures, measure_file
 from wordlength.objectives.audio.mixing import Mixture
-from wordlength.objectives.audio.planning import PARTS, Material, plan_of, without_copies
+from wordlength.objectives.audio.planning import Material, file_by_file, plan_of, read_material, without_copies
 from wordlength.objectives.audio.rendering import read_pair
 from wordlength.objectives.audio.settings import DataSettings
 
@@ -82,8 +81,9 @@ def survey(settings: DataSettings, cache: Path, progress: Progress | None = None
     be used: that is among the problems, one line each.
     """
     report, rate_hz = progress or (lambda stage, done, total: None), settings.features.sample_rate_hz
-    material, problems = _listed(settings, cache, lambda done, total: report("render", done, total))
-    figures = _measured(material.clips(), lambda done, total: report("measure", done, total))
+    problems: list[str] = []
+    material = read_material(settings, cache, lambda done, total: report("render", done, total), problems)
+    figures = file_by_file(measure_file, material.clips(), lambda done, total: report("measure", done, total))
     found = tuple(_corpora(material, figures))
     problems += [figure.problem for figure in figures.values() if figure.problem]
     if problems:
@@ -95,40 +95,9 @@ def survey(settings: DataSettings, cache: Path, progress: Progress | None = None
         plan = plan_of(settings, kept)
     except DataError as error:
         return DataSurvey(found, (), (), (*problems, str(error)))
-    parts = tuple(_part(part, getattr(plan, part), figures) for part in PARTS)
+    parts = tuple(_part(part, mixtures, figures) for part, mixtures in plan.parts.items())
     problems += problems_of(plan, figures, rate_hz)
     return DataSurvey(found, parts, tuple(warnings_of(material, kept, plan, figures, rate_hz)), tuple(problems))
-
-
-def _listed(settings: DataSettings, cache: Path, render: Callable[[int, int], None]) -> tuple[Material, list[str]]:
-    """What the corpora hold, and why some cannot be listed."""
-    problems: list[str] = []
-
-    def tried(read: Callable[[Any], Sequence[Any]], corpora: Iterable[Any]) -> tuple[Any, ...]:
-        found: list[Any] = []
-        for corpus in corpora:
-            try:
-                found += read(corpus)
-            except DataError as error:
-                problems.append(str(error))
-        return tuple(found)
-
-    material = Material(
-        tried(lambda corpus: read_speech(corpus, cache, render), settings.speech),
-        tried(lambda corpus: read_noise(corpus, cache, render), settings.noise),
-        tried(read_pairs, settings.pairs),
-        tried(read_rooms, settings.rooms),
-    )
-    return material, problems
-
-
-def _measured(clips: Iterable[Clip], progress: Callable[[int, int], None]) -> dict[Path, FileFigures]:
-    paths = sorted({clip.path for clip in clips})
-    figures = {}
-    for done, path in enumerate(paths, 1):
-        figures[path] = measure_file(path)
-        progress(done, len(paths))
-    return figures
 
 
 def _broken_pairs(pairs: Sequence[Mixture], sample_rate_hz: int, progress: Callable[[int, int], None]) -> list[str]:

@@ -24,7 +24,8 @@ class Pesq(Improvement):
         """Raise SpecError unless the package is here and the rate is one that P.862 has."""
         if not has_pesq():
             raise SpecError(
-                "pesq_improvement needs the package pesq, but it is not installed; pip install pesq (objectives)"
+                "pesq_improvement needs the package pesq, but it is not installed; "
+                'pip install "wordlength[pesq]" (objectives)'
             )
         if sample_rate_hz not in RATES_HZ:
             rates = " or ".join(map(str, RATES_HZ))

@@ -40,12 +40,8 @@ class Quality(ABC):
         """Of these mixtures, one or more."""
 
 
-class Improvement(Quality):
-    """Per mixture score(clean, enhanced) − score(clean, noisy); the noisy mixture's score is computed once."""
-
-    def __init__(self, goal: Goal) -> None:
-        super().__init__(goal)
-        self._noisy: dict[int, float] = {}
+class Score(Quality):
+    """Per mixture score(clean, enhanced)."""
 
     @abstractmethod
     def score(self, clean: Float32, sound: Float32, sample_rate_hz: int) -> float:
@@ -53,11 +49,22 @@ class Improvement(Quality):
 
     def measure(self, heard: Sequence[Heard]) -> Measured:
         """Mean over the mixtures."""
-        return Measured.mean_of([self._gain(mixture) for mixture in heard])
+        return Measured.mean_of([self._of(mixture) for mixture in heard])
 
-    def _gain(self, heard: Heard) -> float:
-        rate = heard.sample_rate_hz
+    def _of(self, heard: Heard) -> float:
+        return self.score(heard.clean, heard.enhanced, heard.sample_rate_hz)
+
+
+class Improvement(Score):
+    """Per mixture score(clean, enhanced) − score(clean, noisy); the noisy mixture's score is computed once."""
+
+    def __init__(self, goal: Goal) -> None:
+        super().__init__(goal)
+        self._noisy: dict[int, float] = {}
+
+    def _of(self, heard: Heard) -> float:
         if heard.number not in self._noisy:
             known = heard.noisy_scores.get(self.goal.name)
-            self._noisy[heard.number] = self.score(heard.clean, heard.noisy, rate) if known is None else known
-        return self.score(heard.clean, heard.enhanced, rate) - self._noisy[heard.number]
+            noisy = self.score(heard.clean, heard.noisy, heard.sample_rate_hz) if known is None else known
+            self._noisy[heard.number] = noisy
+        return super()._of(heard) - self._noisy[heard.number]

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from wordlength.objectives.audio.scoring import intelligibility
 from wordlength.objectives.goals.heard import Float32
-from wordlength.objectives.goals.quality import Improvement
+from wordlength.objectives.goals.quality import Improvement, Score
 
 
-class Stoi(Improvement):
-    """STOI(clean, enhanced) − STOI(clean, noisy)."""
+class Stoi(Score):
+    """STOI(clean, enhanced), whether or not that is more than the noisy mixture has."""
 
     extended = False
 
@@ -20,7 +20,11 @@ class Stoi(Improvement):
         return intelligibility(clean, sound, sample_rate_hz, self.extended)
 
 
-class ExtendedStoi(Stoi):
+class StoiImprovement(Improvement, Stoi):
+    """STOI(clean, enhanced) − STOI(clean, noisy)."""
+
+
+class ExtendedStoiImprovement(StoiImprovement):
     """The same with extended STOI, which follows modulated noise better."""
 
     extended = True

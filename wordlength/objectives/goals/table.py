@@ -21,8 +21,12 @@ _SOUND, _SCORE = Needs.SOUND, Needs.SCORE
 KNOWN: dict[str, tuple[Goal, str]] = {
     goal.name: (goal, place)
     for goal, place in (
-        (_quality("stoi_improvement", "STOI improvement", "STOI", _SOUND, signed=True), "stoi:Stoi"),
-        (_quality("estoi_improvement", "ESTOI improvement", "ESTOI", _SOUND, signed=True), "stoi:ExtendedStoi"),
+        (_quality("stoi_improvement", "STOI improvement", "STOI", _SOUND, signed=True), "stoi:StoiImprovement"),
+        (_quality("stoi", "STOI", "STOI", _SOUND), "stoi:Stoi"),
+        (
+            _quality("estoi_improvement", "ESTOI improvement", "ESTOI", _SOUND, signed=True),
+            "stoi:ExtendedStoiImprovement",
+        ),
         (_quality("pesq_improvement", "PESQ improvement", "MOS", _SOUND, signed=True), "pesq:Pesq"),
         (
             _quality("si_sdr_improvement_db", "SI-SDR improvement", "dB", _SOUND, signed=True, decimals=3),

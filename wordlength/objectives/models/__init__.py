@@ -9,6 +9,7 @@ from typing import Any
 
 from wordlength.objectives.models.irm_cnn import IrmCnn
 from wordlength.objectives.models.keras_file import KerasFile
+from wordlength.objectives.models.literature import LiteratureNetwork
 from wordlength.objectives.models.quality_cnn import QualityCnn
 from wordlength.objectives.models.spectrum_dnn import SpectrumDnn
 from wordlength.objectives.models.user_model import UserModel
@@ -28,7 +29,7 @@ __all__ = [
 ModelSettings = IrmCnn | SpectrumDnn | QualityCnn | UserModel | KerasFile
 """Which network a study quantizes."""
 
-NETWORKS: dict[str, type[IrmCnn | SpectrumDnn | QualityCnn]] = {
+NETWORKS: dict[str, type[LiteratureNetwork]] = {
     "irm_cnn": IrmCnn,
     "spectrum_dnn": SpectrumDnn,
     "quality_cnn": QualityCnn,

@@ -29,7 +29,7 @@ def checked(model: Any, shape: NetworkShape, place: str) -> Any:
     if (takes, gives) != (shape.inputs, (shape.outputs,)):
         raise ModelError(
             f"a network must take {shape.inputs} and give {(shape.outputs,)} for each window, "
-            f"but it takes {takes} and gives {gives} ({place})"
+            f"but it takes {takes} and gives {gives}; data.features and data.target decide which ({place})"
         )
     return _plain(model)
 

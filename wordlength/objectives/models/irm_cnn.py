@@ -7,9 +7,10 @@ of a 256-point FFT. 468,953 parameters. Table 1 prints 64 outputs, but its 66,17
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from wordlength.objectives.models.literature import LiteratureNetwork
 from wordlength.objectives.shape import NetworkShape
 from wordlength.strict import STRICT, require_units
 
@@ -18,10 +19,12 @@ _POOLS = (None, None, (1, 2), (1, 2), None, (4, 4))
 
 
 @dataclass(frozen=True)
-class IrmCnn:
+class IrmCnn(LiteratureNetwork):
     """The convolutional network of Klein et al. 2021; the defaults are the paper's."""
 
     __pydantic_config__: ClassVar = STRICT
+    hears = "log_mel"
+    least = 7, 28
 
     name: Literal["irm_cnn"] = "irm_cnn"
     """The network; `irm_cnn` estimates an ideal ratio mask from log-Mel frames."""
@@ -33,26 +36,10 @@ class IrmCnn:
     def __post_init__(self) -> None:
         require_units("filters and dense units", *self.filters, *self.dense)
 
-    @property
-    def label(self) -> str:
-        """How it is called."""
-        return self.name
-
-    @property
-    def described(self) -> dict[str, Any]:
-        """Every setting."""
-        return asdict(self)
-
-    def build(self, shape: NetworkShape, seed: int) -> Any:
+    def estimates(self, inputs: Any, shape: NetworkShape) -> Any:
         """Layers conv_1 … conv_6 (the first a full, the others separable convolutions), dense_1 … dense_3."""
-        import keras
         from keras import layers
 
-        from wordlength.objectives.models.checked import require_least
-
-        require_least(self.name, shape, frames=7, bins=28)  # The least of which the last pool leaves something.
-        keras.utils.set_random_seed(seed)
-        inputs = keras.Input(shape.inputs, name="log_mel")
         x = layers.Reshape((*shape.inputs, 1), name="image")(inputs)
         for number, (count, stride, pool) in enumerate(zip(self.filters, _STRIDES, _POOLS, strict=True), start=1):
             kind = layers.Conv2D if number == 1 else layers.SeparableConv2D
@@ -62,5 +49,4 @@ class IrmCnn:
         x = layers.Flatten(name="flatten")(x)
         for number, units in enumerate(self.dense, start=1):
             x = layers.Dense(units, activation="relu", name=f"dense_{number}")(x)
-        mask = layers.Dense(shape.outputs, activation="sigmoid", name=f"dense_{len(self.dense) + 1}")(x)
-        return keras.Model(inputs, mask, name=self.name)
+        return layers.Dense(shape.outputs, activation="sigmoid", name=f"dense_{len(self.dense) + 1}")(x)

@@ -12,9 +12,10 @@ Left out: DNSMOS's dropout of 0.3 after each pool. What a trial gives must not d
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from wordlength.objectives.models.literature import LiteratureNetwork
 from wordlength.objectives.shape import NetworkShape
 from wordlength.strict import STRICT
 
@@ -27,10 +28,12 @@ DENSE = (128, 64)
 
 
 @dataclass(frozen=True)
-class QualityCnn:
+class QualityCnn(LiteratureNetwork):
     """DNSMOS's topology, its filters and units scaled by a width (Nilsson et al. 2024)."""
 
     __pydantic_config__: ClassVar = STRICT
+    hears = "log_mel"
+    least = 2 ** len(POOLED), 2 ** len(POOLED)
 
     name: Literal["quality_cnn"] = "quality_cnn"
     """The network; `quality_cnn` estimates a mixture's score from log-Mel frames."""
@@ -41,26 +44,10 @@ class QualityCnn:
         if not 0 < self.width <= 8:
             raise ValueError(f"width must be above 0 and at most 8, but got {self.width:g}")
 
-    @property
-    def label(self) -> str:
-        """How it is called."""
-        return self.name
-
-    @property
-    def described(self) -> dict[str, Any]:
-        """Every setting."""
-        return asdict(self)
-
-    def build(self, shape: NetworkShape, seed: int) -> Any:
+    def estimates(self, inputs: Any, shape: NetworkShape) -> Any:
         """Layers conv_1 … conv_7, pool_4 … pool_6, peak, dense_1 … dense_3."""
-        import keras
         from keras import layers
 
-        from wordlength.objectives.models.checked import require_least
-
-        require_least(self.name, shape, frames=2 ** len(POOLED), bins=2 ** len(POOLED))
-        keras.utils.set_random_seed(seed)
-        inputs = keras.Input(shape.inputs, name="log_mel")
         x = layers.Reshape((*shape.inputs, 1), name="image")(inputs)
         for number, filters in enumerate(FILTERS, start=1):
             x = layers.Conv2D(self._scaled(filters), 3, padding="same", activation="relu", name=f"conv_{number}")(x)
@@ -69,8 +56,7 @@ class QualityCnn:
         x = layers.GlobalMaxPooling2D(name="peak")(x)
         for number, units in enumerate(DENSE, start=1):
             x = layers.Dense(self._scaled(units), activation="relu", name=f"dense_{number}")(x)
-        score = layers.Dense(shape.outputs, name=f"dense_{len(DENSE) + 1}")(x)
-        return keras.Model(inputs, score, name=self.name)
+        return layers.Dense(shape.outputs, name=f"dense_{len(DENSE) + 1}")(x)
 
     def _scaled(self, count: int) -> int:
         return max(1, round(self.width * count))

@@ -12,9 +12,10 @@ a network for the memory of an FPGA is what is asked for; rectified linear, whic
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from wordlength.objectives.models.literature import LiteratureNetwork
 from wordlength.objectives.shape import NetworkShape
 from wordlength.strict import STRICT, require_units
 
@@ -23,10 +24,11 @@ MOST_LAYERS = 16
 
 
 @dataclass(frozen=True)
-class SpectrumDnn:
+class SpectrumDnn(LiteratureNetwork):
     """A fully connected network from context frames to the clean spectrum (Nicodemo et al. 2020)."""
 
     __pydantic_config__: ClassVar = STRICT
+    hears = "spectra"
 
     name: Literal["spectrum_dnn"] = "spectrum_dnn"
     """The network; `spectrum_dnn` estimates the clean log-magnitude spectrum from log-magnitude frames."""
@@ -38,25 +40,11 @@ class SpectrumDnn:
             raise ValueError(f"hidden must name 1 to {MOST_LAYERS} layers, but got {len(self.hidden)}")
         require_units("hidden units", *self.hidden)
 
-    @property
-    def label(self) -> str:
-        """How it is called."""
-        return self.name
-
-    @property
-    def described(self) -> dict[str, Any]:
-        """Every setting."""
-        return asdict(self)
-
-    def build(self, shape: NetworkShape, seed: int) -> Any:
+    def estimates(self, inputs: Any, shape: NetworkShape) -> Any:
         """Layers dense_1 … dense_n, the last of them linear."""
-        import keras
         from keras import layers
 
-        keras.utils.set_random_seed(seed)
-        inputs = keras.Input(shape.inputs, name="spectra")
         x = layers.Flatten(name="context")(inputs)
         for number, units in enumerate(self.hidden, start=1):
             x = layers.Dense(units, activation="relu", name=f"dense_{number}")(x)
-        spectrum = layers.Dense(shape.outputs, name=f"dense_{len(self.hidden) + 1}")(x)
-        return keras.Model(inputs, spectrum, name=self.name)
+        return layers.Dense(shape.outputs, name=f"dense_{len(self.hidden) + 1}")(x)

@@ -224,13 +224,13 @@ def subset(
         figures = {"subset_fraction": spec.data.subset_fraction, "fractions": parts, "again": again, "all": full}
         write_atomically(json_file, figures_json("subset", spec, baseline, figures))
     console.print(
-        outcome_table(rows, baseline.goal.title),
-        rank_table(rows, baseline.goal.title),
+        outcome_table(rows, baseline.goal),
+        rank_table(rows, baseline.goal),
         *reach_tables([*parts, full]),
         sep="\n",
     )
     for row in parts:
-        _say(fidelity_sentence(row, again, full))
+        _say(fidelity_sentence(row, again, full, baseline.goal))
     if not any(row.is_own for row in parts):
         _say(f"This study's own subset_fraction is {spec.data.subset_fraction:g}.")
 

@@ -38,7 +38,7 @@ def plotly_figure(view: View) -> dict[str, Any]:
         _trace(view, "front in other objectives", _off_line(view), rows, {"color": FRONT_COLOUR, "size": 8}),
         *(
             _trace(view, name, [p], rows, {"color": colour, "symbol": symbol, "size": 13, "line": {"width": 2}})
-            for p, name, colour, (symbol, _) in styled(view.uniform)
+            for p, name, colour, (symbol, _) in styled(view)
         ),
         _rings(view, [mark.point for mark in view.marks]),
         _single(

@@ -134,7 +134,7 @@ def _tall_px(front: Front, names: Mapping[int, str]) -> tuple[int, ...]:
 
 def _told(point: FrontPoint, baseline: Baseline) -> str:
     goals = baseline.goals
-    told = f"trial {point.number} {point_name(point)}".rstrip()
+    told = f"trial {point.number} {point_name(point, baseline.network)}".rstrip()
     cost = f"{goals.cost.told(point.cost)}, {baseline.saved(point):.1f} % saved"
     others = "".join(f", {goal.title} {goal.told(point.values[goal.name])}" for goal in goals.others)
     return f"{told}: {cost}, {goals.quality.title} {_quality(point)}{others}"

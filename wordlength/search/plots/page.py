@@ -92,7 +92,7 @@ def _rows(view: View, slots: Sequence[Slot], palette: dict[Format, int]) -> list
     return [
         [
             point.number,
-            point_name(point),
+            point_name(point, view.baseline.network),
             whole(point.cost),
             *(digits(value) for value in (point.quality, point.standard_error)),
             *(digits(value) for value in (point.difference, point.difference_error)),

@@ -8,8 +8,10 @@ from wordlength.objectives.goals import DEFAULT_GOALS
 from wordlength.search.front import Baseline, FrontPoint
 from wordlength.space import Candidate, Fixed, Format, PowerOfTwo, Role
 
+NETWORK = "irm_cnn"
+"""The case study's network: of no other did the paper try anything."""
 NETWORK_BYTES = 1_875_812
-"""The paper's network in float32: a study of another size has another network."""
+"""The paper's in float32: one of another size is another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,9 @@ _PAPERS = {Fixed(16, 2): "the paper’s 3.13", PowerOfTwo(4, -1): "the paper’s
 
 
 def published(baseline: Baseline) -> tuple[Published, ...]:
-    """The paper's results where the study has the paper's objectives and a network of that size; else none."""
-    same = baseline.memory_bytes == NETWORK_BYTES and baseline.goals.plane == DEFAULT_GOALS
-    return PUBLISHED if same else ()
+    """The paper's results where the study has the paper's objectives and its network at its size; else none."""
+    same = baseline.network == NETWORK and baseline.memory_bytes == NETWORK_BYTES
+    return PUBLISHED if same and baseline.goals.plane == DEFAULT_GOALS else ()
 
 
 def uniform_formats(candidate: Candidate) -> dict[Role, Format] | None:
@@ -45,17 +47,20 @@ def uniform_formats(candidate: Candidate) -> dict[Role, Format] | None:
     return found if Role.WEIGHTS in found else None
 
 
-def paper_mark(candidate: Candidate) -> str:
-    """What the paper calls this choice of formats ("the paper’s 3.13"); empty for all it did not try."""
-    formats = uniform_formats(candidate)
+def paper_mark(candidate: Candidate, network: str) -> str:
+    """What the paper calls this choice of formats ("the paper’s 3.13"); empty for all that it did not try.
+
+    `network`: what the study's is called.
+    """
+    formats = uniform_formats(candidate) if network == NETWORK else None
     if formats is None or any(formats.get(role, Fixed(16, 2)) != Fixed(16, 2) for role in Role if role != "weights"):
         return ""
     return _PAPERS.get(formats[Role.WEIGHTS], "")
 
 
-def point_name(point: FrontPoint) -> str:
+def point_name(point: FrontPoint, network: str) -> str:
     """A trial's label, or that it is uniform, and whether the paper tried it; empty for any other candidate."""
     formats = uniform_formats(point.candidate)
     name = point.label or (f"uniform {formats[Role.WEIGHTS].brief}" if formats else "")
-    mark = paper_mark(point.candidate)
+    mark = paper_mark(point.candidate, network)
     return f"{name} ({mark})" if mark else name

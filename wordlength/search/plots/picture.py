@@ -151,7 +151,7 @@ def _draw(axes: Any, view: View) -> None:
     axes.axhline(view.y(base.quality), color=BASELINE_COLOUR, linewidth=1, linestyle=(0, (5, 4)), zorder=1)
     _scatter(axes, view, view.dominated, "other trials", color=OTHER_COLOUR, s=28, linewidths=0, zorder=2)
     _draw_front(axes, view)
-    for point, name, colour, (_, marker) in styled(view.uniform):
+    for point, name, colour, (_, marker) in styled(view):
         style = {"marker": marker, "edgecolors": colour, "facecolors": "none", "s": 90, "linewidths": 1.6, "zorder": 5}
         _scatter(axes, view, [point], name.replace(" (", "\n("), **style)
     star = {"marker": "*", "s": 130, "color": BASELINE_COLOUR, "linewidths": 0, "zorder": 6}

@@ -129,12 +129,14 @@ class View:
 
     @property
     def marks(self) -> tuple[Mark, ...]:
-        """Smallest, knee and best member, cheapest first, their texts clear of each other.
+        """Smallest, knee and best member, cheapest first, their texts clear of each other; none below the range.
 
         Above and left of a front no trial can lie: there is room for text.
         """
         placed: list[Mark] = []
         for point, text in marked(self.front):
+            if self.place(point)[1] < 0:
+                continue
             heights = (mark.up_px for mark in placed if self._near(mark.point, point))
             placed.append(Mark(point, text, max([*heights, -2]) + 18, self.place(point)[0] < 0.2))
         return tuple(placed)
@@ -164,7 +166,7 @@ def view_of(
     """`points`: all complete trials; `trial_count`: trials that ended in any way; `counts`: state → trials."""
     every = tuple(points)
     members = {point.number for point in front}
-    special = tuple(point for point in every if is_reference(point))
+    special = tuple(point for point in every if _is_reference(point, baseline.network))
     drawn = members | {point.number for point in special}
     goals = baseline.goals
     sizes = [goals.cost.drawn(point.cost) for point in (*every, *front)] + [goals.cost.drawn(baseline.cost)]
@@ -195,9 +197,9 @@ def _with_room(view: View) -> View:
     return dataclasses.replace(view, qualities=(bottom, bottom + longest))
 
 
-def is_reference(point: FrontPoint) -> bool:
+def _is_reference(point: FrontPoint, network: str) -> bool:
     """Whether the point gets a symbol of its own: it has a label, or the paper's formats."""
-    return bool(point.label or paper_mark(point.candidate))
+    return bool(point.label or paper_mark(point.candidate, network))
 
 
 def marked(front: Front) -> list[tuple[FrontPoint, str]]:
@@ -211,23 +213,23 @@ def marked(front: Front) -> list[tuple[FrontPoint, str]]:
     return [(point, ", ".join(names[point.number])) for point in front if point.number in names]
 
 
-def styled(points: Sequence[FrontPoint]) -> Iterable[tuple[FrontPoint, str, str, tuple[str, str]]]:
+def styled(view: View) -> Iterable[tuple[FrontPoint, str, str, tuple[str, str]]]:
     """Reference points with name, colour and symbols (plotly's, matplotlib's)."""
-    for place, point in enumerate(points):
+    for place, point in enumerate(view.uniform):
         symbols = _UNIFORM_SYMBOLS[place % len(_UNIFORM_SYMBOLS)]
-        yield point, point_name(point), UNIFORM_COLOURS[place % len(UNIFORM_COLOURS)], symbols
+        yield point, point_name(point, view.baseline.network), UNIFORM_COLOURS[place % len(UNIFORM_COLOURS)], symbols
 
 
 def _quality_range(goal: Goal, values: Sequence[float], reference: float) -> tuple[float, float]:
-    """Bottom and top of the y axis, the better end on top.
+    """Bottom and top of the y axis, the better end on top; of an improvement it holds 0, which is to do nothing.
 
-    Trials far below zero, or far worse than float32 where less is better, which nobody would deploy, must not squash
-    the rest.
+    Trials far worse than float32 or than nothing done, which nobody would deploy, must not squash the rest.
     """
     heights = [goal.ahead(value) for value in values]
-    own, zero = goal.ahead(reference), 0.0 if goal.maximize else goal.ahead(reference)
+    own = goal.ahead(reference)
+    zero = 0.0 if goal.signed else own
     top = max([*heights, own, zero])
-    lowest = zero - 0.5 * top if goal.maximize else 3 * own
+    lowest = 3 * own if not goal.maximize else -0.5 * top if goal.signed else 0.5 * top
     bottom = min([height for height in heights if height > lowest or top == 0] + [own, zero])
     height = (top - bottom) or 0.01
     # Above the best member stands its name.

@@ -67,7 +67,7 @@ def _member(point: FrontPoint, baseline: Baseline, alike: tuple[int, ...]) -> di
         "saved_percent": round(baseline.saved(point), 2),
         "indistinct_from": list(alike),
         "uniform": uniform_formats(point.candidate) is not None,
-        "paper": paper_mark(point.candidate) or None,
+        "paper": paper_mark(point.candidate, baseline.network) or None,
         "formats": point.candidate.to_dict(),
     }
 
