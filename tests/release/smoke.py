@@ -8,12 +8,20 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-CONSTRAINTS = HERE.parents[1] / "constraints.txt"
+ROOT = HERE.parents[1]
+CONSTRAINTS = ROOT / "constraints.txt"
+TEXT_OR_PICTURE = frozenset(
+    {"", ".c", ".cfg", ".csv", ".h", ".html", ".in", ".ipynb", ".json", ".md", ".png", ".py", ".sh", ".svg", ".toml"}
+    | {".txt", ".typed", ".yaml", ".yml"}
+)
+"""Endings of what a release may hold: no sound, no weights, no databases."""
 STUDY = """\
 name: smoke
 data:
@@ -60,6 +68,30 @@ class Installed:
         return done.stdout
 
 
+def members(artefact: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and content of every file in a wheel or an sdist. A link ends the smoke test."""
+    if artefact.suffix == ".whl":
+        with zipfile.ZipFile(artefact) as wheel:
+            yield from ((name, wheel.read(name)) for name in wheel.namelist())
+        return
+    with tarfile.open(artefact) as sdist:
+        for member in sdist:
+            held = sdist.extractfile(member) if member.isfile() else None
+            if held is not None:
+                yield member.name, held.read()
+            elif not member.isdir():
+                sys.exit(f"{artefact.name} must hold files and folders, but {member.name} is neither")
+
+
+def look_into(artefact: Path) -> None:
+    """Neither data nor a place of this machine goes with a release."""
+    for name, content in members(artefact):
+        if Path(name).suffix not in TEXT_OR_PICTURE or len(content) > 2**20:
+            sys.exit(f"{artefact.name} must hold text and pictures of at most 1 MiB, but has {name}")
+        if str(ROOT).encode() in content:
+            sys.exit(f"{artefact.name} must name no place of this machine, but {name} has {ROOT}")
+
+
 def files(installed: Installed) -> set[str]:
     """What lies in the installed package, compiled files left out."""
     (package,) = (installed.place / "environment").glob("lib/python*/site-packages/wordlength")
@@ -89,6 +121,7 @@ def main(artefacts: Sequence[Path]) -> None:
     held: dict[str, set[str]] = {}
     for artefact in artefacts:
         print(f"{artefact.name}, in an environment of its own", flush=True)
+        look_into(artefact)
         with tempfile.TemporaryDirectory(prefix="wordlength-smoke-") as place:
             installed = Installed(artefact.resolve(), Path(place))
             held[artefact.name] = files(installed)
