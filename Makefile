@@ -1,9 +1,10 @@
-# `make demo` and `make test` are all a fresh machine needs: Python 3.11, git, make.
+# `make demo` and `make test` are all a fresh machine needs: Python 3.11 or later, git, make.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
+TOOLS := build/tools
 
-.PHONY: demo test test-browser test-fpga test-reliability test-cluster soak check format install chromium postgresql clean
+.PHONY: demo test test-browser test-fpga test-reliability test-cluster soak check format install dist smoke licences chromium postgresql clean
 
 demo: $(VENV)/.installed
 	$(BIN)/wordlength launch examples/demo.yaml
@@ -45,6 +46,20 @@ test-cluster: $(VENV)/.installed
 soak: $(VENV)/.installed
 	$(BIN)/python tests/reliability/soak.py
 
+# Wheel and sdist in build/dist: the wheel is made from the sdist, so that both are whole.
+dist: $(TOOLS)/.installed
+	rm -rf build/dist
+	$(TOOLS)/bin/pyproject-build --outdir build/dist .
+	$(TOOLS)/bin/twine check --strict build/dist/*
+
+# Both used as their user would, each in a clean environment outside the checkout.
+smoke: dist
+	$(PYTHON) tests/release/smoke.py build/dist/*.whl build/dist/*.tar.gz
+
+# docs/licences.md, from what is installed: after every change of constraints.txt.
+licences: $(VENV)/.installed
+	$(BIN)/python tests/release/licences.py
+
 # On Debian, as root.
 chromium:
 	command -v chromium || (apt-get update -q && apt-get install -q -y --no-install-recommends chromium)
@@ -57,6 +72,12 @@ postgresql:
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev]'
+	touch $@
+
+# What builds a release; in the other environment nothing needs it.
+$(TOOLS)/.installed: Makefile
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet --disable-pip-version-check build==1.6.1 twine==7.0.0
 	touch $@
 
 clean:

@@ -105,7 +105,26 @@ def test_masks(spec, home, data, front):
         yield point.number, Predictor(frozen(weights, model, point.candidate).model, windows).masks()
 
 
-def main():
+def launch(file, home, minutes, log):
+    """Run the command until it ends or its time is over; the CPU seconds of all its processes."""
+    command = [Path(sys.executable).with_name("wordlength"), "launch", file, "--no-ui"]
+    with log.open("w") as told:
+        process = subprocess.Popen(
+            command, env=os.environ | {"WORDLENGTH_HOME": str(home.root)}, stdout=told, stderr=told
+        )
+        watch = CpuWatch(home.root, but=process.pid)
+        watch.start()
+        try:
+            status, ended = process.wait(timeout=60 * minutes), 0
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGINT)
+            status, ended = process.wait(timeout=120), 130
+        if status != ended:
+            sys.exit(f"the launch must end with {ended}, but it ended with {status}: see {log}")
+    return watch.stop()
+
+
+def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", type=Path, required=True)
     parser.add_argument("--study", type=Path, default=Path(__file__).parents[1] / "time_to_front.yaml")
@@ -113,39 +132,28 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change the study file")
-    asked = parser.parse_args()
+    return parser.parse_args()
+
+
+def main():
+    asked = arguments()
     out = asked.out.absolute()
     out.mkdir(parents=True, exist_ok=True)
     case = Case(asked.case)
     file, home, data = prepare_study(case, asked.study, out, asked.seed, asked.set)
     recorder = Recorder(out, case, asked.minutes, asked.seed, ("tensorflow", "keras", "optuna", "ray", "mlflow"))
     began = datetime.now(UTC)
-    command = [Path(sys.executable).with_name("wordlength"), "launch", file, "--no-ui"]
-    with (out / "launch.log").open("w") as log:
-        process = subprocess.Popen(
-            command, env=os.environ | {"WORDLENGTH_HOME": str(home.root)}, stdout=log, stderr=log
-        )
-        watch = CpuWatch(home.root, but=process.pid)
-        watch.start()
-        try:
-            status, ended = process.wait(timeout=60 * asked.minutes), 0
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
-            status, ended = process.wait(timeout=120), 130
-        if status != ended:
-            sys.exit(f"the launch must end with {ended}, but it ended with {status}: see {out / 'launch.log'}")
-    launched = watch.stop()
+    cpu_seconds = launch(file, home, asked.minutes, out / "launch.log")
     view = load_study(NAME, home)
     rows = sorted((row for row in view.rows if row.point), key=lambda row: row.ended)
-    front = {point.number for point in view.front}
-    spec = load_spec(file)
     for row in rows:
         seconds = (row.ended.astimezone(UTC) - began).total_seconds()
         recorder.add(seconds, f"trial {row.number}", "two-step", row.quality, row.memory_bytes)
-    for number, masks in test_masks(spec, home, data, view.front):
+    for number, masks in test_masks(load_spec(file), home, data, view.front):
         place = next(place for place, row in enumerate(rows) if row.number == number)
         np.savez_compressed(out / "masks" / f"{place:03d}.npz", masks=masks.astype(np.float16))
-    recorder.finish(launched, front=sorted(front), hypervolume=view.hypervolume, changes=asked.set)
+    front = sorted({point.number for point in view.front})
+    recorder.finish(cpu_seconds, front=front, hypervolume=view.hypervolume, changes=asked.set)
 
 
 if __name__ == "__main__":

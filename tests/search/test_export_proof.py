@@ -11,9 +11,10 @@ from wordlength.errors import BundleError, IntegerError
 from wordlength.objectives.integer import IntegerProgram, Pool, integer_program
 from wordlength.objectives.integer.functions import Line, Ramp, Table
 from wordlength.objectives.quantized_model import frozen
+from wordlength.search.export.against_float import allowed_steps, compare_layers, require_close
 from wordlength.search.export.c import plan
 from wordlength.search.export.config import LayerProof
-from wordlength.search.export.proof import allowed_steps, compare_layers, find_compiler, require_close
+from wordlength.search.export.proof import find_compiler
 from wordlength.search.export.qkeras_model import plain_model
 from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, find_slots
 

@@ -42,12 +42,25 @@ HIGHEST_LOG2 = 31
 """Ends of the log2-magnitude histogram; magnitudes beyond them fall into the end bins."""
 
 
+_Floats = npt.NDArray[np.float32]
+_Flags = npt.NDArray[np.bool_]
+
+
 @dataclass(frozen=True)
 class EpochAnalysis:
     """What one epoch's analysis found, in slot order and in layer order."""
 
     layers: tuple[LayerAnalysis, ...]
     accumulators: tuple[Accumulator, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _Tensors:
+    """A slot's tensors about to be rounded, the same rounded, and the loss's gradients of them."""
+
+    values: list[Any]
+    rounded: list[Any]
+    gradients: list[Any]
 
 
 class Analyser:
@@ -98,7 +111,7 @@ class Analyser:
             for slot, tensors in values.items()
         }
         layers = tuple(
-            self._layer(slot, candidate, step, epoch, values[slot], rounded[slot], by_slot[slot])
+            self._layer(slot, candidate, step, epoch, _Tensors(values[slot], rounded[slot], by_slot[slot]))
             for slot in self._slots
         )
         ranges = tf.constant(self._accumulators.input_ranges(candidate))
@@ -121,41 +134,25 @@ class Analyser:
         gradients = tape.gradient(loss, [*trained, *taps], unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return taps, gradients, probed
 
-    def _layer(
-        self,
-        slot: Slot,
-        candidate: Candidate,
-        step: int,
-        epoch: int,
-        tensors: list[Any],
-        rounded: list[Any],
-        gradients: list[Any],
-    ) -> LayerAnalysis:
+    def _layer(self, slot: Slot, candidate: Candidate, step: int, epoch: int, tensors: _Tensors) -> LayerAnalysis:
         """One slot's values, flattened together. In NumPy, which counts several times faster than TensorFlow."""
-        quantizers = self._formats[slot]
-        x, q = _flat(tensors), _flat(rounded)
+        x, q = _flat(tensors.values), _flat(tensors.rounded)
         if np.isnan(x.min()):
             raise TrainingDiverged(f"values must be numbers, but {slot} has NaN in step {step}, epoch {epoch}")
-        outside = _flat([_outside(quantizer, tensor) for quantizer, tensor in zip(quantizers, tensors, strict=True)])
         magnitude, noise = np.abs(x), q - x
         nonzero = magnitude > 0
-        counted = np.zeros_like(nonzero) if _holds(quantizers[0].is_kind(Kind.BINARY)) else nonzero
-        in_range = counted & ~outside
-        small = q == 0 if _holds(quantizers[0].has_zero) else magnitude < float(quantizers[0].smallest_magnitude)
-        imprecise = in_range & (np.abs(noise) > np.float32(self._precision_limit) * magnitude)
-        signal, mean = _squares(x), float(x.sum(dtype=np.float64)) / x.size
-        largest = float(magnitude.max())
-        histogram = _log2_histogram(magnitude, x.size - _count(nonzero))
+        overflow, underflow, precision = self._violations(slot, tensors, q, magnitude, nonzero, noise)
+        largest, signal, mean = float(magnitude.max()), _squares(x), float(x.sum(dtype=np.float64)) / x.size
         return LayerAnalysis(
             slot=slot,
             format=candidate[slot],
             step=step,
             epoch=epoch,
             count=x.size,
-            overflow=_count(outside) / x.size,
-            underflow=_share(_count(counted & small), _count(nonzero)),
-            precision=_share(_count(imprecise), _count(in_range)),
-            zero_gradient=_count(_flat(gradients) == 0) / x.size,
+            overflow=overflow,
+            underflow=underflow,
+            precision=precision,
+            zero_gradient=_count(_flat(tensors.gradients) == 0) / x.size,
             max_magnitude=largest,
             integer_bits_needed=integer_bits_for(largest),
             minimum=float(x.min()),
@@ -163,7 +160,23 @@ class Analyser:
             mean=mean,
             std=math.sqrt(max(0.0, signal / x.size - mean * mean)),
             sqnr_db=ratio_db(signal, _squares(noise)),
-            histogram=tuple((LOWEST_LOG2 + place, int(count)) for place, count in enumerate(histogram) if count),
+            histogram=_log2_histogram(magnitude, x.size - _count(nonzero)),
+        )
+
+    def _violations(
+        self, slot: Slot, tensors: _Tensors, q: _Floats, magnitude: _Floats, nonzero: _Flags, noise: _Floats
+    ) -> tuple[float, float, float]:
+        """Overflow, underflow and precision, as shares."""
+        quantizers = self._formats[slot]
+        outside = _flat([_outside(quantizer, x) for quantizer, x in zip(quantizers, tensors.values, strict=True)])
+        counted = np.zeros_like(nonzero) if _holds(quantizers[0].is_kind(Kind.BINARY)) else nonzero
+        in_range = counted & ~outside
+        small = q == 0 if _holds(quantizers[0].has_zero) else magnitude < float(quantizers[0].smallest_magnitude)
+        imprecise = in_range & (np.abs(noise) > np.float32(self._precision_limit) * magnitude)
+        return (
+            _count(outside) / outside.size,
+            _share(_count(counted & small), _count(nonzero)),
+            _share(_count(imprecise), _count(in_range)),
         )
 
 
@@ -177,7 +190,7 @@ def _outside(quantizer: FormatQuantizer, x: Any) -> tf.Tensor:
     return (x < lowest) | (x > highest)
 
 
-def _count(flags: npt.NDArray[np.bool_]) -> int:
+def _count(flags: _Flags) -> int:
     return int(np.count_nonzero(flags))
 
 
@@ -185,18 +198,19 @@ def _holds(flag: Any) -> bool:
     return bool(np.asarray(flag))
 
 
-def _squares(x: npt.NDArray[np.float32]) -> float:
+def _squares(x: _Floats) -> float:
     """Sum of squares, exact products added up in double precision."""
     return float(np.einsum("i,i->", x, x, dtype=np.float64, casting="safe"))
 
 
-def _log2_histogram(magnitude: npt.NDArray[np.float32], zeros: int) -> npt.NDArray[np.int64]:
-    """How many of the magnitudes above zero have which floor(log2), from LOWEST_LOG2 on; `zeros` of them are zero."""
+def _log2_histogram(magnitude: _Floats, zeros: int) -> tuple[tuple[int, int], ...]:
+    """(floor(log2), how many of the magnitudes above zero have it), smallest first; `zeros` of them are zero."""
     # The exponent field of a normal float32 is floor(log2) + 127, exactly.
     counts = np.bincount(magnitude.view(np.int32) >> 23, minlength=256)
     counts[0] -= zeros
     bins = np.clip(np.arange(256) - 127, LOWEST_LOG2, HIGHEST_LOG2) - LOWEST_LOG2
-    return np.bincount(bins, counts, minlength=HIGHEST_LOG2 - LOWEST_LOG2 + 1).astype(np.int64)
+    binned = np.bincount(bins, counts).astype(np.int64)
+    return tuple((LOWEST_LOG2 + place, int(count)) for place, count in enumerate(binned) if count)
 
 
 def gate_constraints(analyses: Iterable[LayerAnalysis], gate: GateSettings) -> dict[str, tuple[float, LayerAnalysis]]:

@@ -119,50 +119,66 @@ def quantize(float_model: Any) -> QuantizedModel:
     quantizing layer `<layer>_quantized`. Raises ModelError for layers that cannot be quantized, by name.
     """
     slots = find_slots(float_model)
-    quantizers = {
-        info.slot: tuple(FormatQuantizer(channel_axes=t.channel_axes, kinds=USUAL_KINDS) for t in info.tensors)
-        or (FormatQuantizer(activations=True, kinds=USUAL_KINDS),)
-        for info in slots
-    }
-    taps: dict[Slot, Any] = {}
-
-    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        kwargs.pop("mask", None)  # There is none: layers that make one are unknown.
-        slot = Slot(layer.name, Role.ACTIVATIONS)
-        if slot not in quantizers:
-            return layer(*args, **kwargs)
-        (quantizer,) = quantizers[slot]
-        parts = anatomy(float_model.get_layer(layer.name))
-        if parts.family is Family.FUNCTION:
-            output = SwitchedActivation(layer, quantizer, name=f"{layer.name}_switched")(*args)
-        else:
-            output = layer(*args, **kwargs)
-            if parts.has_function:
-                function = keras.layers.Activation(parts.core.activation, name=f"{layer.name}_function")
-                output = SwitchedActivation(function, quantizer, name=f"{layer.name}_activation")(output)
-        taps[slot] = output
-        return qkeras.QActivation(quantizer, name=f"{layer.name}_quantized")(output)
-
+    rebuilding = _Rebuilding(float_model, {info.slot: _quantizers(info) for info in slots})
     model = keras.models.clone_model(
-        functional(float_model), clone_function=lambda layer: quantized_layer(layer, quantizers), call_function=call
+        functional(float_model), clone_function=rebuilding.copy, call_function=rebuilding.call
     )
-    variables = variables_of(model, float_model)
-    order = [info.slot for info in slots if info.slot.role is Role.ACTIVATIONS]
-    for parts in quantizers.values():
+    for parts in rebuilding.quantizers.values():
         for quantizer in parts:
             quantizer.in_use = False  # So far only Keras has asked for shapes.
+    order = [info.slot for info in slots if info.slot.role is Role.ACTIVATIONS]
     inputs = model.inputs[0] if len(model.inputs) == 1 else model.inputs
     made = QuantizedModel(
         model,
-        keras.Model(inputs, [*(taps[slot] for slot in order), *model.outputs]),
+        keras.Model(inputs, [*(rebuilding.taps[slot] for slot in order), *model.outputs]),
         slots,
-        quantizers,
+        rebuilding.quantizers,
         _thresholds(float_model, order),
         {layer.name: anatomy(layer) for layer in float_model.layers},
-        variables,
+        variables_of(model, float_model),
     )
     made.set_weights(float_model.get_weights())
     return made
+
+
+def _quantizers(info: SlotInfo) -> tuple[FormatQuantizer, ...]:
+    if not info.tensors:
+        return (FormatQuantizer(activations=True, kinds=USUAL_KINDS),)
+    return tuple(FormatQuantizer(channel_axes=tensor.channel_axes, kinds=USUAL_KINDS) for tensor in info.tensors)
+
+
+class _Rebuilding:
+    """How Keras clones a model: every layer from QKeras, every output that is a slot quantized and tapped before."""
+
+    def __init__(self, float_model: Any, quantizers: Mapping[Slot, tuple[FormatQuantizer, ...]]) -> None:
+        self.quantizers = quantizers
+        self.taps: dict[Slot, Any] = {}
+        self._float_model = float_model
+
+    def copy(self, layer: Any) -> Any:
+        """What stands in the layer's place."""
+        return quantized_layer(layer, self.quantizers)
+
+    def call(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
+        """The quantized output of a copy."""
+        kwargs.pop("mask", None)  # There is none: layers that make one are unknown.
+        slot = Slot(layer.name, Role.ACTIVATIONS)
+        if slot not in self.quantizers:
+            return layer(*args, **kwargs)
+        (quantizer,) = self.quantizers[slot]
+        self.taps[slot] = output = self._activated(layer, quantizer, *args, **kwargs)
+        return qkeras.QActivation(quantizer, name=f"{layer.name}_quantized")(output)
+
+    def _activated(self, layer: Any, quantizer: FormatQuantizer, *args: Any, **kwargs: Any) -> Any:
+        """The output of a copy, its function passed over while the quantizer is binary."""
+        parts = anatomy(self._float_model.get_layer(layer.name))
+        if parts.family is Family.FUNCTION:
+            return SwitchedActivation(layer, quantizer, name=f"{layer.name}_switched")(*args)
+        output = layer(*args, **kwargs)
+        if not parts.has_function:
+            return output
+        function = keras.layers.Activation(parts.core.activation, name=f"{layer.name}_function")
+        return SwitchedActivation(function, quantizer, name=f"{layer.name}_activation")(output)
 
 
 def variables_of(model: Any, float_model: Any) -> tuple[Any, ...]:

@@ -76,7 +76,7 @@ def ratio_db(signal: float, noise: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class LayerAnalysis:
-    """The fixed-point analysis of one slot after one epoch (terms: the package's numerics page).
+    """The fixed-point analysis of one slot after one epoch (terms: `objectives.analysis`).
 
     Shares are between 0 and 1; `step` is 1 (parameters quantized) or 2 (everything); `epoch` counts
     from 1 within its step; `histogram` maps floor(log2|x|) to the number of elements there.

@@ -40,7 +40,7 @@ class HeldOutGains:
 
 @dataclass(frozen=True, slots=True)
 class RetrainingProgress:
-    """After one epoch: the step (1 or 2), the epoch within it, its mean squared mask error."""
+    """After one epoch: the step (1 or 2), the epoch within it, its mean squared error."""
 
     step: int
     epoch: int

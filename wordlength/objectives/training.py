@@ -194,8 +194,8 @@ def mean_squared_error(wanted: tf.Tensor, given: tf.Tensor) -> tf.Tensor:
 class FloatTraining:
     """The float baseline's training: the weights of its best epoch and what it went through.
 
-    `losses`: mean squared error per epoch; `scores`: STOI improvement on the validation mixtures
-    per epoch; `best_epoch` counts from 1.
+    `losses`: mean squared error per epoch; `scores`: the first quality on the validation mixtures per epoch, so
+    that more is better; `best_epoch` counts from 1.
     """
 
     weights: tuple[npt.NDArray[np.float32], ...]
@@ -209,8 +209,8 @@ def train_baseline(
 ) -> Iterator[FloatTraining]:
     """Train the float model; yields the state after every epoch and leaves the model at its best one.
 
-    The best epoch has the largest `score()`, which measures the model as it stands: the error on
-    unheard speakers turns upwards epochs before their intelligibility does. It ends early once as many epochs
+    The best epoch has the largest `score()`, which measures the model as it stands: the error on unheard speakers
+    turns upwards epochs before their intelligibility falls. It ends early once as many epochs
     as `baseline_patience` says, if not 0, have brought no larger score. Raises TrainingDiverged.
     """
     losses: list[float] = []

@@ -108,7 +108,6 @@ KERNELS: dict[str, tuple[str, ...]] = {
 """Layer type with a kernel → its kernel attributes."""
 
 ACTIVATION_LAYERS = of_family(Family.FUNCTION)
-_RECURRENT = of_family(Family.RECURRENT)
 _LEAVES_ITS_OUTPUT = (Family.KERNEL, Family.SCALE, Family.MERGE)
 """Families whose linear output an activation layer that follows alone quantizes."""
 
@@ -135,7 +134,7 @@ class Anatomy:
     @property
     def has_function(self) -> bool:
         """Whether a layer with a kernel applies a non-linearity itself."""
-        return self.family is Family.KERNEL and has_own_activation(self.core)
+        return self.family is Family.KERNEL and getattr(self.core.activation, "__name__", "") != "linear"
 
 
 def anatomy(layer: Any) -> Anatomy:
@@ -217,11 +216,6 @@ def _has_values_of_its_own(parts: Anatomy) -> bool:
     if parts.family in _LEAVES_ITS_OUTPUT:
         return parts.has_function or not _feeds_activation_layer(parts.layer)
     return parts.family in (Family.RECURRENT, Family.FUNCTION)
-
-
-def has_own_activation(layer: Any) -> bool:
-    """Whether a kernel layer applies a non-linearity itself."""
-    return getattr(layer.activation, "__name__", "") != "linear"
 
 
 def _feeds_activation_layer(layer: Any) -> bool:

@@ -13,20 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordlength.objectives.audio.listing import Clip
-from wordlength.objectives.audio.splits import Split, require_disjoint, split_groups
 
-__all__ = [
-    "Mixture",
-    "Split",
-    "mix",
-    "noise_at",
-    "plan_mixtures",
-    "representative_subset",
-    "require_disjoint",
-    "split_groups",
-]
-
-Signal = NDArray[np.float32]
+Waveform = NDArray[np.float32]
 _T = TypeVar("_T")
 
 _NEARLY_SILENT = 1e-4  # a noise segment 40 dB below its clip's mean power says nothing about the noise
@@ -67,7 +55,7 @@ class Mixture:
         return f"{self.clean.source} + {self.noise_class} {self.noise.source} {level}{place}"
 
 
-def mix(speech: Signal, noise: Signal, snr_db: float, rng: np.random.Generator) -> tuple[Signal, Signal]:
+def mix(speech: Waveform, noise: Waveform, snr_db: float, rng: np.random.Generator) -> tuple[Waveform, Waveform]:
     """Add a random segment of the noise to the speech: `(clean, noisy)`, both of the speech's shape `(samples,)`.
 
     Over the utterance 10·log10(P_speech / P_noise) = snr_db. Noise shorter than the speech is repeated.
@@ -80,7 +68,7 @@ def mix(speech: Signal, noise: Signal, snr_db: float, rng: np.random.Generator) 
 
 
 def noise_at(
-    speech: NDArray[np.float64], noise: Signal, snr_db: float, rng: np.random.Generator
+    speech: NDArray[np.float64], noise: Waveform, snr_db: float, rng: np.random.Generator
 ) -> NDArray[np.float64]:
     """A random segment of the noise, so loud that the speech lies `snr_db` above it, `(samples,)` as the speech."""
     segment = _draw_segment(noise.astype(np.float64), speech.size, rng)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import tempfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wordlength.atomic import write_atomically
 from wordlength.objectives.audio.files import publish_folder
 from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData, Signal
 from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings
@@ -70,12 +69,7 @@ def recall(stamp: str, cache: Path) -> str | None:
 
 def remember(stamp: str, digest: str, cache: Path) -> None:
     """Note which digest the files of this stamp have."""
-    target = _index(cache, stamp)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(dir=target.parent, prefix=".")
-    with os.fdopen(handle, "w") as stream:
-        json.dump({"digest": digest}, stream)
-    os.replace(draft, target)
+    write_atomically(_index(cache, stamp), json.dumps({"digest": digest}).encode())
 
 
 def _folder(cache: Path, digest: str) -> Path:

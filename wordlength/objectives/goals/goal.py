@@ -151,10 +151,6 @@ class Goals:
         """First quality and first cost alone."""
         return Goals((self.quality, self.cost))
 
-    def of_kind(self, kind: GoalKind) -> tuple[Goal, ...]:
-        """In order."""
-        return tuple(goal for goal in self.goals if goal.kind is kind)
-
     def ahead(self, values: Mapping[str, float]) -> tuple[float, ...]:
         """The values in order, so that more is better in each."""
         return tuple(goal.ahead(values[goal.name]) for goal in self.goals)

@@ -20,15 +20,10 @@ from wordlength.objectives.integer.recurrent import Cell, Direction, Recurrent, 
 from wordlength.objectives.integer.rounding import Round
 from wordlength.objectives.integer.sums import Geometry, Shape, Sum
 from wordlength.space import Candidate, Fixed, Format, Role, Slot, find_slots
-from wordlength.space.layer_types import Family
+from wordlength.space.layer_types import LAYER_TYPES, Family, of_family
 from wordlength.space.slots import ACTIVATION_LAYERS, KERNELS, Anatomy, anatomy
 
-_KEEPING = frozenset(
-    {
-        *("InputLayer", "Flatten", "Reshape", "Identity", "Dropout", "SpatialDropout1D", "SpatialDropout2D"),
-        *("SpatialDropout3D", "GaussianDropout", "GaussianNoise", "ActivityRegularization"),
-    }
-)
+_KEEPING = of_family(Family.INPUT) | {name for name in of_family(Family.PASSING) if LAYER_TYPES[name].in_place}
 """Layers that leave the values and their order in memory as they are."""
 _POOLS = {
     **{f"{scope}AveragePooling{rank}D": True for scope in ("", "Global") for rank in (1, 2)},

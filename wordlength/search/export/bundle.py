@@ -59,13 +59,10 @@ def export(
     on the validation mixtures; `vectors`: test frames; `input_bits`: width of the integer input. Raises SpecError if
     the study, the trial or the folder cannot be used, or a figure measured again is not the logged one.
     """
-    home, folder = home or Home.default(), folder.expanduser().resolve()
+    home, folder, observer = home or Home.default(), folder.expanduser().resolve(), observer or Observer()
     _require_replaceable(folder, force)
     view = load_study(study, home)
-    try:
-        point = pick(view.front, rule, view.points)
-    except ValueError as error:
-        raise SpecError(f"{error} (--pick)") from None
+    point = _picked(view, rule)
     goal = view.goals.quality
     tell(f"trial {point.number}: {point.memory_bytes:,} bytes, {goal.title} {goal.text(point.quality)}")
     found = _retrained(view, point, home) if retrained else None
@@ -75,10 +72,17 @@ def export(
     with naming(folder), tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as place:
         subject = _subject(view, point, home, found, observer, tell)
         draft = Path(place) / "bundle"
-        config = write_bundle(draft, subject, Asked(vectors, input_bits, verify), (observer or Observer()).data)
+        config = write_bundle(draft, subject, Asked(vectors, input_bits, verify), observer.data)
         _require_replaceable(folder, force)  # Again: minutes have passed.
         _put(draft, folder, Path(place) / "replaced")
     return Exported(folder, point, config, found[0].digest if found else "")
+
+
+def _picked(view: StudyView, rule: str) -> FrontPoint:
+    try:
+        return pick(view.front, rule, view.points)
+    except ValueError as error:
+        raise SpecError(f"{error} (--pick)") from None
 
 
 def log_to_mlflow(done: Exported, home: Home) -> str:

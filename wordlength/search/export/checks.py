@@ -233,7 +233,7 @@ def check_layers(
     program: IntegerProgram, model: Any, codes: Integers, tell: Callable[[int, int], None]
 ) -> tuple[LayerProof, int]:
     """The integers against the QKeras model in float32: the last layer, and the largest difference of any alone."""
-    from wordlength.search.export.proof import compare_layers, require_close
+    from wordlength.search.export.against_float import compare_layers, require_close
 
     try:
         rows = compare_layers(model, program, codes, tell)

@@ -130,22 +130,12 @@ def _write_integers(
     import keras
 
     from wordlength.objectives.baseline import spread
-    from wordlength.search.export.c import c_files
+    from wordlength.search.export.against_float import compare_layers, require_close
     from wordlength.search.export.hls import FOLDER, write_project
-    from wordlength.search.export.proof import (
-        compare_layers,
-        compiled,
-        find_compiler,
-        quality_through_c,
-        require_close,
-    )
     from wordlength.search.export.vectors import write_vectors
 
     title = title_of(subject.view.name, subject.point.number, subject.point.candidate)
-    files = c_files(program, laid_out(program.parameters), payload, title)
-    (place / SOURCES).mkdir()
-    for name, text in files.items():
-        (place / SOURCES / name).write_text(text, encoding="utf-8")
+    _write_sources(place / SOURCES, program, payload, title)
     frames = subject.evaluator.predictor.windows
     codes = program.encode(frames.inputs(spread(frames.current, asked.vectors)))
     progress("test vectors", 0, 1)
@@ -155,29 +145,49 @@ def _write_integers(
     model = keras.models.load_model(place / MODEL)
     layers = compare_layers(model, program, codes, lambda done, total: progress("integers against float", done, total))
     require_close(program, layers)
-    improvement = None
-    if asked.verify and find_compiler():
-        with compiled(place / SOURCES, program) as network:
-            network.check_vectors(place / VECTORS, len(codes))
-            improvement = quality_through_c(
-                network,
-                frames,
-                subject.evaluator.meter,
-                lambda done, total: progress("objective through C", done, total),
-            ).value
-        if abs(improvement - subject.logged) > C_TOLERANCE:
-            raise SpecError(
-                f"the C code must reach the logged {_title(subject)} {subject.logged:+.4f} to {C_TOLERANCE:g}, "
-                f"but reaches {improvement:+.4f} (trial {subject.point.number})"
-            )
     return Arithmetic(
         input_format=str(program.input_format),
         output_exponent=program.output_grid.exponent,
         vectors=len(codes),
         layers=layers,
-        quality=improvement,
+        quality=_measure_c(place, subject, program, len(codes), progress) if asked.verify else None,
         no_hls4ml=no_hls4ml,
     )
+
+
+def _write_sources(folder: Path, program: IntegerProgram, payload: bytes, title: str) -> None:
+    """c/ itself."""
+    from wordlength.search.export.c import c_files
+
+    files = c_files(program, laid_out(program.parameters), payload, title)
+    folder.mkdir()
+    for name, text in files.items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _measure_c(
+    place: Path, subject: Subject, program: IntegerProgram, vectors: int, progress: Progress
+) -> float | None:
+    """First quality of the C code, which must give the vectors; None without a compiler.
+
+    Raises SpecError if it is not the logged one.
+    """
+    from wordlength.search.export.proof import compiled, find_compiler, quality_through_c
+
+    if not find_compiler():
+        return None
+    windows, meter = subject.evaluator.predictor.windows, subject.evaluator.meter
+    with compiled(place / SOURCES, program) as network:
+        network.check_vectors(place / VECTORS, vectors)
+        found = quality_through_c(
+            network, windows, meter, lambda done, total: progress("objective through C", done, total)
+        ).value
+    if abs(found - subject.logged) > C_TOLERANCE:
+        raise SpecError(
+            f"the C code must reach the logged {_title(subject)} {subject.logged:+.4f} to {C_TOLERANCE:g}, "
+            f"but reaches {found:+.4f} (trial {subject.point.number})"
+        )
+    return found
 
 
 def _measure_model(path: Path, subject: Subject, progress: Progress) -> float:

@@ -80,35 +80,53 @@ def verify(
     config = read_config(folder / CONFIG)
     start_tensorflow(config.threads, verbose)
     done = Verified(config, foreign, ["every file has its SHA-256"])
-    parameters = check_weights(folder, config)
-    done.checked.append(f"weights.bin holds {config.objectives.memory_bytes:,} bytes, as the memory objective counts")
-    float_model, model = check_models(folder, config, parameters)
-    done.checked.append("the QKeras model holds the weights of weights.bin")
+    parts = _check_parts(done, folder)
     data = find_data(config, home, study, progress) if stoi else None
     check_signal(config, data)
     heard = _heard(data, find_objectives(config, home, study)) if data else None
     if heard is None:
         done.left_out.append(f"{config.goal.title} (--no-stoi)")
     else:
-        _check_model_quality(done, model, heard, progress)
+        _check_model_quality(done, parts.model, heard, progress)
     if config.arithmetic is None:
-        if not config.no_arithmetic or any((folder / part).exists() for part in (SOURCES, VECTORS, FOLDER)):
-            raise BundleError(f"{CONFIG} must say why there is no integer arithmetic, and c/ and vectors/ be absent")
-        done.left_out.append(f"integers and C: {config.no_arithmetic}")
+        _check_none(done, folder)
         return done
-    program = program_of(float_model, config, config.arithmetic, parameters)
+    program = program_of(parts.float_model, config, config.arithmetic, parts.parameters)
     codes = check_vectors(folder / VECTORS, program, config.arithmetic.vectors)
-    _check_integers(done, program, codes, model, progress)
+    _check_integers(done, program, codes, parts.model, progress)
     if compile_c:
-        _check_c(done, folder, program, parameters, heard, progress)
+        _check_c(done, folder, program, parts.parameters, heard, progress)
     else:
         done.left_out.append("C (--no-c)")
-    refused = config.arithmetic.no_hls4ml
-    title = own_title(config)
-    lines, missing = check_hls4ml(folder / FOLDER, codes, program, float_model, refused, title, fpga, progress)
-    done.checked += lines
-    done.left_out += missing
+    _check_hls4ml(done, folder, codes, program, parts.float_model, fpga, progress)
     return done
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """A bundle's tensors, the float network with their values, and the QKeras model."""
+
+    parameters: tuple[Parameter, ...]
+    float_model: Any
+    model: Any
+
+
+def _check_parts(done: Verified, folder: Path) -> _Parts:
+    """weights.bin and the models, which must hold the same."""
+    parameters = check_weights(folder, done.config)
+    counted = done.config.objectives.memory_bytes
+    done.checked.append(f"weights.bin holds {counted:,} bytes, as the memory objective counts")
+    float_model, model = check_models(folder, done.config, parameters)
+    done.checked.append("the QKeras model holds the weights of weights.bin")
+    return _Parts(parameters, float_model, model)
+
+
+def _check_none(done: Verified, folder: Path) -> None:
+    """A bundle without integer arithmetic says why, and has no files of it."""
+    reason = done.config.no_arithmetic
+    if not reason or any((folder / part).exists() for part in (SOURCES, VECTORS, FOLDER)):
+        raise BundleError(f"{CONFIG} must say why there is no integer arithmetic, and c/ and vectors/ be absent")
+    done.left_out.append(f"integers and C: {reason}")
 
 
 def _heard(data: PreparedData, objectives: tuple[ObjectiveSettings, ...]) -> tuple[Windows, Meter]:
@@ -170,6 +188,22 @@ def _check_c(
     if arithmetic.quality is not None:
         _require_near(f"the C code's {title} in {CONFIG}", title, arithmetic.quality, found, MODEL_TOLERANCE)
     done.checked.append(f"the C code reaches the {title} {found:+.7f}")
+
+
+def _check_hls4ml(
+    done: Verified,
+    folder: Path,
+    codes: Integers,
+    program: IntegerProgram,
+    float_model: Any,
+    simulate: bool,
+    progress: Progress,
+) -> None:
+    """hls4ml/: its text, and its C simulation where that is asked for."""
+    refused, title = _arithmetic(done).no_hls4ml, own_title(done.config)
+    checked, left_out = check_hls4ml(folder / FOLDER, codes, program, float_model, refused, title, simulate, progress)
+    done.checked += checked
+    done.left_out += left_out
 
 
 def _arithmetic(done: Verified) -> Arithmetic:

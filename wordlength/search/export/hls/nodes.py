@@ -14,6 +14,10 @@ from wordlength.objectives.integer import Integers, Round, Step
 from wordlength.space.formats import FloatArray
 
 
+class Refused(Exception):
+    """Why hls4ml cannot express a layer."""
+
+
 @dataclass(frozen=True, eq=False)
 class Node:
     """A layer for hls4ml, and its entry in the configuration.

@@ -11,7 +11,8 @@ from typing import Any
 from wordlength.errors import IntegerError
 from wordlength.objectives.integer import INPUT, IntegerProgram, Pool, Round, Step, Sum
 from wordlength.objectives.integer.functions import Clip, Fire, Line, Ramp, Table
-from wordlength.search.export.hls.nodes import Names, Node
+from wordlength.search.export.hls.kernels import kernel_layer
+from wordlength.search.export.hls.nodes import Names, Node, Refused
 from wordlength.search.export.hls.types import (
     averaging_type,
     exponent_bits,
@@ -33,10 +34,6 @@ HLS_LAYERS = frozenset(name for name, kind in LAYER_TYPES.items() if kind.hls4ml
 """Layer types that hls4ml/ can hold; a layer may still be refused for its settings, formats or place."""
 
 
-class _Refused(Exception):
-    """Why hls4ml cannot express a layer."""
-
-
 @dataclass(frozen=True)
 class Translation:
     """The chain, and the layers that hls4ml cannot express: name → why. The chain is of use if there are none."""
@@ -54,11 +51,11 @@ def translate(program: IntegerProgram, float_model: Any) -> Translation:
 
 
 def _chained(layer: Any) -> None:
-    """Raise _Refused for a layer that is no link of a chain."""
+    """Raise Refused for a layer that is no link of a chain."""
     if isinstance(layer.input, (list, tuple)) and len(layer.input) > 1:
-        raise _Refused("hls4ml/ holds chains of layers, but it joins several")
+        raise Refused("hls4ml/ holds chains of layers, but it joins several")
     if len(layer._outbound_nodes) > 1:
-        raise _Refused(f"hls4ml/ holds chains of layers, but {len(layer._outbound_nodes)} read it")
+        raise Refused(f"hls4ml/ holds chains of layers, but {len(layer._outbound_nodes)} read it")
 
 
 class _Chain:
@@ -83,7 +80,7 @@ class _Chain:
         try:
             _chained(layer)
             self._nodes.extend(self._translated(layer))
-        except (_Refused, IntegerError) as error:
+        except (Refused, IntegerError) as error:
             self._refused[layer.name] = str(error)
             self._scale, self._flattened_by = 0, ""
 
@@ -104,9 +101,9 @@ class _Chain:
         elif kind in ("Flatten", "Reshape"):
             yield from self._reshaped(layer)
         elif steps and self._flattened_by and kind != "Dense":
-            raise _Refused(f"it reads what {self._flattened_by} has flattened, which only a dense layer can")
+            raise Refused(f"it reads what {self._flattened_by} has flattened, which only a dense layer can")
         elif kind not in HLS_LAYERS and (steps or layer.input.shape != layer.output.shape):
-            raise _Refused(f"hls4ml/ has no {kind}")
+            raise Refused(f"hls4ml/ has no {kind}")
         for step in steps:
             match step:
                 case Sum():
@@ -116,7 +113,7 @@ class _Chain:
                 case Round():
                     yield from self._rounded(layer, step)
                 case _:
-                    raise _Refused(f"hls4ml/ has no {kind}")
+                    raise Refused(f"hls4ml/ has no {kind}")
 
     def _of_sum(self, step: Round) -> bool:
         return step.source != INPUT and isinstance(self._program.steps[step.source], Sum)
@@ -126,61 +123,33 @@ class _Chain:
         if source == target:
             return
         if self._flattened_by:
-            raise _Refused(f"it reads what {self._flattened_by} has flattened, which only a dense layer can")
+            raise Refused(f"it reads what {self._flattened_by} has flattened, which only a dense layer can")
         if len(target) == 1:
             self._flattened_by = layer.name
         elif source[-1] % target[-1] and target[-1] % source[-1]:
-            raise _Refused(
+            raise Refused(
                 f"streams of {source[-1]} channels cannot be regrouped by {target[-1]}: one must divide the other"
             )
         types = {"result": self._nodes[-1].types["result"]}
         yield Node(self._names.new(layer.name), layer.name, "Reshape", types, {"target_shape": target})
 
     def _sum(self, layer: Any, step: Sum) -> Node:
-        values = parameter_values(step.kernel, -self._scale)
-        if not LAYER_TYPES[type(layer).__name__].hls4ml:
-            raise _Refused(f"a {type(layer).__name__} has not been tested in hls4ml")
-        name, moves = layer.name, hasattr(layer, "kernel_size") and step.kernel.info.name != "pointwise_kernel"
-        axes = len(layer.input.shape) - 2
-        settings: dict[str, Any] = {"use_bias": step.bias is not None}
-        if moves:
-            if layer.padding == "causal":
-                raise _Refused("hls4ml has no causal padding that is tested here")
-            if any(rate != 1 for rate in layer.dilation_rate):
-                raise _Refused("hls4ml has no dilated convolutions")
-            settings |= {"kernel_size": layer.kernel_size, "strides": layer.strides, "padding": layer.padding}
-        elif axes:
-            settings |= {"kernel_size": (1,) * axes}
-        if step.depthwise:
-            if values.shape[-1] != 1:
-                raise _Refused("hls4ml has no depthwise convolutions with a depth_multiplier other than 1")
-            kind, settings["depth_multiplier"] = f"DepthwiseConv{axes}D", 1
-            name += "_depthwise" if step.kernel.info.name == "depthwise_kernel" else ""
-        elif not axes:
-            kind, settings["units"] = "Dense", values.shape[-1]
-        elif axes <= 2:
-            # A dense layer along several axes is a convolution of one place.
-            kind, settings["filters"] = f"Conv{axes}D", values.shape[-1]
-            values = values if moves else values.reshape(*(1,) * axes, *values.shape[-2:])
-        else:
-            raise _Refused(f"hls4ml has no layers along {axes} axes")
+        kernel = kernel_layer(layer, step, parameter_values(step.kernel, -self._scale))
+        powers = isinstance(step.kernel.format, PowerOfTwo)
         node = Node(
-            name=self._names.new(name),
+            name=self._names.new(layer.name + ("_depthwise" if step.kernel.info.name == "depthwise_kernel" else "")),
             layer=layer.name,
-            kind=kind,
+            kind=kernel.kind,
             types={
                 "weight": type_of_parameter(step.kernel, -self._scale),
                 **({"bias": type_of_parameter(step.bias)} if step.bias else {}),
                 "accum": type_of_grid(step.accumulator),
                 "result": type_of_grid(step.grid),
             },
-            settings=settings,
-            weights=(values, parameter_values(step.bias)) if step.bias else (values,),
-            # One multiplication at a time for every output: a factor that divides the inputs is always allowed.
-            exponent_bits=exponent_bits(values, self._nodes[-1].types["result"])
-            if isinstance(step.kernel.format, PowerOfTwo)
-            else 0,
-            reuse=prod(values.shape[:-2]) if step.depthwise else prod(values.shape[:-1]),
+            settings=kernel.settings,
+            weights=(kernel.values, parameter_values(step.bias)) if step.bias else (kernel.values,),
+            exponent_bits=exponent_bits(kernel.values, self._nodes[-1].types["result"]) if powers else 0,
+            reuse=kernel.reuse,
         )
         self._scale, self._flattened_by = 0, ""
         return self._rounding_sum(node, step)
@@ -211,23 +180,23 @@ class _Chain:
         """The nodes of a function, and of a rounding that no sum does on its way out."""
         of_sum, fmt = self._of_sum(step), step.format
         if not of_sum and self._scale:
-            raise _Refused(f"it reads the binary output of {self._scaled_by}, which only a layer with a kernel can")
+            raise Refused(f"it reads the binary output of {self._scaled_by}, which only a layer with a kernel can")
         if isinstance(fmt, Binary):
             if not of_sum:
                 yield self._firing(self._activation(layer, step, "linear", ""), step)
             return
         if not isinstance(fmt, Fixed):
-            raise _Refused(f"hls4ml has no outputs in powers of two, but they are {fmt}")
+            raise Refused(f"hls4ml has no outputs in powers of two, but they are {fmt}")
         match step.function:
             case Line() | Ramp():
-                raise _Refused("hls4ml/ has the functions linear, relu, sigmoid and tanh only")
+                raise Refused("hls4ml/ has the functions linear, relu, sigmoid and tanh only")
             case Table() as table:
                 yield from self._tabled(layer, step, table, fmt)
             case Clip(lowest=lowest) if lowest not in (0, -math.inf):
-                raise _Refused(f"hls4ml has no function that begins at {lowest:g}")
+                raise Refused(f"hls4ml has no function that begins at {lowest:g}")
             case Clip(lowest=lowest, highest=highest):
                 if math.isfinite(highest) and step.grid.highest < fmt.highest_code:
-                    raise _Refused(f"hls4ml has no function that ends at {highest:g}")
+                    raise Refused(f"hls4ml has no function that ends at {highest:g}")
                 if lowest == 0:
                     yield self._activation(layer, step, "relu", type_of_format(fmt))
                 elif not of_sum and self._nodes[-1].types["result"] != type_of_format(fmt):
@@ -235,7 +204,7 @@ class _Chain:
 
     def _tabled(self, layer: Any, step: Round, table: Table, fmt: Fixed) -> Iterator[Node]:
         if fmt.overflow is Overflow.WRAP and not fmt.lowest <= table.lowest < 1 <= fmt.highest:
-            raise _Refused(f"hls4ml's {table.name} lies a step away at places, where {fmt} may wrap")
+            raise Refused(f"hls4ml's {table.name} lies a step away at places, where {fmt} may wrap")
         argument = _argument(step, table)
         if not self._of_sum(step) and step.source_grid.exponent < argument.exponent:
             # A table that is asked between two of its places cuts off what lies beyond them.
@@ -254,15 +223,15 @@ class _Chain:
     def _pool(self, layer: Any, step: Pool) -> Node:
         kind, count = type(layer).__name__, prod(step.geometry.kernel)
         if step.geometry.strides != step.geometry.kernel:
-            raise _Refused("hls4ml's pooling has strides of the pool's size only")
+            raise Refused("hls4ml's pooling has strides of the pool's size only")
         if (step.counts != count).any():
-            raise _Refused("hls4ml's pooling has no padding")
+            raise Refused("hls4ml's pooling has no padding")
         if getattr(layer, "keepdims", False):
-            raise _Refused("hls4ml's global pooling keeps no axes of one place")
+            raise Refused("hls4ml's global pooling keeps no axes of one place")
         result = type_of_grid(step.grid, self._scale)
         if not step.exact:
             if count & -count > 2**8:
-                raise _Refused(f"hls4ml's averages over {count} values cannot be rounded half even")
+                raise Refused(f"hls4ml's averages over {count} values cannot be rounded half even")
             result = result.replace(">", ",AP_RND_CONV,AP_WRAP>")
         accum = averaging_type(step, self._scale) if step.average else result
         pooled = {"pool_size": layer.pool_size} if hasattr(layer, "pool_size") else {}
