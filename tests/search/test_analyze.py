@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from two_goals import float_baseline, reached
 
+from wordlength.objectives.goals import DEFAULT_GOALS, KNOWN, Goals
 from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialReport, TrialState
 from wordlength.search.export.facts import LayerRow, accumulator_cells
 from wordlength.search.tables import accumulator_table, analysis_table, findings_text, trial_verdict
@@ -209,15 +210,24 @@ def test_the_verdict_tells_the_paired_difference() -> None:
     base = float_baseline(0.0332, 100)
     measured = reached(0.031, 50) | {"standard_error": 0.0042}
     full = trial(**measured, baseline_difference=-0.0022, baseline_difference_error=0.0009)
-    assert trial_verdict(full, base) == (
+    assert trial_verdict(full, base, DEFAULT_GOALS) == (
         "STOI improvement +0.0310 ± 0.0042 (float32 +0.0332), -0.0022 ± 0.0009 against float32, paired; "
         "50 bytes, 50.0 % saved"
     )
-    assert trial_verdict(trial(**measured), base) == (
+    assert trial_verdict(trial(**measured), base, DEFAULT_GOALS) == (
         "STOI improvement +0.0310 ± 0.0042 (float32 +0.0332); 50 bytes, 50.0 % saved"
     )
     pruned = trial(state=TrialState.PRUNED, reason="too much")
-    assert trial_verdict(pruned, base) == "pruned: too much (50 bytes, 50.0 % saved; float32 +0.0332)"
+    assert trial_verdict(pruned, base, DEFAULT_GOALS) == "pruned: too much (50 bytes, 50.0 % saved; float32 +0.0332)"
+
+
+def test_the_verdict_tells_every_other_objective_by_its_title() -> None:
+    known = {"energy_pj_per_frame": 1234.0, "rmse": 0.25, "memory_bytes": 50.0, "stoi_improvement": 0.031}
+    goals = Goals(tuple(KNOWN[name][0] for name in ("stoi_improvement", "rmse", "energy_pj_per_frame", "memory_bytes")))
+    told = trial_verdict(trial(**reached(0.031, 50) | {"values": known}), float_baseline(0.0332, 100), goals)
+    assert told == (
+        "STOI improvement +0.0310 (float32 +0.0332); RMSE 0.2500; energy per frame 1,234 pJ; 50 bytes, 50.0 % saved"
+    )
 
 
 def test_layer_rows_keep_the_whole_format_and_a_brief_one() -> None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wordlength.objectives.findings import findings, ranked
-from wordlength.objectives.goals import Goal
+from wordlength.objectives.goals import Goal, Goals
 from wordlength.objectives.report import TrialReport
 from wordlength.search.export.facts import accumulator_cells, layer_rows, with_error
 from wordlength.search.front import FrontPoint, indistinct, saved_percent
@@ -227,7 +227,7 @@ def accumulator_table(report: TrialReport) -> Table:
     return table
 
 
-def trial_verdict(report: TrialReport, baseline: Baseline) -> str:
+def trial_verdict(report: TrialReport, baseline: Baseline, goals: Goals) -> str:
     """One sentence: what the candidate reached, and how surely that differs from float32."""
     memory = f"{report.memory_bytes:,} bytes, {saved_percent(report.memory_bytes, baseline.memory_bytes):.1f} % saved"
     goal = baseline.goal
@@ -238,7 +238,6 @@ def trial_verdict(report: TrialReport, baseline: Baseline) -> str:
     if report.baseline_difference is not None:
         difference = goal.difference_text(report.baseline_difference, report.baseline_difference_error)
         reached += f", {difference} against float32, paired"
-    for name, value in report.values.items():
-        if name not in (goal.name, "memory_bytes"):
-            reached += f"; {name} {value:,.6g}"
-    return f"{reached}; {memory}"
+    others = (other for other in goals.goals if other.name not in (goal.name, "memory_bytes"))
+    told = [f"{other.title} {other.told(report.values[other.name])}" for other in others]
+    return "; ".join([reached, *told, memory])

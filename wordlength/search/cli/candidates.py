@@ -92,7 +92,7 @@ def analyze(
         evaluator, baseline = open_evaluator(spec, place, display, verbose)
         with display.busy("two-step training"):
             trial, _ = evaluator.evaluate(TrialJob(0, chosen, spec.seed))
-    _print_analysis(trial, baseline, spec.analysis.precision_limit)
+    _print_analysis(trial, baseline, spec)
     if report is not None:
         _write_report(report, trial, baseline, spec)
 
@@ -155,17 +155,18 @@ def _chosen(
     return found
 
 
-def _print_analysis(trial: TrialReport, baseline: Baseline, precision_limit: float) -> None:
+def _print_analysis(trial: TrialReport, baseline: Baseline, spec: StudySpec) -> None:
+    from wordlength.objectives.goals import goals_of
     from wordlength.search.tables import accumulator_table, analysis_table, findings_text, memory_table, trial_verdict
 
     # In a file every sentence keeps its line.
     say = partial(console.print, highlight=False, markup=False, soft_wrap=not console.is_terminal)
     console.print(analysis_table(trial))
-    say(findings_text(trial, precision_limit))
+    say(findings_text(trial, spec.analysis.precision_limit))
     if trial.accumulators:
         console.print(accumulator_table(trial))
     console.print(memory_table(baseline.slots, trial.candidate))
-    say(trial_verdict(trial, baseline))
+    say(trial_verdict(trial, baseline, goals_of(spec.objectives)))
 
 
 def _write_report(path: Path, trial: TrialReport, baseline: Baseline, spec: StudySpec) -> None:
