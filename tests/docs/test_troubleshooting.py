@@ -31,18 +31,13 @@ def _strings() -> frozenset[str]:
 
 
 def _quotations() -> Iterator[str]:
-    """The first cell of every row below a head `message`, and what is quoted as no error."""
-    in_table = False
+    """What every item of a list begins with."""
     for line in PAGE.read_text(encoding="utf-8").splitlines():
-        if line.startswith("| message |"):
-            in_table = True
-        elif not line.startswith("|"):
-            in_table = False
-            if quoted := re.match(r"- \*\*`(.+?)`", line):
-                yield quoted[1]
-        elif in_table and not line.startswith("| ---"):
-            quoted = re.match(r"\| `([^`]+)` \|", line)
-            assert quoted, f"a row must begin with a quoted message, but got {line!r}"
+        if line.startswith("- ") and not line.startswith("- **"):
+            quoted = re.match(r"- `([^`]+)`: ", line)
+            assert quoted, f"an item must begin with a quoted message, but got {line!r}"
+            yield quoted[1]
+        elif quoted := re.match(r"- \*\*`(.+?)`", line):
             yield quoted[1]
 
 
