@@ -20,13 +20,14 @@ from wordlength.search.cli import measures  # noqa: F401  isort: skip
 from wordlength.search.cli import retrain  # noqa: F401  isort: skip
 from wordlength.search.cli import bundles  # noqa: F401  isort: skip
 from wordlength.search.cli import cluster  # noqa: F401  isort: skip
-from wordlength.search.cli.common import app, print_error
+from wordlength.search.cli.common import app, console, print_error
 
 __all__ = ["app", "main", "refusing"]
 
 
 def main() -> NoReturn:
     """Run the command line; anything that wordlength refuses becomes one line and exit status 2."""
+    console.quiet = False
     with refusing():
         _send_token()
         app()

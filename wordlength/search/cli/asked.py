@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -84,17 +83,3 @@ def wish_of(text: str, role: Role) -> tuple[KindRange, int] | Format:
     if reason:
         raise SpecError(f"{reason} (--{role})")
     return (wish.limits, wish.bits) if isinstance(wish, AtProposal) else wish
-
-
-def require_places(**files: Path | None) -> None:
-    """Refuse at once what could not be written in the end; keywords are the options' names."""
-    for option, file in files.items():
-        if file is None:
-            continue
-        folder = file.absolute().parent
-        if not folder.is_dir():
-            raise SpecError(f"a file's folder must exist, but {file.parent} does not (--{option})")
-        if file.is_dir():
-            raise SpecError(f"a file to write must not be a folder, but {file} is (--{option})")
-        if not os.access(folder, os.W_OK):
-            raise SpecError(f"a file's folder must be writable, but {file.parent} is not (--{option})")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wordlength.errors import SpecError
-from wordlength.search.cli.common import HomeOption, Study, Verbose, app, console, home_of, read_candidate
+from wordlength.search.cli.candidate_file import read_candidate
+from wordlength.search.cli.common import HomeOption, JsonFile, Study, Verbose, app, console, home_of, write_json
 
 if TYPE_CHECKING:
     from wordlength.search.export.config import BundleConfig
@@ -115,6 +116,7 @@ def verify(
     fpga: Annotated[
         bool, typer.Option(help="Compile and run hls4ml's C simulation, where hls4ml is installed.")
     ] = True,
+    json_file: JsonFile = None,
     home: HomeOption = None,
     verbose: Verbose = False,
 ) -> None:
@@ -131,10 +133,13 @@ def verify(
         wordlength verify best --study examples/klein.yaml
     """
     from wordlength.search.export.verify import verify as run
+    from wordlength.search.figures import verified_figures
     from wordlength.search.progress import LaunchDisplay
 
     with LaunchDisplay(console) as display:
         done = run(bundle, home_of(home), study=study, compile_c=c, stoi=stoi, fpga=fpga, progress=display.data)
+    if json_file is not None:
+        write_json(json_file, verified_figures(bundle, done))
     for line in done.checked:
         _say(f"ok: {line}")
     for line in done.left_out:

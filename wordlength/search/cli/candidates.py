@@ -9,18 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wordlength.errors import SpecError
-from wordlength.search.cli.asked import require_places, study_spec
-from wordlength.search.cli.common import (
-    AnyStudy,
-    HomeOption,
-    Verbose,
-    app,
-    check_formats,
-    console,
-    home_of,
-    read_candidate,
-    uniform_candidate,
-)
+from wordlength.search.cli.asked import study_spec
+from wordlength.search.cli.candidate_file import check_formats, read_candidate, uniform_candidate
+from wordlength.search.cli.common import AnyStudy, HomeOption, JsonFile, Verbose, app, console, home_of, write_json
+from wordlength.search.cli.places import require_places
 
 if TYPE_CHECKING:
     from wordlength.objectives.baseline import Baseline
@@ -65,6 +57,7 @@ def analyze(
     activations: Activations = None,
     candidate: CandidateFile = None,
     report: ReportFile = None,
+    json_file: JsonFile = None,
     home: HomeOption = None,
     verbose: Verbose = False,
 ) -> None:
@@ -82,6 +75,7 @@ def analyze(
     require_places(report=report)
     from wordlength.objectives.quiet import start_tensorflow
     from wordlength.objectives.report import TrialJob
+    from wordlength.search.figures import analysis_figures
     from wordlength.search.progress import LaunchDisplay
     from wordlength.search.session import model_slots, open_evaluator
 
@@ -92,6 +86,8 @@ def analyze(
         evaluator, baseline = open_evaluator(spec, place, display, verbose)
         with display.busy("two-step training"):
             trial, _ = evaluator.evaluate(TrialJob(0, chosen, spec.seed))
+    if json_file is not None:
+        write_json(json_file, analysis_figures(spec, baseline, trial))
     _print_analysis(trial, baseline, spec.analysis.precision_limit)
     if report is not None:
         _write_report(report, trial, baseline, spec)
@@ -104,6 +100,7 @@ def memory(
     biases: Biases = None,
     activations: Activations = None,
     candidate: CandidateFile = None,
+    json_file: JsonFile = None,
     home: HomeOption = None,
     verbose: Verbose = False,
 ) -> None:
@@ -117,11 +114,15 @@ def memory(
     """
     spec = study_spec(study, home_of(home))
     _require_formats(weights, biases, activations, candidate)
+    from wordlength.search.figures import memory_figures
     from wordlength.search.session import model_slots
     from wordlength.search.tables import memory_table
 
     slots = model_slots(spec, verbose)
-    console.print(memory_table(slots, _chosen(slots, weights, biases, activations, candidate)))
+    chosen = _chosen(slots, weights, biases, activations, candidate)
+    if json_file is not None:
+        write_json(json_file, memory_figures(spec.name, slots, chosen))
+    console.print(memory_table(slots, chosen))
 
 
 def _require_formats(weights: str | None, biases: str | None, activations: str | None, candidate: Path | None) -> None:

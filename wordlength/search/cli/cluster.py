@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wordlength.search.cli.common import Study, StudyFile, app, console, read_spec
+from wordlength.search.cli.common import JsonFile, Study, StudyFile, app, console, read_spec, write_json
 
 if TYPE_CHECKING:
     from wordlength.search.submit import Job
@@ -76,7 +76,7 @@ def submit(
 
 
 @job.command()
-def status(study: Study, address: Address) -> None:
+def status(study: Study, address: Address, json_file: JsonFile = None) -> None:
     """Whether the study's last launch runs, has ended or has failed.
 
     Example:
@@ -85,7 +85,10 @@ def status(study: Study, address: Address) -> None:
     """
     from wordlength.search.submit import Jobs
 
-    _tell(Jobs(address).newest(_name(study)))
+    known = Jobs(address).newest(_name(study))
+    if json_file is not None:
+        write_json(json_file, {"study": _name(study), "job": known})
+    _tell(known)
 
 
 @job.command()

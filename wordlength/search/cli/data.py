@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import typer
 from rich.text import Text
 
-from wordlength.atomic import write_atomically
-from wordlength.search.cli.asked import require_places, study_spec
-from wordlength.search.cli.common import AnyStudy, HomeOption, app, console, home_of, print_error
-from wordlength.search.cli.measures import JsonFile
+from wordlength.search.cli.asked import study_spec
+from wordlength.search.cli.common import AnyStudy, HomeOption, JsonFile, app, console, home_of, print_error, write_json
 
 
 @app.command()
@@ -32,7 +28,6 @@ def data(study: AnyStudy, json_file: JsonFile = None, home: HomeOption = None) -
     """
     place = home_of(home)
     spec = study_spec(study, place)
-    require_places(json=json_file)
     from wordlength.objectives.audio.survey import survey
     from wordlength.search.data_tables import corpus_lines, corpus_table, part_table
     from wordlength.search.progress import LaunchDisplay
@@ -40,7 +35,7 @@ def data(study: AnyStudy, json_file: JsonFile = None, home: HomeOption = None) -
     with LaunchDisplay(console) as display:
         found = survey(spec.data, place.cache, display.data)
     if json_file is not None:
-        write_atomically(json_file, (json.dumps({"study": spec.name, **found.to_dict()}, indent=2) + "\n").encode())
+        write_json(json_file, {"study": spec.name, **found.to_dict()})
     if found.corpora:
         console.print(corpus_table(found))
         for line in corpus_lines(found):

@@ -15,13 +15,13 @@ from wordlength.search.cli.asked import (
     fractions_of,
     is_file,
     one_of,
-    require_places,
     roles_of,
     study_spec,
     widths_of,
     wish_of,
 )
-from wordlength.search.cli.common import AnyStudy, HomeOption, Verbose, app, console, home_of
+from wordlength.search.cli.common import AnyStudy, HomeOption, JsonFile, Verbose, app, console, home_of, write_json
+from wordlength.search.cli.places import require_places
 
 if TYPE_CHECKING:
     from wordlength.search.home import Home
@@ -32,7 +32,6 @@ Roles = Annotated[
     typer.Option("--role", help="weights, biases or activations; may be given more than once.", show_default="all"),
 ]
 Bits = Annotated[str, typer.Option("--bits", help="Widths, separated by commas.")]
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.", show_default=False)]
 
 
 @app.command()
@@ -85,9 +84,9 @@ def propose(
     chosen = Rule(one_of(rule, tuple(Rule), "--rule"))
     texts = {Role.WEIGHTS: weights, Role.BIASES: biases, Role.ACTIVATIONS: activations}
     wishes = {each: wish_of(text, each) for each, text in texts.items()}
-    require_places(to=to, json=json_file)
+    require_places(to=to)
     from wordlength.search.measure_tables import proposal_tables, sqnr_tables
-    from wordlength.search.measures import figures_json, slot_proposals
+    from wordlength.search.measures import figures_of, slot_proposals
     from wordlength.search.progress import LaunchDisplay
     from wordlength.search.session import open_baseline
     from wordlength.search.tables import memory_table
@@ -105,7 +104,7 @@ def propose(
         console.print(memory_table(baseline.slots, candidate))
         _write_candidate(candidate, to, study, home, place)
     if json_file is not None:
-        write_atomically(json_file, figures_json("propose", spec, baseline, figures))
+        write_json(json_file, figures_of("propose", spec, baseline, figures))
 
 
 def _write_candidate(candidate: Candidate, to: Path, study: str, home: Path | None, place: Home) -> None:
@@ -154,10 +153,10 @@ def sensitivity(
     widths = widths_of(bits, one_of(kind, tuple(KINDS), "--kind"), roles)
     if plot is not None and plot.suffix.lower() not in (".png", ".html"):
         raise SpecError(f"a plot must end in .png or .html, but got {plot} (--plot)")
-    require_places(plot=plot, json=json_file)
+    require_places(plot=plot)
     from wordlength.search.measure_plots import sensitivity_html, sensitivity_png
     from wordlength.search.measure_tables import sensitivity_table
-    from wordlength.search.measures import figures_json, sensitivities
+    from wordlength.search.measures import figures_of, sensitivities
     from wordlength.search.progress import LaunchDisplay
     from wordlength.search.session import open_baseline
 
@@ -168,7 +167,7 @@ def sensitivity(
         console.print(sensitivity_table(width, kind, baseline))
     if json_file is not None:
         figures = {"kind": kind, "roles": roles, "widths": found}
-        write_atomically(json_file, figures_json("sensitivity", spec, baseline, figures))
+        write_json(json_file, figures_of("sensitivity", spec, baseline, figures))
     if plot is not None:
         title = f"{spec.name}: sensitivity without training, float32 {baseline.goal.text(baseline.quality)}"
         draw = sensitivity_png if plot.suffix.lower() == ".png" else sensitivity_html
@@ -210,9 +209,8 @@ def subset(
 
     if not 5 <= formats <= len(LADDER):
         raise SpecError(f"formats must be between 5 and {len(LADDER)}, but got {formats} (--formats)")
-    require_places(json=json_file)
     from wordlength.search.measure_tables import fidelity_sentence, outcome_table, rank_table, reach_tables
-    from wordlength.search.measures import fidelity, figures_json
+    from wordlength.search.measures import fidelity, figures_of
     from wordlength.search.progress import LaunchDisplay
     from wordlength.search.session import open_baseline
 
@@ -222,7 +220,7 @@ def subset(
     *parts, again, full = rows
     if json_file is not None:
         figures = {"subset_fraction": spec.data.subset_fraction, "fractions": parts, "again": again, "all": full}
-        write_atomically(json_file, figures_json("subset", spec, baseline, figures))
+        write_json(json_file, figures_of("subset", spec, baseline, figures))
     console.print(
         outcome_table(rows, baseline.goal.title),
         rank_table(rows, baseline.goal.title),

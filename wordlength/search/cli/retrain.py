@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wordlength.errors import SpecError
-from wordlength.search.cli.asked import require_places
-from wordlength.search.cli.common import HomeOption, Study, Verbose, app, console, errors, home_of
-from wordlength.search.cli.measures import JsonFile
+from wordlength.search.cli.common import HomeOption, JsonFile, Study, Verbose, app, console, errors, home_of, write_json
 
 if TYPE_CHECKING:
     from wordlength.objectives.settings import RetrainingSettings
@@ -67,11 +65,9 @@ def retrain(
     place = home_of(home)
     spec = place.find(study)
     settings = _settings(spec, epochs, distillation)
-    require_places(json=json_file)
-    from wordlength.atomic import write_atomically
     from wordlength.search.measure_tables import retrained_table
     from wordlength.search.progress import LaunchDisplay
-    from wordlength.search.retrain import chosen, figures_json, record
+    from wordlength.search.retrain import chosen, figures_of, record
     from wordlength.search.retrain import retrain as run
     from wordlength.search.study import load_study
 
@@ -93,7 +89,7 @@ def retrain(
         if row.reason:
             console.print(f"trial {row.point.number}: {row.reason}", highlight=False, soft_wrap=True, markup=False)
     if json_file is not None:
-        write_atomically(json_file, figures_json(view, settings, rows))
+        write_json(json_file, figures_of(view, settings, rows))
     if missing := record(view, place, rows):
         errors.print(missing, highlight=False, markup=False, soft_wrap=True)
     else:

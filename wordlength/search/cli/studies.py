@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wordlength.search.cli.common import (
+    CsvFile,
     HomeOption,
+    JsonFile,
     Study,
     StudyFile,
     Verbose,
@@ -20,9 +22,15 @@ from wordlength.search.cli.common import (
     home_of,
     read_spec,
     refuse,
+    write_json,
+    write_text,
 )
+from wordlength.search.cli.places import STANDARD_OUTPUT, require_places
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wordlength.search.check import Violation
     from wordlength.search.trials import StudyView
 
 
@@ -72,13 +80,14 @@ def launch(
 
 
 @app.command()
-def status(study: Study, home: HomeOption = None) -> None:
+def status(study: Study, json_file: JsonFile = None, home: HomeOption = None) -> None:
     """Counts by state, hypervolume, running trials, time per trial.
 
     Example:
 
         wordlength status klein
     """
+    from wordlength.search.figures import status_figures
     from wordlength.search.rungs import counted
     from wordlength.search.study import load_study
     from wordlength.search.tables import status_table
@@ -88,6 +97,8 @@ def status(study: Study, home: HomeOption = None) -> None:
     folder, settings = place.study(view.name), place.find(view.name).search.screening
     trials = [row.candidate.digest for row in view.rows if row.candidate is not None]
     screened = counted(folder.screening, settings, trials) if settings else None
+    if json_file is not None:
+        write_json(json_file, status_figures(view, folder.is_live(), screened))
     console.print(status_table(view, folder.is_live(), screened))
 
 
@@ -95,6 +106,7 @@ def status(study: Study, home: HomeOption = None) -> None:
 def check(
     study: Study,
     repair: Annotated[bool, typer.Option("--repair", help="Mend MLflow from the trials' storage.")] = False,
+    json_file: JsonFile = None,
     home: HomeOption = None,
     verbose: Verbose = False,
 ) -> None:
@@ -114,30 +126,34 @@ def check(
 
     place = home_of(home)
     spec = place.find(study)
-    found = check_study(spec, place)
-    for violation in found:
-        console.print(str(violation), highlight=False, markup=False, soft_wrap=True)
+    found = left = check_study(spec, place)
+    _tell_all(found, "")
     if repair and found:
         repair_study(spec, place, lambda identity: describe_again(spec, identity, place, verbose))
         left = check_study(spec, place)
-        for violation in left:
-            console.print(f"left: {violation}", highlight=False, markup=False, soft_wrap=True)
+        _tell_all(left, "left: ")
         console.print(f"{len(found)} found, {len(found) - len(left)} mended")
-        found = left
     elif found:
         console.print(f"{len(found)} found; mend MLflow with: wordlength check {spec.name} --repair", soft_wrap=True)
     else:
         console.print("storage, folder and MLflow agree")
-    if found:
+    if json_file is not None:
+        write_json(json_file, {"study": spec.name, "agree": not left, "found": found, "left": left})
+    if left:
         raise typer.Exit(1)
+
+
+def _tell_all(violations: Sequence[Violation], head: str) -> None:
+    for violation in violations:
+        console.print(f"{head}{violation}", highlight=False, markup=False, soft_wrap=True)
 
 
 @app.command()
 def front(
     study: Study,
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw it into this file, .png or .html.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in place of the table.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV in place of the table.")] = False,
+    csv_file: CsvFile = None,
+    json_file: JsonFile = None,
     home: HomeOption = None,
 ) -> None:
     """The Pareto front: trial, STOI improvement, memory, formats per layer.
@@ -150,30 +166,27 @@ def front(
 
         wordlength front klein --plot front.html
 
-        wordlength front klein --json | jq .knee
+        wordlength front klein --json - | jq .knee
     """
-    from wordlength.search.cli.asked import require_places
+    from wordlength.search.plots import front_csv, front_figures
     from wordlength.search.study import load_study
     from wordlength.search.tables import front_tables, verdict
 
-    if as_json and as_csv:
-        refuse("a front is printed in one format, but got both JSON and CSV (--json --csv)")
+    if json_file == csv_file == STANDARD_OUTPUT:
+        refuse("a front is printed in one format, but got both JSON and CSV (--json - --csv -)")
     if plot is not None and plot.suffix.lower() not in (".png", ".html"):
         refuse(f"a picture's file must end in .png or .html, but got {str(plot)!r} (--plot)")
     require_places(plot=plot)
     view = load_study(study, home_of(home))
     if plot is not None:
         _plot(view, plot)
-    if as_json or as_csv:
-        from wordlength.search.plots import front_csv, front_json
-
-        print(front_json(view) if as_json else front_csv(view.front, view.baseline).rstrip("\n"))
-    else:
-        console.print(*front_tables(view, console.width), verdict(view), sep="\n", highlight=False)
+    if json_file is not None:
+        write_json(json_file, front_figures(view))
+    if csv_file is not None:
+        write_text(csv_file, front_csv(view.front, view.baseline))
+    console.print(*front_tables(view, console.width), verdict(view), sep="\n", highlight=False)
     if plot is not None:
-        # Standard output holds what was asked for, and nothing else.
-        told = errors if as_json or as_csv else console
-        told.print(f"written: {plot}", highlight=False, markup=False, soft_wrap=True)
+        errors.print(f"written: {plot}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _plot(view: StudyView, file: Path) -> None:
