@@ -107,3 +107,8 @@ def verified_figures(bundle: Path, done: Verified) -> dict[str, Any]:
         "left_out": done.left_out,
         "foreign": done.foreign,
     }
+
+
+def unverified_figures(bundle: Path, fault: str) -> dict[str, Any]:
+    """The first thing of a bundle that is not as it says."""
+    return {"bundle": bundle, "verified": False, "fault": fault}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from wordlength.errors import FormatError, SpecError
 from wordlength.search.cli.common import read_spec
@@ -14,6 +16,12 @@ if TYPE_CHECKING:
     from wordlength.search.home import Home
     from wordlength.search.spec import StudySpec
     from wordlength.space import Format, KindRange, Role
+
+Roles = Annotated[
+    list[str] | None,
+    typer.Option("--role", help="weights, biases or activations; may be given more than once.", show_default="all"),
+]
+Bits = Annotated[str, typer.Option("--bits", help="Widths, separated by commas.")]
 
 
 def study_spec(study: str, home: Home) -> StudySpec:

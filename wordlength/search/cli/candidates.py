@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +10,20 @@ import typer
 from wordlength.errors import SpecError
 from wordlength.search.cli.asked import study_spec
 from wordlength.search.cli.candidate_file import check_formats, read_candidate, uniform_candidate
-from wordlength.search.cli.common import AnyStudy, HomeOption, JsonFile, Verbose, app, console, home_of, write_json
+from wordlength.search.cli.common import (
+    AnyStudy,
+    HomeOption,
+    JsonFile,
+    Verbose,
+    app,
+    console,
+    home_of,
+    note,
+    say,
+    write_json,
+)
 from wordlength.search.cli.places import require_places
+from wordlength.search.cli.work import at_work
 
 if TYPE_CHECKING:
     from wordlength.objectives.baseline import Baseline
@@ -76,13 +87,12 @@ def analyze(
     from wordlength.objectives.quiet import start_tensorflow
     from wordlength.objectives.report import TrialJob
     from wordlength.search.figures import analysis_figures
-    from wordlength.search.progress import LaunchDisplay
     from wordlength.search.session import model_slots, open_evaluator
 
-    # Formats that do not fit the network are refused before anything is trained.
-    start_tensorflow(spec.workers.cpus, verbose)
-    chosen = _chosen(model_slots(spec, verbose), weights, biases, activations, candidate)
-    with LaunchDisplay(console) as display:
+    with at_work() as display:
+        # Formats that do not fit the network are refused before anything is trained.
+        start_tensorflow(spec.workers.cpus, verbose)
+        chosen = _chosen(model_slots(spec, verbose), weights, biases, activations, candidate)
         evaluator, baseline = open_evaluator(spec, place, display, verbose)
         with display.busy("two-step training"):
             trial, _ = evaluator.evaluate(TrialJob(0, chosen, spec.seed))
@@ -159,8 +169,6 @@ def _chosen(
 def _print_analysis(trial: TrialReport, baseline: Baseline, precision_limit: float) -> None:
     from wordlength.search.tables import accumulator_table, analysis_table, findings_text, memory_table, trial_verdict
 
-    # In a file every sentence keeps its line.
-    say = partial(console.print, highlight=False, markup=False, soft_wrap=not console.is_terminal)
     console.print(analysis_table(trial))
     say(findings_text(trial, precision_limit))
     if trial.accumulators:
@@ -190,4 +198,4 @@ def _write_report(path: Path, trial: TrialReport, baseline: Baseline, spec: Stud
         goals=goals_of(spec.objectives),
     )
     write_atomically(path, page.encode())
-    console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
+    note(f"written: {path}")

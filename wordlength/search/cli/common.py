@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.text import Text
 
 from wordlength.atomic import write_atomically
+from wordlength.errors import SpecError
+from wordlength.search.cli.completion import complete_any_study, complete_pick, complete_study
 from wordlength.search.cli.places import STANDARD_OUTPUT, require_places
 
 if TYPE_CHECKING:
@@ -35,21 +37,81 @@ Three steps: **launch** a study, look at its **front** (also in MLflow: **ui**),
 
     wordlength export demo --pick knee --to best
 """,
+    epilog="Exit status: 0 done; 1 the answer is no (check, verify, data, doctor); 2 refused; 130 stopped by Ctrl-C.",
 )
 
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from wordlength.version import VERSION
+
+        print(f"wordlength {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_any_command(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    console.quiet = notes.quiet = False
+
+
 StudyFile = Annotated[Path, typer.Argument(help="Study file (YAML); `wordlength schema` describes every key.")]
-Study = Annotated[str, typer.Argument(help="Name of a launched study, or its study file.")]
-AnyStudy = Annotated[str, typer.Argument(help="Name of a launched study, or any study file.")]
+Study = Annotated[
+    str, typer.Argument(help="Name of a launched study, or its study file.", autocompletion=complete_study)
+]
+AnyStudy = Annotated[
+    str, typer.Argument(help="Name of a launched study, or any study file.", autocompletion=complete_any_study)
+]
+Trials = Annotated[int | None, typer.Option("--trials", help="Finished trials the study shall have in the end.")]
+Workers = Annotated[int | None, typer.Option("--workers", help="Trials at a time.")]
+PICKS = "knee, best, smallest, trial=N or max-bytes=SIZE (as 120kB)"
+Pick = Annotated[str, typer.Option("--pick", help=f"{PICKS}.", autocompletion=complete_pick)]
 HomeOption = Annotated[
     Path | None,
     typer.Option(
         "--home", help="Project folder for studies and caches.", envvar="WORDLENGTH_HOME", show_default=".wordlength"
     ),
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what TensorFlow and Ray print.")]
 
 console = Console()
+"""Results: tables, figures, verdicts."""
+notes = Console(stderr=True)
+"""How far it is, what was written, what to do next; --quiet silences it."""
 errors = Console(stderr=True)
+
+
+def _loudness(context: typer.Context, verbose: bool) -> bool:
+    source = context.get_parameter_source("verbose")
+    notes.quiet = not verbose and source is not None and source.name == "COMMANDLINE"
+    return verbose
+
+
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose/--quiet",
+        "-v/-q",
+        help="Show what TensorFlow and Ray print, too; or nothing but results and errors.",
+        show_default=False,
+        callback=_loudness,
+    ),
+]
+
+
+def _picture_place(file: Path | None) -> Path | None:
+    require_places(plot=file)
+    if file is not None and file.suffix.lower() not in (".png", ".html"):
+        raise SpecError(f"a picture's file must end in .png or .html, but got {str(file)!r} (--plot)")
+    return file
+
+
+PictureFile = Annotated[
+    Path | None,
+    typer.Option("--plot", help="Draw it into this file, .png or .html.", show_default=False, callback=_picture_place),
+]
 
 
 def _json_place(place: Path | None) -> Path | None:
@@ -104,6 +166,16 @@ def write_text(place: Path, text: str) -> None:
         print(text, end="", flush=True)
     else:
         write_atomically(place, text.encode())
+
+
+def say(text: str) -> None:
+    """A line of the result, as it is."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """A line beside the result, on standard error."""
+    notes.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def home_of(folder: Path | None) -> Home:

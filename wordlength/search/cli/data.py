@@ -6,11 +6,22 @@ import typer
 from rich.text import Text
 
 from wordlength.search.cli.asked import study_spec
-from wordlength.search.cli.common import AnyStudy, HomeOption, JsonFile, app, console, home_of, print_error, write_json
+from wordlength.search.cli.common import (
+    AnyStudy,
+    HomeOption,
+    JsonFile,
+    Verbose,
+    app,
+    console,
+    home_of,
+    print_error,
+    write_json,
+)
+from wordlength.search.cli.work import at_work
 
 
 @app.command()
-def data(study: AnyStudy, json_file: JsonFile = None, home: HomeOption = None) -> None:
+def data(study: AnyStudy, json_file: JsonFile = None, home: HomeOption = None, verbose: Verbose = False) -> None:
     """What the study's corpora hold and what training, validation and test are made of; nothing is trained.
 
     Every file is read once. Levels are root mean squares in dB of full scale, lowest…highest (the JSON file has the
@@ -30,9 +41,8 @@ def data(study: AnyStudy, json_file: JsonFile = None, home: HomeOption = None) -
     spec = study_spec(study, place)
     from wordlength.objectives.audio.survey import survey
     from wordlength.search.data_tables import corpus_lines, corpus_table, part_table
-    from wordlength.search.progress import LaunchDisplay
 
-    with LaunchDisplay(console) as display:
+    with at_work("nothing was changed") as display:
         found = survey(spec.data, place.cache, display.data)
     if json_file is not None:
         write_json(json_file, {"study": spec.name, **found.to_dict()})
