@@ -12,6 +12,7 @@ from typing import NoReturn
 from wordlength.errors import WordlengthError
 
 # Importing the commands registers them, in the order in which --help lists them.
+from wordlength.search.cli import doctor  # noqa: F401  isort: skip
 from wordlength.search.cli import init  # noqa: F401  isort: skip
 from wordlength.search.cli import studies  # noqa: F401  isort: skip
 from wordlength.search.cli import front  # noqa: F401  isort: skip

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from wordlength.atomic import write_atomically
 from wordlength.errors import SpecError
-from wordlength.search.cli.completion import complete_any_study, complete_pick, complete_study
+from wordlength.search.cli.completion import complete_any_study, complete_pick, complete_study, complete_study_file
 from wordlength.search.cli.places import STANDARD_OUTPUT, require_places
 
 if TYPE_CHECKING:
@@ -58,7 +58,12 @@ def _before_any_command(
     console.quiet = notes.quiet = False
 
 
-StudyFile = Annotated[Path, typer.Argument(help="Study file (YAML); `wordlength schema` describes every key.")]
+StudyFile = Annotated[
+    Path,
+    typer.Argument(
+        help="Study file (YAML); `wordlength schema` describes every key.", autocompletion=complete_study_file
+    ),
+]
 Study = Annotated[
     str, typer.Argument(help="Name of a launched study, or its study file.", autocompletion=complete_study)
 ]

@@ -25,15 +25,20 @@ def complete_study(context: typer.Context, incomplete: str) -> Iterator[str]:
     yield from (name for name in home.names() if name.startswith(incomplete))
 
 
-def complete_any_study(context: typer.Context, incomplete: str) -> Iterator[str]:
-    """Launched studies, then study files and folders that may hold some."""
-    yield from complete_study(context, incomplete)
-    folder, _, start = incomplete.rpartition("/")
-    for path in sorted(Path(folder or ("/" if incomplete.startswith("/") else ".")).glob(f"{start}*")):
+def complete_study_file(incomplete: str) -> Iterator[str]:
+    """Study files, and folders that may hold some."""
+    folder, slash, start = incomplete.rpartition("/")
+    for path in sorted(Path(f"{folder}{slash}" or ".").glob(f"{start}*")):
         if path.is_dir() and not path.name.startswith("."):
             yield f"{path}/"
         elif path.suffix in (".yaml", ".yml"):
             yield str(path)
+
+
+def complete_any_study(context: typer.Context, incomplete: str) -> Iterator[str]:
+    """Launched studies, then study files."""
+    yield from complete_study(context, incomplete)
+    yield from complete_study_file(incomplete)
 
 
 def complete_pick(incomplete: str) -> list[tuple[str, str]]:
