@@ -34,7 +34,7 @@ def main() -> NoReturn:
     """Run the command line; anything that wordlength refuses becomes one line and exit status 2."""
     with refusing():
         _send_token()
-        app()
+        app(prog_name="wordlength")  # However it was started: the name that completion is installed for.
     sys.exit(0)
 
 

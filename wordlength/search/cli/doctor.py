@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from wordlength.search.cli.common import HomeOption, JsonFile, app, console, home_of, write_json
+from wordlength.search.cli.common import HomeOption, JsonFile, app, console, home_of, read_spec, write_json
 from wordlength.search.cli.completion import complete_study_file
 
 if TYPE_CHECKING:
@@ -41,10 +41,11 @@ def doctor(
 
         wordlength doctor examples/klein.yaml
     """
+    spec = None if study_file is None else read_spec(study_file)
     from wordlength.search.doctor import State, examine
 
     found = []
-    for finding in examine(home_of(home), study_file):
+    for finding in examine(home_of(home), spec):
         found.append(finding)
         _tell(finding)
     faulty = any(finding.state is State.FAULT for finding in found)

@@ -65,8 +65,13 @@ class Question:
 
     def __exit__(self, *_: object) -> None:
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+            os.killpg(self.process_group, signal.SIGKILL)
         self._process.communicate()
+
+    @property
+    def process_group(self) -> int:
+        """Of the process and all that it starts."""
+        return self._process.pid
 
     def answer(self) -> Any:
         """Wait for it. Raises Unanswered."""

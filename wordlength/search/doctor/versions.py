@@ -40,7 +40,7 @@ def version_findings() -> Iterator[Finding]:
     yield python_finding(platform.python_version(), python)
     yield Finding("wordlength", State.OK, f"{VERSION} from {Path(wordlength.__file__).parent}")
     main = [each for each in demands if each.marker is None]
-    yield from library_findings({each.name: each.specifier for each in main}, tested(CONSTRAINTS))
+    yield from library_findings({each.name: each.specifier for each in main}, constrained(CONSTRAINTS))
     for extra, purpose in EXTRAS.items():
         if wanted := [each for each in demands if each.marker and each.marker.evaluate({"extra": extra})]:
             yield extra_finding(extra, purpose, wanted)
@@ -85,7 +85,7 @@ def extra_finding(extra: str, purpose: str, wanted: list[Requirement]) -> Findin
     return Finding(f"optional: {extra}", State.OK, told)
 
 
-def tested(constraints: Path) -> dict[str, str]:
+def constrained(constraints: Path) -> dict[str, str]:
     """Name in lower case → version, of a constraints file; empty if it is not there."""
     if not constraints.is_file():
         return {}
