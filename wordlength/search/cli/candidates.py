@@ -54,9 +54,21 @@ CandidateFile = Annotated[
         show_default=False,
     ),
 ]
+
+
+def _report_place(file: Path | None) -> Path | None:
+    require_places(report=file)
+    return file
+
+
 ReportFile = Annotated[
     Path | None,
-    typer.Option("--report", help="Write the analysis as one HTML page that needs nothing else.", show_default=False),
+    typer.Option(
+        "--report",
+        help="Write the analysis as one HTML page that needs nothing else.",
+        show_default=False,
+        callback=_report_place,
+    ),
 ]
 
 
@@ -83,7 +95,6 @@ def analyze(
     place = home_of(home)
     spec = study_spec(study, place)
     _require_formats(weights, biases, activations, candidate)
-    require_places(report=report)
     from wordlength.objectives.quiet import start_tensorflow
     from wordlength.objectives.report import TrialJob
     from wordlength.search.figures import analysis_figures
