@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -97,11 +97,17 @@ def export(
     from wordlength.search.export.bundle import log_to_mlflow
 
     place = home_of(home)
-    asked = {"force": force, "retrained": retrained, "verify": verify, "vectors": vectors, "input_bits": input_bits}
+    asked: dict[str, Any] = {
+        "force": force,
+        "retrained": retrained,
+        "verify": verify,
+        "vectors": vectors,
+        "input_bits": input_bits,
+    }
     threads = place.find(study).workers.cpus
     with at_work(f"{to} is as it was") as display:
         start_tensorflow(threads, verbose)
-        done = run(study, pick, to, place, **asked, observer=display, tell=say)  # type: ignore[arg-type]
+        done = run(study, pick, to, place, **asked, observer=display, tell=say)
     _tell_figures(done.config)
     note(f"written: {done.folder}")
     if to_mlflow:

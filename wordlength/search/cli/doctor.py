@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
 from wordlength.search.cli.common import HomeOption, JsonFile, app, console, home_of, read_spec, write_json
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from wordlength.search.doctor import Finding
 
 STYLES = {"ok": "green", "warning": "bold yellow", "fault": "bold red"}
-_NAMES = 17
-"""Width of the names' column."""
+_STATES, _NAMES = 7, 17
+"""Widths of the first two columns."""
 
 
 @app.command()
@@ -55,7 +56,12 @@ def doctor(
 
 
 def _tell(finding: Finding) -> None:
-    state = (f"{finding.state:<8}", STYLES[finding.state])
-    console.print(Text.assemble(state, f"{finding.what:<{_NAMES}} ", finding.found), soft_wrap=True)
+    """A line, or as many as what was found needs, and one below it for the advice."""
+    line = Table.grid(padding=(0, 1))
+    line.add_column(width=_STATES, style=STYLES[finding.state])
+    line.add_column(width=_NAMES)
+    line.add_column(overflow="fold")
+    line.add_row(finding.state.value, finding.what, Text(finding.found))
     if finding.advice:
-        console.print(Text(f"{'':<{9 + _NAMES}}{finding.advice}", style="italic"), soft_wrap=True)
+        line.add_row("", "", Text(finding.advice, style="italic"))
+    console.print(line)
