@@ -27,7 +27,7 @@ def artifacts(client: MlflowClient, query: str) -> set[str]:
 
 def test_a_bundle_is_logged_to_its_trials_run(copied_study, tmp_path: Path, run_cli) -> None:
     _, home = copied_study
-    status, said, _ = run_cli(
+    status, said, told = run_cli(
         *("export", "tiny", "--pick", "best", "--to", tmp_path / "best", "--home", home.root),
         *("--vectors", 3, "--no-verify", "--mlflow"),
     )
@@ -36,7 +36,7 @@ def test_a_bundle_is_logged_to_its_trials_run(copied_study, tmp_path: Path, run_
     number = json.loads((tmp_path / "best" / "config.json").read_text())["trial"]
     found = artifacts(MlflowClient(home.tracking_address()), f"tags.kind = 'trial' and tags.trial.number = '{number}'")
     assert found == {f"bundle/{path.name}" for path in (tmp_path / "best").iterdir()}
-    assert f"logged: trial {number}" in said
+    assert f"logged: trial {number}" in told
 
 
 def test_a_bundle_without_a_run_is_told(copied_study, tmp_path: Path) -> None:

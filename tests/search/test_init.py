@@ -46,9 +46,9 @@ def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_study_file_for_a_network_and_folders(network: Path, tiny_corpora: Path, run_cli) -> None:
     corpora = ("--speech", tiny_corpora / "speech", "--noise", tiny_corpora / "noise")
     status, out, err = run_cli("init", "--model", "net.py:build", *corpora, "--to", "sub/own study.yaml")
-    assert (status, err) == (0, "")
-    for told in ("wide", "Dense", "307,500", "1,230,000", "wordlength launch sub/own study.yaml"):
-        assert told in out
+    assert status == 0, err
+    assert all(told in out for told in ("wide", "Dense", "307,500", "1,230,000"))
+    assert err.endswith("go on with: wordlength launch sub/own study.yaml\n")
     path = network.parent / "sub" / "own study.yaml"
     spec = load_spec(path)
     assert spec.name == "own-study"
@@ -180,7 +180,7 @@ def test_pairs_and_the_functions_arguments(network: Path, run_cli) -> None:
     for name in ("clean/anna/one.wav", "noisy/anna/one.wav", "clean/bea/two.wav", "noisy/bea/two.wav"):
         (network.parent / "mixed" / name).parent.mkdir(parents=True, exist_ok=True)
         soundfile.write(network.parent / "mixed" / name, np.zeros(800), 16_000)
-    status, _, err = run_cli("init", "--model", "net.py:build", "--arguments", "blocks=1", "--pairs", "mixed")
+    status, _, err = run_cli("init", "--model", "net.py:build", "--arguments", "blocks=1", "--pairs", "mixed", "-q")
     assert (status, err) == (0, "")
     spec = load_spec(Path("study.yaml"))
     assert [(one.kind, one.path) for one in spec.data.pairs] == [("paired", network.parent / "mixed")]

@@ -36,7 +36,7 @@ def run(run_cli, study: Path, home: Path) -> Callable[..., str]:
     def ran(command: str, *options: object) -> str:
         status, out, err = run_cli(command, study, "--home", home, *options)
         assert status == 0, err
-        return out
+        return out + err
 
     return ran
 
@@ -229,7 +229,10 @@ def test_subset_tells_whether_it_is_honest(run, tmp_path: Path) -> None:
         (("sensitivity", "--bits", "1", "--kind", "vbs"), "vbs bits must be"),
         (("sensitivity", "--bits", "17", "--kind", "po2"), "between 1 and 16, but got 17 (--bits)"),
         (("sensitivity", "--kind", "float"), "kind must be one of fixed, po2, vbs, but got 'float' (--kind)"),
-        (("sensitivity", "--plot", "bars.pdf"), "a plot must end in .png or .html, but got bars.pdf (--plot)"),
+        (
+            ("sensitivity", "--plot", "bars.pdf"),
+            "a picture's file must end in .png or .html, but got 'bars.pdf' (--plot)",
+        ),
         (("sensitivity", "--plot", "missing/bars.png"), "a file's folder must exist, but missing does not (--plot)"),
         (("subset", "--fractions", "0"), "fractions must be above 0 and at most 1"),
         (("subset", "--fractions", "0.1,1.5"), "but got '0.1,1.5' (--fractions)"),

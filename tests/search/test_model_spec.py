@@ -202,7 +202,7 @@ def test_a_launched_study_needs_its_files_no_more(own_study: tuple[Path, Home], 
     away = tmp_path / "away"
     path.parent.rename(away)  # Home, study file and all; the copy is what is left.
     try:
-        options = ("--home", tmp_path / "home", "--pick", "best", "--to", tmp_path / "best")
+        options = ("--home", tmp_path / "home", "--pick", "best", "--to", tmp_path / "best", "-q")
         status, _, err = run_cli("export", "own", *options)
     finally:
         away.rename(path.parent)

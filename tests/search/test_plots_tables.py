@@ -9,7 +9,7 @@ from front_points import BASELINE, POWERS, SLOTS, alike_pair, cloud
 from two_goals import front_point
 
 from wordlength.search.front import FrontPoint, hypervolume, pareto_front
-from wordlength.search.plots import front_csv, front_json
+from wordlength.search.plots import front_csv, front_figures
 from wordlength.search.trials import StudyView, TrialRow
 
 
@@ -36,7 +36,7 @@ def read(view: StudyView):
     def refuse(name: str):
         raise AssertionError(f"{name} is no JSON")
 
-    return json.loads(front_json(view), parse_constant=refuse)
+    return json.loads(json.dumps(front_figures(view)), parse_constant=refuse)
 
 
 def test_csv_has_a_column_per_slot():

@@ -102,7 +102,7 @@ def test_a_real_run_is_kept_and_reused(
     status, out, err = run_retrain("--pick", "smallest", "--json", file)
     assert status == 0, err
     point = view.front[0]
-    assert f"trial {point.number}: 2 of 2, step 2, epoch 1, loss 0." in out
+    assert f"trial {point.number}: 2 of 2, step 2, epoch 1, loss 0." in err
     assert f"{point.memory_bytes:,}" in out
     written = json.loads(file.read_text())
     (trial,) = written["trials"]
@@ -117,7 +117,7 @@ def test_a_real_run_is_kept_and_reused(
     monkeypatch.setattr(retraining, "Retrainer", None)  # Nothing is trained any more.
     status, out, err = run_retrain("--pick", "smallest", "--json", file)
     assert status == 0, err
-    assert "retrained before" in out
+    assert "retrained before" in err
     assert json.loads(file.read_text()) == written
 
 
@@ -197,7 +197,7 @@ def test_ctrl_c_loses_nothing_finished(run_retrain, stand_in: StandIn, ends, cop
     stand_in.errors[ends[1].candidate] = KeyboardInterrupt()
     status, _, err = run_retrain(*both(ends))
     assert status == 130
-    assert "stopped; go on with: wordlength retrain tiny" in err
+    assert "stopped; every trial that was retrained is kept; go on with: wordlength retrain tiny" in err
     assert [home.study("tiny").retrained(point.number).exists() for point in ends] == [True, False]
     stand_in.errors.clear()
     status, _, err = run_retrain(*both(ends))

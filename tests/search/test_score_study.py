@@ -121,7 +121,7 @@ def test_mlflow_has_every_objective_and_no_improvement(study) -> None:
 def test_every_measure_has_the_first_quality(study, run_cli, command: tuple[str, ...]) -> None:
     _, home, _ = study
     name, *options = command
-    status, out, err = run_cli(name, "score", *options, "--home", home.root)
+    status, out, err = run_cli(name, "score", *options, "-q", "--home", home.root)
     assert (status, err) == (0, ""), out
     assert "STOI improvement" not in out
     if name != "propose":
@@ -135,7 +135,7 @@ def test_a_variant_is_exported_and_verified(study, run_cli, tmp_path: Path, labe
     number = next(point.number for point in view.points if point.label == label)
     to = tmp_path / "bundle"
     status, out, err = run_cli(
-        "export", "score", "--pick", f"trial={number}", "--to", to, "--vectors", 4, "--home", home.root
+        "export", "score", "--pick", f"trial={number}", "--to", to, "--vectors", 4, "-q", "--home", home.root
     )
     assert (status, err) == (0, ""), out
     status, out, err = run_cli("verify", to, "--home", home.root)

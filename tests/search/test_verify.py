@@ -115,12 +115,16 @@ def damage(chance: random.Random, path: Path, other: Path) -> None:
             path.write_bytes(content + bytes([chance.randrange(256)]))
 
 
-def test_a_corrupt_bundle_is_one_line_and_exit_status_2(copied: Path, tiny_study, run_cli) -> None:
+def test_a_corrupt_bundle_is_one_line_and_exit_status_1(copied: Path, tiny_study, run_cli) -> None:
     _, home, _ = tiny_study
     (copied / "weights.bin").write_bytes(b"\0" * 10)
     status, said, refused = run_cli("verify", copied, "--home", home.root)
-    assert (status, said) == (2, "")
+    assert (status, said) == (1, "")
     assert re.fullmatch(r"error: weights\.bin must have the SHA-256 \w+…, but has \w+… \(.*\)\n", refused)
+    status, said, _ = run_cli("verify", copied, "--home", home.root, "--json", "-")
+    figures = json.loads(said)
+    assert (status, figures["verified"]) == (1, False)
+    assert refused == f"error: {figures['fault']}\n"
     (copied / "SHA256SUMS").unlink()
     assert "must hold a readable SHA256SUMS" in run_cli("verify", copied, "--home", home.root)[2]
     assert "a bundle must be a folder" in run_cli("verify", copied / "nothing", "--home", home.root)[2]

@@ -30,7 +30,7 @@ def quiet_tensorflow(verbose: bool = False) -> Iterator[None]:
 
             tf.get_logger().setLevel("ERROR")
             yield
-        except BaseException:
+        except Exception:
             aside.seek(0)
             os.write(saved, aside.read())
             raise

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from wordlength.objectives.baseline import Baseline
@@ -13,14 +11,13 @@ from wordlength.objectives.fidelity import RankFidelity, ladder, rank_fidelity, 
 from wordlength.objectives.goals import DEFAULT_GOALS, Goal
 from wordlength.objectives.noise import paired_difference
 from wordlength.objectives.proposals import Proposal, extent, proposals
-from wordlength.objectives.report import TrialReport
 from wordlength.objectives.sensitivity import Effect, SlotSensitivity, everything, ranged, sensitivity
 from wordlength.objectives.settings import GateSettings
 from wordlength.search.home import Home
 from wordlength.search.launch import evaluation_settings
 from wordlength.search.progress import LaunchDisplay
 from wordlength.search.spec import StudySpec
-from wordlength.space import Format, Role, Slot
+from wordlength.space import Role, Slot
 
 if TYPE_CHECKING:
     from wordlength.objectives.audio import PreparedData
@@ -175,31 +172,12 @@ def _fraction_row(
     )
 
 
-def figures_json(command: str, spec: StudySpec, baseline: Baseline, figures: Mapping[str, Any]) -> bytes:
-    """All figures of a command as JSON text, with the study and the baseline that they belong to."""
+def figures_of(command: str, spec: StudySpec, baseline: Baseline, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """All figures of a command, with the study and the baseline that they belong to."""
     known = {"digest": baseline.digest, **baseline.values, baseline.goal.error_name: baseline.standard_error}
     head = {
         "command": command,
         "study": spec.name,
         "baseline": known | {"memory_bytes": baseline.memory_bytes},
     }
-    return (json.dumps(_plain(head | dict(figures)), indent=1, allow_nan=False) + "\n").encode()
-
-
-def _plain(value: Any) -> Any:
-    """JSON types: dataclasses by field, formats and slots as text, what is no finite number as null."""
-    match value:
-        case Format() | Slot():
-            return str(value)
-        case TrialReport():
-            kept = ("values", "quality", "standard_error", "memory_bytes", "gains", "seconds")
-            return {"formats": value.candidate.to_dict()} | {key: _plain(getattr(value, key)) for key in kept}
-        case float() if not math.isfinite(value):
-            return None
-        case Mapping():
-            return {str(key): _plain(part) for key, part in value.items()}
-        case list() | tuple():
-            return [_plain(part) for part in value]
-    if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
-    return value
+    return head | dict(figures)

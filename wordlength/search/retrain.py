@@ -212,11 +212,10 @@ def record(view: StudyView, home: Home, rows: Sequence[RetrainedTrial] = ()) -> 
     return ""
 
 
-def figures_json(view: StudyView, settings: RetrainingSettings, rows: Sequence[RetrainedTrial]) -> bytes:
-    """All figures of some retrained trials as JSON text, with the study and the settings they belong to."""
+def figures_of(view: StudyView, settings: RetrainingSettings, rows: Sequence[RetrainedTrial]) -> dict[str, Any]:
+    """All figures of some retrained trials, with the study and the settings they belong to."""
     head = {"command": "retrain", "study": view.name, "baseline": view.baseline.to_json(), "settings": asdict(settings)}
-    plain = head | {"trials": [row.to_dict() for row in rows]}
-    return (json.dumps(plain, indent=1, allow_nan=False) + "\n").encode()
+    return head | {"trials": [row.to_dict() for row in rows]}
 
 
 def _opened(spec: StudySpec, home: Home, display: LaunchDisplay, verbose: bool) -> tuple[PreparedData, Baseline]:

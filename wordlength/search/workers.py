@@ -275,14 +275,31 @@ class WorkerPool:
         return known.task
 
 
-def _connect(address: str | None, verbose: bool) -> None:
+def try_local() -> float:
+    """Start local Ray with a core, have a task answer, stop it: seconds. Raises WorkerError, or what Ray raises."""
+    started = time.monotonic()
+    _connect(None, False, cores=1)
+    try:
+        assert ray.get(ray.remote(lambda: 1).remote()) == 1
+    finally:
+        ray.shutdown()
+    return time.monotonic() - started
+
+
+def _connect(address: str | None, verbose: bool, cores: int | None = None) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     level = "INFO" if verbose else "ERROR"
     dashboard = None if address else False
     _listen_on_loopback_only(address is None)
     try:
         # Without "local", Ray would join whatever cluster was started last on this machine.
-        ray.init(address or "local", include_dashboard=dashboard, log_to_driver=verbose, logging_level=level)
+        ray.init(
+            address or "local",
+            num_cpus=cores,
+            include_dashboard=dashboard,
+            log_to_driver=verbose,
+            logging_level=level,
+        )
     except (ConnectionError, ValueError, RuntimeError) as error:
         hint = " (one with a token also needs RAY_AUTH_TOKEN, RAY_AUTH_MODE=token)" if address else ""
         told = f"{address or 'local Ray'} is not: {_first_line(error)}{hint}"

@@ -12,11 +12,16 @@ from typing import NoReturn
 from wordlength.errors import WordlengthError
 
 # Importing the commands registers them, in the order in which --help lists them.
+from wordlength.search.cli import doctor  # noqa: F401  isort: skip
 from wordlength.search.cli import init  # noqa: F401  isort: skip
 from wordlength.search.cli import studies  # noqa: F401  isort: skip
+from wordlength.search.cli import front  # noqa: F401  isort: skip
+from wordlength.search.cli import ui  # noqa: F401  isort: skip
 from wordlength.search.cli import data  # noqa: F401  isort: skip
 from wordlength.search.cli import candidates  # noqa: F401  isort: skip
-from wordlength.search.cli import measures  # noqa: F401  isort: skip
+from wordlength.search.cli import propose  # noqa: F401  isort: skip
+from wordlength.search.cli import sensitivity  # noqa: F401  isort: skip
+from wordlength.search.cli import subset  # noqa: F401  isort: skip
 from wordlength.search.cli import retrain  # noqa: F401  isort: skip
 from wordlength.search.cli import bundles  # noqa: F401  isort: skip
 from wordlength.search.cli import cluster  # noqa: F401  isort: skip
@@ -29,7 +34,7 @@ def main() -> NoReturn:
     """Run the command line; anything that wordlength refuses becomes one line and exit status 2."""
     with refusing():
         _send_token()
-        app()
+        app(prog_name="wordlength")  # However it was started: the name that completion is installed for.
     sys.exit(0)
 
 

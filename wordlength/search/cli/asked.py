@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from wordlength.errors import FormatError, SpecError
 from wordlength.search.cli.common import read_spec
@@ -15,6 +16,12 @@ if TYPE_CHECKING:
     from wordlength.search.home import Home
     from wordlength.search.spec import StudySpec
     from wordlength.space import Format, KindRange, Role
+
+Roles = Annotated[
+    list[str] | None,
+    typer.Option("--role", help="weights, biases or activations; may be given more than once.", show_default="all"),
+]
+Bits = Annotated[str, typer.Option("--bits", help="Widths, separated by commas.")]
 
 
 def study_spec(study: str, home: Home) -> StudySpec:
@@ -84,17 +91,3 @@ def wish_of(text: str, role: Role) -> tuple[KindRange, int] | Format:
     if reason:
         raise SpecError(f"{reason} (--{role})")
     return (wish.limits, wish.bits) if isinstance(wish, AtProposal) else wish
-
-
-def require_places(**files: Path | None) -> None:
-    """Refuse at once what could not be written in the end; keywords are the options' names."""
-    for option, file in files.items():
-        if file is None:
-            continue
-        folder = file.absolute().parent
-        if not folder.is_dir():
-            raise SpecError(f"a file's folder must exist, but {file.parent} does not (--{option})")
-        if file.is_dir():
-            raise SpecError(f"a file to write must not be a folder, but {file} is (--{option})")
-        if not os.access(folder, os.W_OK):
-            raise SpecError(f"a file's folder must be writable, but {file.parent} is not (--{option})")

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wordlength.errors import SpecError
-from wordlength.search.cli.asked import require_places, study_spec
+from wordlength.search.cli.asked import study_spec
+from wordlength.search.cli.candidate_file import check_formats, read_candidate, uniform_candidate
 from wordlength.search.cli.common import (
     AnyStudy,
     HomeOption,
+    JsonFile,
     Verbose,
     app,
-    check_formats,
     console,
     home_of,
-    read_candidate,
-    uniform_candidate,
+    note,
+    say,
+    write_json,
 )
+from wordlength.search.cli.places import require_places
+from wordlength.search.cli.work import at_work
 
 if TYPE_CHECKING:
     from wordlength.objectives.baseline import Baseline
@@ -51,9 +54,21 @@ CandidateFile = Annotated[
         show_default=False,
     ),
 ]
+
+
+def _report_place(file: Path | None) -> Path | None:
+    require_places(report=file)
+    return file
+
+
 ReportFile = Annotated[
     Path | None,
-    typer.Option("--report", help="Write the analysis as one HTML page that needs nothing else.", show_default=False),
+    typer.Option(
+        "--report",
+        help="Write the analysis as one HTML page that needs nothing else.",
+        show_default=False,
+        callback=_report_place,
+    ),
 ]
 
 
@@ -65,6 +80,7 @@ def analyze(
     activations: Activations = None,
     candidate: CandidateFile = None,
     report: ReportFile = None,
+    json_file: JsonFile = None,
     home: HomeOption = None,
     verbose: Verbose = False,
 ) -> None:
@@ -79,19 +95,20 @@ def analyze(
     place = home_of(home)
     spec = study_spec(study, place)
     _require_formats(weights, biases, activations, candidate)
-    require_places(report=report)
     from wordlength.objectives.quiet import start_tensorflow
     from wordlength.objectives.report import TrialJob
-    from wordlength.search.progress import LaunchDisplay
+    from wordlength.search.figures import analysis_figures
     from wordlength.search.session import model_slots, open_evaluator
 
-    # Formats that do not fit the network are refused before anything is trained.
-    start_tensorflow(spec.workers.cpus, verbose)
-    chosen = _chosen(model_slots(spec, verbose), weights, biases, activations, candidate)
-    with LaunchDisplay(console) as display:
+    with at_work() as display:
+        # Formats that do not fit the network are refused before anything is trained.
+        start_tensorflow(spec.workers.cpus, verbose)
+        chosen = _chosen(model_slots(spec, verbose), weights, biases, activations, candidate)
         evaluator, baseline = open_evaluator(spec, place, display, verbose)
         with display.busy("two-step training"):
             trial, _ = evaluator.evaluate(TrialJob(0, chosen, spec.seed))
+    if json_file is not None:
+        write_json(json_file, analysis_figures(spec, baseline, trial))
     _print_analysis(trial, baseline, spec)
     if report is not None:
         _write_report(report, trial, baseline, spec)
@@ -104,6 +121,7 @@ def memory(
     biases: Biases = None,
     activations: Activations = None,
     candidate: CandidateFile = None,
+    json_file: JsonFile = None,
     home: HomeOption = None,
     verbose: Verbose = False,
 ) -> None:
@@ -117,11 +135,15 @@ def memory(
     """
     spec = study_spec(study, home_of(home))
     _require_formats(weights, biases, activations, candidate)
+    from wordlength.search.figures import memory_figures
     from wordlength.search.session import model_slots
     from wordlength.search.tables import memory_table
 
     slots = model_slots(spec, verbose)
-    console.print(memory_table(slots, _chosen(slots, weights, biases, activations, candidate)))
+    chosen = _chosen(slots, weights, biases, activations, candidate)
+    if json_file is not None:
+        write_json(json_file, memory_figures(spec.name, slots, chosen))
+    console.print(memory_table(slots, chosen))
 
 
 def _require_formats(weights: str | None, biases: str | None, activations: str | None, candidate: Path | None) -> None:
@@ -159,8 +181,6 @@ def _print_analysis(trial: TrialReport, baseline: Baseline, spec: StudySpec) -> 
     from wordlength.objectives.goals import goals_of
     from wordlength.search.tables import accumulator_table, analysis_table, findings_text, memory_table, trial_verdict
 
-    # In a file every sentence keeps its line.
-    say = partial(console.print, highlight=False, markup=False, soft_wrap=not console.is_terminal)
     console.print(analysis_table(trial))
     say(findings_text(trial, spec.analysis.precision_limit))
     if trial.accumulators:
@@ -190,4 +210,4 @@ def _write_report(path: Path, trial: TrialReport, baseline: Baseline, spec: Stud
         goals=goals_of(spec.objectives),
     )
     write_atomically(path, page.encode())
-    console.print(f"written: {path}", highlight=False, markup=False, soft_wrap=True)
+    note(f"written: {path}")

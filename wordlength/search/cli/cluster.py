@@ -8,10 +8,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wordlength.search.cli.common import Study, StudyFile, app, console, read_spec
+from wordlength.search.cli.common import (
+    JsonFile,
+    Study,
+    StudyFile,
+    Trials,
+    Workers,
+    app,
+    note,
+    read_spec,
+    say,
+    write_json,
+)
 
 if TYPE_CHECKING:
-    from wordlength.search.submit import Job
+    from wordlength.search.submit import Job, Jobs
 
 job = typer.Typer(no_args_is_help=True, help="A submitted launch: its **status**, its **logs**, **stop** it.")
 app.add_typer(job, name="job")
@@ -20,6 +31,12 @@ Address = Annotated[
     str,
     typer.Option("--address", help="The cluster's dashboard, as http://head:8265.", envvar="RAY_API_SERVER_ADDRESS"),
 ]
+ClusterHome = Annotated[
+    str, typer.Option("--cluster-home", help="Folder on the cluster's head that keeps studies and caches.")
+]
+ClusterData = Annotated[
+    str | None, typer.Option("--cluster-data", help="Folder on the cluster's head that corpus paths start from.")
+]
 _LOOK_SECONDS = 2.0
 
 
@@ -27,16 +44,10 @@ _LOOK_SECONDS = 2.0
 def submit(
     study_file: StudyFile,
     address: Address,
-    trials: Annotated[
-        int | None, typer.Option("--trials", help="Finished trials the study shall have in the end.")
-    ] = None,
-    workers: Annotated[int | None, typer.Option("--workers", help="Trials at a time.")] = None,
-    cluster_home: Annotated[
-        str, typer.Option("--cluster-home", help="Folder on the cluster's head that keeps studies and caches.")
-    ] = "~/.wordlength",
-    cluster_data: Annotated[
-        str | None, typer.Option("--cluster-data", help="Folder on the cluster's head that corpus paths start from.")
-    ] = None,
+    trials: Trials = None,
+    workers: Workers = None,
+    cluster_home: ClusterHome = "~/.wordlength",
+    cluster_data: ClusterData = None,
     wait: Annotated[bool, typer.Option(help="Print what the launch prints, until it ends.")] = False,
 ) -> None:
     """Hand a launch to a Ray cluster, where it goes on without this machine.
@@ -58,25 +69,28 @@ def submit(
     jobs = Jobs(address)
     begun = jobs.submit(spec, options, places(cluster_home, cluster_data))
     _tell(begun)
-    if wait:
-        printed = 0
-        while True:
-            known = jobs.newest(spec.name)
-            text = jobs.logs(spec.name)
-            print(text[printed:], end="", flush=True)
-            printed = len(text)
-            if known.ended:
-                break
-            time.sleep(_LOOK_SECONDS)
-        _tell(known)
-        raise typer.Exit(0 if known.state == "SUCCEEDED" else 1)
-    console.print(
-        f"what it prints: wordlength job logs {spec.name} --address {address}", highlight=False, soft_wrap=True
-    )
+    if not wait:
+        note(f"what it prints: wordlength job logs {spec.name} --address {address}")
+        return
+    known = _followed(jobs, spec.name)
+    _tell(known)
+    raise typer.Exit(0 if known.state == "SUCCEEDED" else 1)
+
+
+def _followed(jobs: Jobs, study: str) -> Job:
+    """The study's last launch once it has ended; what it prints is printed meanwhile."""
+    printed = 0
+    while True:
+        known, text = jobs.newest(study), jobs.logs(study)
+        print(text[printed:], end="", flush=True)
+        printed = len(text)
+        if known.ended:
+            return known
+        time.sleep(_LOOK_SECONDS)
 
 
 @job.command()
-def status(study: Study, address: Address) -> None:
+def status(study: Study, address: Address, json_file: JsonFile = None) -> None:
     """Whether the study's last launch runs, has ended or has failed.
 
     Example:
@@ -85,7 +99,10 @@ def status(study: Study, address: Address) -> None:
     """
     from wordlength.search.submit import Jobs
 
-    _tell(Jobs(address).newest(_name(study)))
+    known = Jobs(address).newest(_name(study))
+    if json_file is not None:
+        write_json(json_file, {"study": _name(study), "job": known})
+    _tell(known)
 
 
 @job.command()
@@ -121,4 +138,4 @@ def _name(study: str) -> str:
 
 def _tell(known: Job) -> None:
     text = f"{known.id}: {known.state.lower()}" + (f", {known.message}" if known.message else "")
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+    say(text)

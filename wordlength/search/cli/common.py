@@ -1,18 +1,24 @@
-"""What all commands share: the Typer app, options, error lines, study files and formats from the command line."""
+"""What all commands share: the Typer app, arguments and options, error lines, figures as JSON."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
+from wordlength.atomic import write_atomically
+from wordlength.errors import SpecError
+from wordlength.search.cli.completion import complete_any_study, complete_pick, complete_study, complete_study_file
+from wordlength.search.cli.places import STANDARD_OUTPUT, require_places
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wordlength.search.home import Home
     from wordlength.search.spec import StudySpec
-    from wordlength.space import Candidate, SlotInfo
 
 app = typer.Typer(
     name="wordlength",
@@ -31,21 +37,150 @@ Three steps: **launch** a study, look at its **front** (also in MLflow: **ui**),
 
     wordlength export demo --pick knee --to best
 """,
+    epilog="Exit status: 0 done; 1 the answer is no (check, verify, data, doctor); 2 refused; 130 stopped by Ctrl-C.",
 )
 
-StudyFile = Annotated[Path, typer.Argument(help="Study file (YAML); `wordlength schema` describes every key.")]
-Study = Annotated[str, typer.Argument(help="Name of a launched study, or its study file.")]
-AnyStudy = Annotated[str, typer.Argument(help="Name of a launched study, or any study file.")]
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from wordlength.version import VERSION
+
+        print(f"wordlength {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_any_command(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_tell_version, is_eager=True)
+    ] = False,
+) -> None:
+    console.quiet = notes.quiet = False
+
+
+StudyFile = Annotated[
+    Path,
+    typer.Argument(
+        help="Study file (YAML); `wordlength schema` describes every key.", autocompletion=complete_study_file
+    ),
+]
+Study = Annotated[
+    str, typer.Argument(help="Name of a launched study, or its study file.", autocompletion=complete_study)
+]
+AnyStudy = Annotated[
+    str, typer.Argument(help="Name of a launched study, or any study file.", autocompletion=complete_any_study)
+]
+Trials = Annotated[int | None, typer.Option("--trials", help="Finished trials the study shall have in the end.")]
+Workers = Annotated[int | None, typer.Option("--workers", help="Trials at a time.")]
+PICKS = "knee, best, smallest, trial=N or max-bytes=SIZE (as 120kB)"
+Pick = Annotated[str, typer.Option("--pick", help=f"{PICKS}.", autocompletion=complete_pick)]
 HomeOption = Annotated[
     Path | None,
     typer.Option(
         "--home", help="Project folder for studies and caches.", envvar="WORDLENGTH_HOME", show_default=".wordlength"
     ),
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what TensorFlow and Ray print.")]
 
 console = Console()
+"""Results: tables, figures, verdicts."""
+notes = Console(stderr=True)
+"""How far it is, what was written, what to do next; --quiet silences it."""
 errors = Console(stderr=True)
+
+
+def _loudness(context: typer.Context, verbose: bool) -> bool:
+    source = context.get_parameter_source("verbose")
+    notes.quiet = not verbose and source is not None and source.name == "COMMANDLINE"
+    return verbose
+
+
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose/--quiet",
+        "-v/-q",
+        help="Show what TensorFlow and Ray print, too; or nothing but results and errors.",
+        show_default=False,
+        callback=_loudness,
+    ),
+]
+
+
+def _picture_place(file: Path | None) -> Path | None:
+    require_places(plot=file)
+    if file is not None and file.suffix.lower() not in (".png", ".html"):
+        raise SpecError(f"a picture's file must end in .png or .html, but got {str(file)!r} (--plot)")
+    return file
+
+
+PictureFile = Annotated[
+    Path | None,
+    typer.Option("--plot", help="Draw it into this file, .png or .html.", show_default=False, callback=_picture_place),
+]
+
+
+def _json_place(place: Path | None) -> Path | None:
+    """Refuse a file that cannot be written; where JSON goes to standard output, nothing else goes there."""
+    require_places(json=place)
+    if place == STANDARD_OUTPUT:
+        console.quiet = True
+    return place
+
+
+def _csv_place(place: Path | None) -> Path | None:
+    require_places(csv=place)
+    if place == STANDARD_OUTPUT:
+        console.quiet = True
+    return place
+
+
+JsonFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--json",
+        help="Write it as JSON to this file; - for standard output.",
+        show_default=False,
+        callback=_json_place,
+    ),
+]
+
+
+CsvFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--csv", help="Write it as CSV to this file; - for standard output.", show_default=False, callback=_csv_place
+    ),
+]
+
+
+def write_json(place: Path, plain: Mapping[str, Any]) -> None:
+    """Figures as JSON: dataclasses by field, formats and slots as text, what is no finite number as null.
+
+    `place`: `-` is standard output, and the command prints no table then (the option --json silences `console`).
+    """
+    import json
+
+    from wordlength.search.json_types import json_types
+
+    write_text(place, json.dumps(json_types(plain), indent=1, allow_nan=False) + "\n")
+
+
+def write_text(place: Path, text: str) -> None:
+    """A whole file, or standard output where `place` is `-`."""
+    if place == STANDARD_OUTPUT:
+        print(text, end="", flush=True)
+    else:
+        write_atomically(place, text.encode())
+
+
+def say(text: str) -> None:
+    """A line of the result, as it is."""
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """A line beside the result, on standard error."""
+    notes.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def home_of(folder: Path | None) -> Home:
@@ -60,76 +195,6 @@ def read_spec(study_file: Path, overrides: dict[str, int | None] | None = None) 
     from wordlength.search.spec import load_spec, with_overrides
 
     return with_overrides(load_spec(study_file), **(overrides or {}))
-
-
-def check_formats(*texts: str) -> None:
-    """Refuse texts that are no formats, before anything slow."""
-    from wordlength.space import parse_format
-
-    for text in texts:
-        parse_format(text)
-
-
-def uniform_candidate(slots: tuple[SlotInfo, ...], weights: str, biases: str, activations: str) -> Candidate:
-    """The same three formats in every layer."""
-    from wordlength.space import Candidate, parse_format
-
-    return Candidate.uniform(
-        (info.slot for info in slots), parse_format(weights), parse_format(biases), parse_format(activations)
-    )
-
-
-def read_candidate(path: Path, slots: tuple[SlotInfo, ...]) -> Candidate:
-    """The candidate of a JSON file: slot → format, as `wordlength propose --to` writes it, or an exported config.json.
-
-    Raises SpecError or FormatError, naming the file, unless every slot of the network has a format that fits it.
-    """
-    from wordlength.errors import FormatError
-    from wordlength.space import Candidate, parse_format
-
-    texts, formats = _formats_in(path, [str(info.slot) for info in slots]), {}
-    for info in slots:
-        try:
-            formats[info.slot] = parse_format(texts[str(info.slot)])
-            info.formats(formats[info.slot])
-            Candidate.of({info.slot: formats[info.slot]})
-        except FormatError as error:
-            place = path if str(info.slot) in str(error) else f"{info.slot} in {path}"
-            raise FormatError(f"{error} ({place})") from None
-    return Candidate.of(formats)
-
-
-def _formats_in(path: Path, slots: list[str]) -> dict[str, str]:
-    """The file's map, which names just the network's slots."""
-    import json
-    from difflib import get_close_matches
-
-    from wordlength.errors import SpecError
-
-    try:
-        plain = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_each_once)
-    except RecursionError:
-        raise SpecError(f"a candidate file must be a flat map, but it is nested too deep ({path})") from None
-    except ValueError as error:
-        raise SpecError(f"a candidate file must be JSON, but {error} ({path})") from None
-    formats = plain.get("candidate", plain) if isinstance(plain, dict) else plain
-    if not isinstance(formats, dict) or not all(isinstance(text, str) for text in formats.values()):
-        raise SpecError(f'a candidate file must map slots to formats, as {{"{slots[0]}": "fixed<8,0>", …}} ({path})')
-    if unknown := [name for name in formats if name not in slots]:
-        near = get_close_matches(unknown[0], slots, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise SpecError(f"a candidate's slots must be the network's, but got {unknown[0]!r}{hint} ({path})")
-    if missing := [name for name in slots if name not in formats]:
-        more = f" and {len(missing) - 1} more have" if len(missing) > 1 else " has"
-        raise SpecError(f"a candidate must give every slot a format, but {missing[0]}{more} none ({path})")
-    return formats
-
-
-def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    names = [name for name, _ in pairs]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"{twice[0]!r} is there twice")
-    return dict(pairs)
 
 
 def refuse(text: str) -> NoReturn:

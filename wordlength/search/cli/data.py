@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-import json
-
 import typer
 from rich.text import Text
 
-from wordlength.atomic import write_atomically
-from wordlength.search.cli.asked import require_places, study_spec
-from wordlength.search.cli.common import AnyStudy, HomeOption, app, console, home_of, print_error
-from wordlength.search.cli.measures import JsonFile
+from wordlength.search.cli.asked import study_spec
+from wordlength.search.cli.common import (
+    AnyStudy,
+    HomeOption,
+    JsonFile,
+    Verbose,
+    app,
+    console,
+    home_of,
+    print_error,
+    write_json,
+)
+from wordlength.search.cli.work import at_work
 
 
 @app.command()
-def data(study: AnyStudy, json_file: JsonFile = None, home: HomeOption = None) -> None:
+def data(study: AnyStudy, json_file: JsonFile = None, home: HomeOption = None, verbose: Verbose = False) -> None:
     """What the study's corpora hold and what training, validation and test are made of; nothing is trained.
 
     Every file is read once. Levels are root mean squares in dB of full scale, lowest…highest (the JSON file has the
@@ -32,15 +39,13 @@ def data(study: AnyStudy, json_file: JsonFile = None, home: HomeOption = None) -
     """
     place = home_of(home)
     spec = study_spec(study, place)
-    require_places(json=json_file)
     from wordlength.objectives.audio.survey import survey
     from wordlength.search.data_tables import corpus_lines, corpus_table, part_table
-    from wordlength.search.progress import LaunchDisplay
 
-    with LaunchDisplay(console) as display:
+    with at_work("nothing was changed") as display:
         found = survey(spec.data, place.cache, display.data)
     if json_file is not None:
-        write_atomically(json_file, (json.dumps({"study": spec.name, **found.to_dict()}, indent=2) + "\n").encode())
+        write_json(json_file, {"study": spec.name, **found.to_dict()})
     if found.corpora:
         console.print(corpus_table(found))
         for line in corpus_lines(found):

@@ -1,4 +1,4 @@
-"""Begin: a study file for one's own network and data."""
+"""Begin: a study file for one's own network and data (init), and what may stand in it (schema)."""
 
 from __future__ import annotations
 
@@ -7,44 +7,57 @@ from typing import Annotated
 
 import typer
 
-from wordlength.search.cli.common import HomeOption, Verbose, app, console, home_of, refuse
+from wordlength.search.cli.common import HomeOption, Verbose, app, home_of, note, refuse, say
+
+INIT = """
+Write a study file for a network and for folders of speech and noise: commented, and ready to launch.
+
+Builds the network and lists its layers, finds out which layout each folder has, proposes ranges of formats and
+which layers share theirs. Nothing is trained.
+
+Examples:
+
+    wordlength init --model gru.py:noise_reducer --speech timit --noise UrbanSound8K
+
+    wordlength init --model gru.py:noise_reducer --arguments units=64 --pairs VoiceBank-DEMAND
+
+    wordlength init --baseline trained.keras --to mine.yaml
+"""
+
+Model = Annotated[
+    str | None, typer.Option("--model", help="The network: file.py:function, a name, or the one in a file.keras.")
+]
+Speech = Annotated[Path | None, typer.Option("--speech", help="Folder of clean speech; else the built-in.")]
+Noise = Annotated[Path | None, typer.Option("--noise", help="Folder of noise; else the built-in.")]
+Pairs = Annotated[
+    Path | None, typer.Option("--pairs", help="Folder (or CSV file) of noisy files beside their clean ones.")
+]
+Arguments = Annotated[
+    list[str] | None, typer.Option("--arguments", help="key=value for the function, as JSON; may be repeated.")
+]
+Trained = Annotated[
+    Path | None, typer.Option("--baseline", help="A trained file.keras, so that nothing is trained in float.")
+]
+To = Annotated[Path, typer.Option("--to", help="The study file to write.")]
+Name = Annotated[str | None, typer.Option("--name", help="The study's name; by default the file's.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a study file that is there.")]
 
 
-@app.command()
+@app.command(help=INIT)
 def init(
-    model: Annotated[
-        str | None, typer.Option("--model", help="The network: file.py:function, a name, or the one in a file.keras.")
-    ] = None,
-    speech: Annotated[Path | None, typer.Option("--speech", help="Folder of clean speech; else the built-in.")] = None,
-    noise: Annotated[Path | None, typer.Option("--noise", help="Folder of noise; else the built-in.")] = None,
-    pairs: Annotated[
-        Path | None, typer.Option("--pairs", help="Folder (or CSV file) of noisy files beside their clean ones.")
-    ] = None,
-    argument: Annotated[
-        list[str] | None, typer.Option("--arguments", help="key=value for the function, as JSON; may be repeated.")
-    ] = None,
-    baseline: Annotated[
-        Path | None, typer.Option("--baseline", help="A trained file.keras, so that nothing is trained in float.")
-    ] = None,
-    to: Annotated[Path, typer.Option("--to", help="The study file to write.")] = Path("study.yaml"),
-    name: Annotated[str | None, typer.Option("--name", help="The study's name; by default the file's.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a study file that is there.")] = False,
+    model: Model = None,
+    speech: Speech = None,
+    noise: Noise = None,
+    pairs: Pairs = None,
+    argument: Arguments = None,
+    baseline: Trained = None,
+    to: To = Path("study.yaml"),
+    name: Name = None,
+    force: Force = False,
     home: HomeOption = None,
     verbose: Verbose = False,
 ) -> None:
-    """Write a study file for a network and for folders of speech and noise: commented, and ready to launch.
-
-    Builds the network and lists its layers, finds out which layout each folder has, proposes ranges of formats and
-    which layers share theirs. Nothing is trained.
-
-    Examples:
-
-        wordlength init --model gru.py:noise_reducer --speech timit --noise UrbanSound8K
-
-        wordlength init --model gru.py:noise_reducer --arguments units=64 --pairs VoiceBank-DEMAND
-
-        wordlength init --baseline trained.keras --to mine.yaml
-    """
+    """Write a study file."""
     from wordlength.atomic import write_atomically
     from wordlength.objectives.quiet import quiet_tensorflow
     from wordlength.search.new_study import Given, new_study, read_argument, require_name
@@ -52,16 +65,37 @@ def init(
 
     if model is None and baseline is None:
         refuse("a study needs a network, but got none (--model file.py:function, or --baseline file.keras)")
-    if to.suffix not in (".yaml", ".yml"):
-        refuse(f"a study file's name must end in .yaml, but got {str(to)!r} (--to)")
-    if to.exists() and not force:
-        refuse(f"a study file must not be there already, but {to} is; replace it with --force (--to)")
+    _require_new(to, force)
     arguments = dict(map(read_argument, argument or ()))
     given = Given(require_name(name or to.stem), model, baseline, speech, noise, pairs, arguments)
     with quiet_tensorflow(verbose):
         study = new_study(given, to, home_of(home).cache)
     write_atomically(to, study.text.encode())
-    console.print(*table(study.layers), sep="\n", highlight=False, markup=False, soft_wrap=True)
+    say("\n".join(table(study.layers)))
     parameters = sum(layer.parameters for layer in study.layers)
-    told = f"written: {to}, a study of {parameters:,} parameters; go on with: wordlength launch {to}"
-    console.print(told, highlight=False, markup=False, soft_wrap=True)
+    note(f"written: {to}, a study of {parameters:,} parameters; go on with: wordlength launch {to}")
+
+
+def _require_new(to: Path, force: bool) -> None:
+    if to.suffix not in (".yaml", ".yml"):
+        refuse(f"a study file's name must end in .yaml, but got {str(to)!r} (--to)")
+    if to.exists() and not force:
+        refuse(f"a study file must not be there already, but {to} is; replace it with --force (--to)")
+
+
+@app.command()
+def schema(
+    bundle: Annotated[bool, typer.Option("--bundle", help="That of an exported config.json instead.")] = False,
+) -> None:
+    """Print the study file's JSON schema: every key, its range and what it means.
+
+    Example:
+
+        wordlength schema > study.schema.json
+    """
+    import json
+
+    from wordlength.search.export.config import json_schema as bundle_schema
+    from wordlength.search.spec import json_schema
+
+    print(json.dumps(bundle_schema() if bundle else json_schema(), indent=2))

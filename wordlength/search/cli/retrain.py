@@ -2,102 +2,124 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from wordlength.errors import SpecError
-from wordlength.search.cli.asked import require_places
-from wordlength.search.cli.common import HomeOption, Study, Verbose, app, console, errors, home_of
-from wordlength.search.cli.measures import JsonFile
+from wordlength.search.cli.common import (
+    PICKS,
+    HomeOption,
+    JsonFile,
+    Study,
+    Verbose,
+    app,
+    console,
+    errors,
+    home_of,
+    note,
+    say,
+    write_json,
+)
+from wordlength.search.cli.completion import complete_pick
+from wordlength.search.cli.work import at_work
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wordlength.objectives.settings import RetrainingSettings
+    from wordlength.search.home import Home
     from wordlength.search.retrain import RetrainedTrial
     from wordlength.search.spec import StudySpec
+    from wordlength.search.trials import StudyView
+
+RETRAIN = """
+Retrain front members on all training data, and measure them on test speakers that no trial has heard.
+
+A trial trains on the representative subset, and validation mixtures guide the search: the front is a ranking,
+and a little optimistic. This trains each chosen candidate in the same two steps from the float baseline, on all
+training windows and for longer, and compares it with float32 on validation and test mixtures. The last epoch's
+weights are kept, so that neither set chooses anything here.
+
+Figures and weights are kept in the study's folder (retrained/): the same command again reads them, and goes on
+after Ctrl-C with the trial that was cut off. Each retraining is a run of its own in MLflow, below the study's; what
+MLflow did not take, the next retrain of the study records.
+
+Examples:
+
+    wordlength retrain klein --pick best --pick max-bytes=120kB
+
+    wordlength retrain klein --epochs 4 --json retrained.json
+"""
+
+Chosen = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pick",
+        help=f"{PICKS}; may be given more than once.",
+        show_default="the whole front",
+        autocompletion=complete_pick,
+    ),
+]
+Epochs = Annotated[
+    int | None,
+    typer.Option("--epochs", help="Passes over all training data, in each of the two steps.", show_default="2"),
+]
+Distillation = Annotated[
+    float | None,
+    typer.Option(
+        "--distillation", help="Share of the float model's own outputs in what is learned, 0 to 1.", show_default="1"
+    ),
+]
 
 
-@app.command()
+@app.command(help=RETRAIN)
 def retrain(
     study: Study,
-    pick: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--pick",
-            help="knee, best, smallest, trial=N or max-bytes=SIZE (as 120kB); may be given more than once.",
-            show_default="the whole front",
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option("--epochs", help="Passes over all training data, in each of the two steps.", show_default="2"),
-    ] = None,
-    distillation: Annotated[
-        float | None,
-        typer.Option(
-            "--distillation",
-            help="Share of the float model's own outputs in what is learned, 0 to 1.",
-            show_default="1",
-        ),
-    ] = None,
+    pick: Chosen = None,
+    epochs: Epochs = None,
+    distillation: Distillation = None,
     json_file: JsonFile = None,
     home: HomeOption = None,
     verbose: Verbose = False,
 ) -> None:
-    """Retrain front members on all training data, and measure them on test speakers that no trial has heard.
-
-    A trial trains on the representative subset, and validation mixtures guide the search: the front is a ranking,
-    and a little optimistic. This trains each chosen candidate in the same two steps from the float baseline, on all
-    training windows and for longer, and compares it with float32 on validation and test mixtures. The last epoch's
-    weights are kept, so that neither set chooses anything here.
-
-    Figures and weights are kept in the study's folder (retrained/): the same command again reads them, and goes on
-    after Ctrl-C with the trial that was cut off. Each retraining is a run of its own in MLflow, below the study's; what
-    MLflow did not take, the next retrain of the study records.
-
-    Examples:
-
-        wordlength retrain klein --pick best --pick max-bytes=120kB
-
-        wordlength retrain klein --epochs 4 --json retrained.json
-    """
+    """A table of what was retrained."""
     place = home_of(home)
-    spec = place.find(study)
-    settings = _settings(spec, epochs, distillation)
-    require_places(json=json_file)
-    from wordlength.atomic import write_atomically
+    settings = _settings(place.find(study), epochs, distillation)
     from wordlength.search.measure_tables import retrained_table
-    from wordlength.search.progress import LaunchDisplay
-    from wordlength.search.retrain import chosen, figures_json, record
-    from wordlength.search.retrain import retrain as run
+    from wordlength.search.retrain import figures_of, record
     from wordlength.search.study import load_study
 
     view = load_study(study, place)
-    points = chosen(view, pick or ())
-    rows: list[RetrainedTrial] = []
-    try:
-        with LaunchDisplay(console) as display:
-            for row in run(view, points, settings, place, display, verbose):
-                rows.append(row)
-                if not row.reused:
-                    record(view, place, rows)  # At once: the next one takes minutes, and may be cut off.
-    except KeyboardInterrupt:
-        again = shlex.join(sys.argv[1:])
-        errors.print(f"stopped; go on with: wordlength {again}", highlight=False, markup=False, soft_wrap=True)
-        raise typer.Exit(130) from None
+    rows = _retrained(view, pick or (), settings, place, verbose)
     console.print(retrained_table(rows, view.baseline))
     for row in rows:
         if row.reason:
-            console.print(f"trial {row.point.number}: {row.reason}", highlight=False, soft_wrap=True, markup=False)
+            say(f"trial {row.point.number}: {row.reason}")
     if json_file is not None:
-        write_atomically(json_file, figures_json(view, settings, rows))
+        write_json(json_file, figures_of(view, settings, rows))
     if missing := record(view, place, rows):
         errors.print(missing, highlight=False, markup=False, soft_wrap=True)
     else:
-        console.print(f"in MLflow: wordlength ui {view.name}, runs with tags.kind = 'retrained'", highlight=False)
+        note(f"in MLflow: wordlength ui {view.name}, runs with tags.kind = 'retrained'")
+
+
+def _retrained(
+    view: StudyView, pick: Sequence[str], settings: RetrainingSettings, place: Home, verbose: bool
+) -> list[RetrainedTrial]:
+    """Each trial once it is retrained, recorded at once: the next one takes minutes, and may be cut off."""
+    from wordlength.search.retrain import chosen, record
+    from wordlength.search.retrain import retrain as run
+
+    points = chosen(view, pick)
+    rows: list[RetrainedTrial] = []
+    with at_work("every trial that was retrained is kept") as display:
+        for row in run(view, points, settings, place, display, verbose):
+            rows.append(row)
+            if not row.reused:
+                record(view, place, rows)
+    return rows
 
 
 def _settings(spec: StudySpec, epochs: int | None, distillation: float | None) -> RetrainingSettings:

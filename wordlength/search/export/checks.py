@@ -118,7 +118,7 @@ def find_data(config: BundleConfig, home: Home, study: Path | None, progress: Pr
     spec = _spec(config, home, study)
     prepared = prepare(spec.data, home.cache, lambda what, done, total: progress(what, done, total))
     if prepared.digest != wanted:
-        raise BundleError(
+        raise SpecError(
             f"the study's data must have the digest {wanted[:12]}, but that of {spec.name!r} has {prepared.digest[:12]}"
         )
     return prepared

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from wordlength.errors import BundleError
+from wordlength.errors import BundleError, SpecError
 
 MANIFEST = "SHA256SUMS"
 _SELF = "# sha256 of the lines above: "
@@ -26,7 +26,7 @@ def check_seal(folder: Path, needed: Collection[str] = ()) -> tuple[str, ...]:
     `needed`: files that it must have.
     """
     if not folder.is_dir():
-        raise BundleError(f"a bundle must be a folder, but {folder} is none")
+        raise SpecError(f"a bundle must be a folder, but {folder} is none")
     named = _named(folder)
     if missing := sorted(set(needed) - set(named)):
         raise BundleError(f"{MANIFEST} must name {missing[0]}, but does not ({folder})")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wordlength.errors import BundleError
+from wordlength.errors import BundleError, SpecError
 from wordlength.objectives.integer import IntegerProgram, Integers
 from wordlength.search.export.c import FLAGS, plan
 from wordlength.search.export.vectors import number_type
@@ -66,11 +66,11 @@ def find_compiler() -> list[str]:
 
 @contextmanager
 def compiled(sources: Path, program: IntegerProgram) -> Iterator[CNetwork]:
-    """Compile a bundle's c/ into a temporary folder. Raises BundleError without a compiler, or if it refuses."""
+    """Compile a bundle's c/ into a temporary folder. Raises SpecError without a compiler, BundleError if it refuses."""
     compiler = find_compiler()
     if not compiler:
         wanted = os.environ.get("CC") or ", ".join(COMPILERS)
-        raise BundleError(f"a C compiler must be installed to run c/, but {wanted} is not here (--no-c leaves it out)")
+        raise SpecError(f"a C compiler must be installed to run c/, but {wanted} is not here (--no-c leaves it out)")
     with ExitStack() as stack:
         place = stack.enter_context(tempfile.TemporaryDirectory())
         binary = Path(place) / "network"

@@ -10,14 +10,14 @@ from wordlength.search.plots.page import pareto_html
 from wordlength.search.plots.paper import paper_mark, point_name, uniform_formats
 from wordlength.search.plots.picture import pareto_png
 from wordlength.search.plots.scale import FRONT_COLOUR, OTHER_COLOUR, marked, view_of
-from wordlength.search.plots.table import front_csv, front_json
+from wordlength.search.plots.table import front_csv, front_figures
 
 __all__ = [
     "FRONT_COLOUR",
     "OTHER_COLOUR",
     "formats_html",
     "front_csv",
-    "front_json",
+    "front_figures",
     "importance_csv",
     "importance_html",
     "marked",

@@ -1,10 +1,9 @@
-"""The front as CSV and as JSON."""
+"""The front as CSV and as figures for JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 from typing import Any
 
@@ -37,11 +36,11 @@ def front_csv(front: Front, baseline: Baseline) -> str:
     return target.getvalue()
 
 
-def front_json(view: StudyView) -> str:
+def front_figures(view: StudyView) -> dict[str, Any]:
     """The study as it stands and every member of its front; keys as in the CSV, an unknown figure is null."""
     named = {name: point.number for point, text in marked(view.front) for name in text.split(", ")}
     alike = indistinct(view.front)
-    found = {
+    return {
         "study": view.name,
         "wanted": view.wanted,
         "finished": view.finished,
@@ -52,7 +51,6 @@ def front_json(view: StudyView) -> str:
         **{name: named.get(name) for name in ("knee", "best", "smallest")},
         "front": [_member(point, view.baseline, alike.get(point.number, ())) for point in view.front],
     }
-    return json.dumps(found, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _member(point: FrontPoint, baseline: Baseline, alike: tuple[int, ...]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from wordlength.search.tracking.bundle import log_bundle
 from wordlength.search.tracking.description import DataSet, Description
 from wordlength.search.tracking.process import TrackerProcess, TrackingError
 from wordlength.search.tracking.retrained_run import log_retrained
-from wordlength.search.tracking.store import answering, check_server
+from wordlength.search.tracking.store import answering, check_server, count_experiments
 from wordlength.search.tracking.tracker import Tracker, publish_views
 from wordlength.search.tracking.trial_run import STATUS as RUN_STATUS
 from wordlength.search.tracking.trial_run import WEIGHTS
@@ -22,6 +22,7 @@ __all__ = [
     "TrackingError",
     "answering",
     "check_server",
+    "count_experiments",
     "log_bundle",
     "log_retrained",
     "publish_views",

@@ -74,6 +74,16 @@ def check_server(tracking_uri: str) -> None:
         raise SpecError(f"MLflow's tracking server must answer, but it does not: {reason} (storage.tracking)") from None
 
 
+def count_experiments(tracking_uri: str) -> int:
+    """Experiments that the store or server has. Raises SpecError if it does not open, or answer."""
+    check_server(tracking_uri)
+    try:
+        with _quiet_migrations():
+            return len(MlflowClient(tracking_uri=tracking_uri).search_experiments())
+    except (MlflowException, ImportError) as error:
+        raise _closed(error, tracking_uri) from None
+
+
 class Store:
     """One experiment of an MLflow store; `experiment_id` is its number as text.
 
@@ -90,8 +100,7 @@ class Store:
                 self.client = MlflowClient(tracking_uri=tracking_uri)
                 self.experiment_id = self._open(artifact_root, experiment)
         except (MlflowException, ImportError) as error:
-            reason = first_line(error).replace(tracking_uri, tracking_uri.partition("://")[0] + "://…")
-            raise SpecError(f"MLflow's store must open, but it does not: {reason} (storage.tracking)") from None
+            raise _closed(error, tracking_uri) from None
 
     @classmethod
     def existing(cls, tracking_uri: str, experiment: str) -> Store | None:
@@ -220,6 +229,12 @@ def unless_deleted() -> Iterator[None]:
     except MlflowException as error:
         if error.error_code != "RESOURCE_DOES_NOT_EXIST" and "must be in the 'active' state" not in str(error):
             raise
+
+
+def _closed(error: Exception, tracking_uri: str) -> SpecError:
+    """What is told of a store that does not open; without its address, which may hold a password."""
+    reason = first_line(error).replace(tracking_uri, tracking_uri.partition("://")[0] + "://…")
+    return SpecError(f"MLflow's store must open, but it does not: {reason} (storage.tracking)")
 
 
 @contextmanager

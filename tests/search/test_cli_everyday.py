@@ -1,0 +1,137 @@
+"""The command line's manners: where it prints, how loudly, with which exit status; completion; Ctrl-C."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wordlength.version import VERSION
+
+COMMAND = [sys.executable, "-c", "from wordlength.search.cli import main; main()"]
+
+
+def test_the_version(run_cli) -> None:
+    assert run_cli("--version") == (0, f"wordlength {VERSION}\n", "")
+
+
+def test_the_help_tells_exit_statuses(run_cli) -> None:
+    _, out, _ = run_cli("-h")
+    assert "Exit status: 0 done; 1 the answer is no" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("schema",), 0),
+        (("status", "nobody"), 2),
+        (("no-such-command",), 2),
+        (("launch",), 2),
+        (("memory", "nobody.yaml", "--weights", "fixed:4"), 2),
+        (("verify", "nothing"), 2),
+    ],
+)
+def test_exit_statuses(run_cli, tmp_path: Path, monkeypatch, arguments: tuple[str, ...], status: int) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_cli(*arguments)[0] == status
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def complete(run_cli, monkeypatch: pytest.MonkeyPatch):
+    """What bash offers for the last word of a line."""
+
+    def offered(line: str) -> list[str]:
+        monkeypatch.setenv("_WORDLENGTH_COMPLETE", "complete_bash")
+        monkeypatch.setenv("COMP_WORDS", line)
+        monkeypatch.setenv("COMP_CWORD", str(len(line.split(" ")) - 1))
+        status, out, _ = run_cli()
+        assert status == 0
+        return out.split()
+
+    return offered
+
+
+def test_names_files_and_rules_are_completed(complete, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("klein", "klein_small", "demo"):
+        (tmp_path / "home" / "studies" / name).mkdir(parents=True)
+        (tmp_path / "home" / "studies" / name / "study.yaml").touch()
+    (tmp_path / "own.yaml").touch()
+    (tmp_path / "own.txt").touch()
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / "demo.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORDLENGTH_HOME", "home")
+    assert complete("wordlength front kl") == ["klein", "klein_small"]
+    assert complete("wordlength front --home nowhere kl") == []
+    assert complete("wordlength analyze o") == ["own.yaml"]
+    assert complete("wordlength analyze examples/") == ["examples/demo.yaml"]
+    assert complete("wordlength launch e") == ["examples/"]
+    assert complete("wordlength export klein --pick ") == ["knee", "best", "smallest", "trial=", "max-bytes="]
+    assert complete("wordlength retrain klein --pick b") == ["best"]
+    assert complete("wordlength do") == ["doctor"]
+
+
+def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, with pipes in place of a terminal."""
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], capture_output=True, text=True, env=os.environ | environment, timeout=300
+    )
+
+
+def test_results_fit_narrow_pipes_without_colours(tiny_study) -> None:
+    _, home, _ = tiny_study
+    for columns in ("80", "30"):
+        done = run("front", "tiny", "--home", home.root, COLUMNS=columns, TERM="xterm-256color")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "\x1b" not in done.stdout
+        assert "Pareto" in done.stdout
+
+
+def test_no_color_is_honoured_on_a_terminal() -> None:
+    code = (
+        "import pty, sys, os; os.environ.update(NO_COLOR='1', TERM='xterm-256color')\n"
+        f"sys.exit(os.waitstatus_to_exitcode(pty.spawn({[*COMMAND, 'status', 'nobody']!r})))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, stdin=subprocess.DEVNULL, timeout=120)
+    assert done.returncode == 2
+    assert b"error: " in done.stdout.replace(b"\x1b[1m", b"").replace(b"\x1b[0m", b"")
+    assert not re.search(rb"\x1b\[[0-9;]*3[0-7]", done.stdout), done.stdout
+
+
+def test_quiet_says_only_results_and_normal_nothing_of_the_libraries(tiny_study) -> None:
+    """From a shell, with TensorFlow's start-up and all."""
+    _, home, _ = tiny_study
+    asked = ("propose", "tiny", "--bits", "8", "--role", "weights", "--home", home.root)
+    quiet, normal = run(*asked, "-q"), run(*asked)
+    assert (quiet.returncode, quiet.stderr) == (0, "")
+    assert quiet.stdout == normal.stdout
+    assert "integer bits" in normal.stdout
+    assert [line.partition(":")[0] for line in normal.stderr.splitlines()] == ["data", "float baseline"]
+
+
+def test_ctrl_c_in_a_long_command_is_one_line_and_130(tiny_study, tmp_path: Path) -> None:
+    _, home, _ = tiny_study
+    process = subprocess.Popen(
+        [*COMMAND, "subset", "tiny", "--fractions", "0.5", "--json", "figures.json", "--home", str(home.root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("float baseline"):
+            break
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert err.splitlines()[-1] == (
+        "stopped; prepared data and a trained float baseline are kept; go on with: wordlength subset tiny "
+        f"--fractions 0.5 --json figures.json --home {home.root}"
+    )
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []

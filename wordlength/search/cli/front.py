@@ -1,0 +1,71 @@
+"""The result: front."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wordlength.search.cli.common import (
+    CsvFile,
+    HomeOption,
+    JsonFile,
+    PictureFile,
+    Study,
+    app,
+    console,
+    home_of,
+    note,
+    refuse,
+    write_json,
+    write_text,
+)
+from wordlength.search.cli.places import STANDARD_OUTPUT
+
+if TYPE_CHECKING:
+    from wordlength.search.trials import StudyView
+
+
+@app.command()
+def front(
+    study: Study,
+    plot: PictureFile = None,
+    csv_file: CsvFile = None,
+    json_file: JsonFile = None,
+    home: HomeOption = None,
+) -> None:
+    """The Pareto front: trial, STOI improvement, memory, formats per layer.
+
+    The smallest member, the knee and the best are named; so are uniform formats, and the paper's among them.
+
+    Examples:
+
+        wordlength front klein
+
+        wordlength front klein --plot front.html
+
+        wordlength front klein --json - | jq .knee
+    """
+    from wordlength.search.plots import front_csv, front_figures
+    from wordlength.search.study import load_study
+    from wordlength.search.tables import front_tables, verdict
+
+    if json_file == csv_file == STANDARD_OUTPUT:
+        refuse("a front is printed in one format, but got both JSON and CSV (--json - --csv -)")
+    view = load_study(study, home_of(home))
+    if json_file is not None:
+        write_json(json_file, front_figures(view))
+    if csv_file is not None:
+        write_text(csv_file, front_csv(view.front, view.baseline))
+    console.print(*front_tables(view, console.width), verdict(view), sep="\n", highlight=False)
+    if plot is not None:
+        _plot(view, plot)
+        note(f"written: {plot}")
+
+
+def _plot(view: StudyView, file: Path) -> None:
+    from wordlength.atomic import write_atomically
+    from wordlength.search.plots import pareto_html, pareto_png
+
+    shown = view.points, view.front, view.baseline, view.name, view.finished, view.ended
+    drawn = pareto_png(*shown) if file.suffix.lower() == ".png" else pareto_html(*shown).encode()
+    write_atomically(file, drawn)

@@ -1,0 +1,24 @@
+"""Files that a command is asked to write: refused at once if they cannot be, not after an hour's work."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from wordlength.errors import SpecError
+
+STANDARD_OUTPUT = Path("-")
+
+
+def require_places(**files: Path | None) -> None:
+    """Refuse at once what could not be written in the end; keywords are the options' names."""
+    for option, file in files.items():
+        if file is None or file == STANDARD_OUTPUT:
+            continue
+        folder = file.absolute().parent
+        if not folder.is_dir():
+            raise SpecError(f"a file's folder must exist, but {file.parent} does not (--{option})")
+        if file.is_dir():
+            raise SpecError(f"a file to write must not be a folder, but {file} is (--{option})")
+        if not os.access(folder, os.W_OK):
+            raise SpecError(f"a file's folder must be writable, but {file.parent} is not (--{option})")
