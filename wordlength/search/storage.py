@@ -34,8 +34,6 @@ from wordlength.errors import SpecError
 LOCK_SECONDS = 60
 """How long SQLite waits for another process that writes."""
 CONNECT_SECONDS = 10
-UNFINISHED = "restoring"
-"""The attribute of a study that is being put into a storage: whoever finds it may begin anew."""
 
 _LONGEST_PAUSE_SECONDS = 5.0
 _GIVEN_UP = {
@@ -162,44 +160,18 @@ def take_out(address: str, name: str) -> dict[str, Any]:
 
 
 def put_in(address: str, name: str, plain: Mapping[str, Any]) -> None:
-    """Put a study into a storage; one of this name that was cut off on its way there is replaced.
+    """Put a study into a storage that has none of this name.
 
     Every trial keeps its number, times, parameters and attributes: a sampler goes on as if nothing had happened.
-
-    Until `finish_study` it is marked as unfinished. Raises SpecError if there is another study of this name.
     """
     with _opened(address) as storage:
-        require_room(address, name)
-        if (known := _place(storage, name)) is not None:
-            storage.delete_study(known)
-        directions = [StudyDirection[direction] for direction in plain["directions"]]
-        place = storage.create_new_study(directions, name)
-        storage.set_study_user_attr(place, UNFINISHED, True)
+        place = storage.create_new_study([StudyDirection[direction] for direction in plain["directions"]], name)
         for key, value in plain["user_attrs"].items():
             storage.set_study_user_attr(place, key, value)
         for key, value in plain["system_attrs"].items():
             storage.set_study_system_attr(place, key, value)
         for trial in plain["trials"]:
             storage.create_new_trial(place, template_trial=_trial(trial))
-
-
-def require_room(address: str, name: str) -> None:
-    """Raise SpecError if the storage has a whole study of this name."""
-    with _opened(address) as storage:
-        place = _place(storage, name)
-        if place is None:
-            return
-        known = storage.get_study_user_attrs(place)
-        # Nothing at all: its creation was cut off before the mark.
-        if not known.get(UNFINISHED) and (known or storage.get_n_trials(place)):
-            raise SpecError(f"a study's name must be free, but the trials' storage has a study {name!r} already (--as)")
-
-
-def finish_study(address: str, name: str) -> None:
-    """Take the mark back: the study is whole."""
-    with _opened(address) as storage:
-        if (place := _place(storage, name)) is not None:
-            storage.set_study_user_attr(place, UNFINISHED, False)
 
 
 def remove_stored(address: str, name: str) -> bool:

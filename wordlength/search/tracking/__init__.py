@@ -13,7 +13,7 @@ from wordlength.search.tracking.removal import (
 from wordlength.search.tracking.retrained_run import log_retrained
 from wordlength.search.tracking.store import answering, check_server
 from wordlength.search.tracking.tracker import Tracker, publish_views
-from wordlength.search.tracking.transfer import finish_runs, put_in_runs, require_room_for_runs, take_out_runs
+from wordlength.search.tracking.transfer import has_experiment, put_in_runs, take_out_runs
 from wordlength.search.tracking.trial_run import STATUS as RUN_STATUS
 from wordlength.search.tracking.trial_run import WEIGHTS
 
@@ -30,7 +30,7 @@ __all__ = [
     "TrackingError",
     "answering",
     "check_server",
-    "finish_runs",
+    "has_experiment",
     "kept_experiments",
     "log_bundle",
     "log_retrained",
@@ -40,6 +40,5 @@ __all__ = [
     "remove_experiment",
     "remove_runs",
     "remove_trashed_runs",
-    "require_room_for_runs",
     "take_out_runs",
 ]

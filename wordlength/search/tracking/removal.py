@@ -41,7 +41,10 @@ class KeptExperiment:
 
 
 def kept_experiments(tracking_uri: str, artifact_root: Path) -> tuple[KeptExperiment, ...]:
-    """All of a database but MLflow's own; `artifact_root`: where artifacts are looked for. Raises SpecError if it does not answer."""
+    """All of a database but MLflow's own; `artifact_root`: where artifacts are looked for.
+
+    Raises SpecError if it does not answer.
+    """
     with answering("its experiments"):
         experiments = _rows(
             tracking_uri,

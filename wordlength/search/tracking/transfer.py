@@ -13,14 +13,9 @@ from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Run
 
-from wordlength.errors import SpecError
-from wordlength.search.tracking.removal import remove_experiment
 from wordlength.search.tracking.store import Store, answering, check_server
 
 EXPERIMENT, RUNS, ARTIFACTS = "experiment.json", "runs.jsonl", "artifacts"
-UNFINISHED = "wordlength.restoring"
-"""The tag of an experiment that is being put into a store: whoever finds it may begin anew."""
-
 _PARENT = "mlflow.parentRunId"
 _NOT_CARRIED = ("mlflow.user", "mlflow.runName", _PARENT)
 """Tags that a store sets by itself."""
@@ -47,19 +42,15 @@ def take_out_runs(tracking_uri: str, study: str, to: Path) -> bool:
 
 
 def put_in_runs(tracking_uri: str, artifact_root: Path | None, study: str, files: Path, study_name: str) -> None:
-    """Make an experiment of what `take_out_runs` has written; one that was cut off on its way there is replaced.
+    """Make an experiment of what `take_out_runs` has written, in a store that has none of this name.
 
-    `study`: the experiment's new name, `study_name`: the old one. Until `finish_runs` it is marked as unfinished.
-    Raises SpecError if there is another experiment of this name, or MLflow does not take it.
+    `study`: the experiment's name there, `study_name`: what it was. Raises SpecError if MLflow does not take it.
     """
     check_server(tracking_uri)
-    require_room_for_runs(tracking_uri, study)
-    remove_experiment(tracking_uri, artifact_root, study)
     known = json.loads((files / EXPERIMENT).read_text(encoding="utf-8"))
     plain = [json.loads(line) for line in (files / RUNS).read_text(encoding="utf-8").splitlines()]
     with answering(study):
         store = Store(tracking_uri, artifact_root, study)
-        store.client.set_experiment_tag(store.experiment_id, UNFINISHED, "true")
         made: dict[str, str] = {}
         for run in plain:
             tags = {name: text for name, text in run["tags"].items() if name not in _NOT_CARRIED}
@@ -74,27 +65,11 @@ def put_in_runs(tracking_uri: str, artifact_root: Path | None, study: str, files
             _fill(store, run, renamed, files / ARTIFACTS / f"{place:06d}")
 
 
-def require_room_for_runs(tracking_uri: str, study: str) -> None:
-    """Raise SpecError if MLflow has a whole experiment of this name, or does not answer."""
+def has_experiment(tracking_uri: str, study: str) -> bool:
+    """Whether MLflow has an experiment of this name, if only in its trash. Raises SpecError if it does not answer."""
     check_server(tracking_uri)
     with answering(study):
-        found = Store.look(tracking_uri).get_experiment_by_name(study)
-        if found is None or found.tags.get(UNFINISHED) == "true":
-            return
-        # Neither runs nor tags: its creation was cut off before the mark.
-        if not found.tags and not Store.look(tracking_uri).search_runs([found.experiment_id], max_results=1):
-            return
-        where = "its trash" if found.lifecycle_stage != "active" else "it"
-        raise SpecError(
-            f"a study's name must be free in MLflow, but {where} has an experiment {study!r} already (--as)"
-        )
-
-
-def finish_runs(tracking_uri: str, study: str) -> None:
-    """Take the mark back: the experiment is whole."""
-    with answering(study):
-        if (store := Store.existing(tracking_uri, study)) is not None:
-            store.client.set_experiment_tag(store.experiment_id, UNFINISHED, "false")
+        return Store.look(tracking_uri).get_experiment_by_name(study) is not None
 
 
 class _Renamed:
