@@ -25,7 +25,7 @@ from wordlength.search.archive import BASELINES, RUNS, STUDY, TRIALS
 from wordlength.search.archive_file import Manifest, unpack
 from wordlength.search.home import STUDY_FILE, Home, StudyFolder
 from wordlength.search.spec import CORPUS_ROLES, DATA_ROOT_VARIABLE, StudySpec, parse_spec
-from wordlength.search.storage import put_in, remove_stored, stored_names
+from wordlength.search.storage import put_in, remove_stored, stored_studies
 from wordlength.search.tracking import has_experiment, publish_views, put_in_runs, remove_experiment
 
 BEGUN = "restoring"
@@ -120,7 +120,7 @@ def _begin(spec: StudySpec, home: Home, folder: StudyFolder) -> None:
         _remove(spec, home)
         return
     for taken, where in (
-        (spec.name in stored_names(optuna), "the trials' storage"),
+        (spec.name in stored_studies(optuna), "the trials' storage"),
         (has_experiment(tracking, spec.name), "MLflow, or its trash,"),
     ):
         if taken:

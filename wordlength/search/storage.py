@@ -9,6 +9,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -139,10 +140,21 @@ for _name, _method in vars(RDBStorage).items():
         setattr(PatientStorage, _name, _patient(_method))
 
 
-def stored_names(address: str) -> dict[str, int]:
-    """Study → number of its trials. Raises SpecError if the storage does not open."""
+@dataclass(frozen=True)
+class StoredStudy:
+    """A study in a storage: how many trials it has, queued ones included, and what it remembers of itself."""
+
+    trials: int
+    attributes: Mapping[str, Any]
+
+
+def stored_studies(address: str) -> dict[str, StoredStudy]:
+    """All of a storage, by name. Raises SpecError if it does not open."""
     with _opened(address) as storage:
-        return {study.study_name: storage.get_n_trials(study._study_id) for study in storage.get_all_studies()}
+        return {
+            study.study_name: StoredStudy(storage.get_n_trials(study._study_id), study.user_attrs)
+            for study in storage.get_all_studies()
+        }
 
 
 def take_out(address: str, name: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from wordlength.search.cli.asked import require_places
-from wordlength.search.cli.common import HomeOption, Study, app, console, home_of, refuse
+from wordlength.search.cli.common import HomeOption, Study, app, home_of, refuse, say
 
 
 @app.command()
@@ -35,10 +35,10 @@ def archive(
 
     done = run(study, home_of(home), to)
     for text in done.missing:
-        console.print(f"missing: {text}", highlight=False, markup=False, soft_wrap=True)
+        say(f"missing: {text}")
     members, size = len(done.manifest.members), to.stat().st_size
     told = f"written: {to}, {size:,} bytes, {done.manifest.about['trials']} trials in {members} files"
-    console.print(told, highlight=False, markup=False, soft_wrap=True)
+    say(told)
 
 
 @app.command()
@@ -79,8 +79,8 @@ def restore(
 
     place = home_of(home)
     spec = run(file, place, name, Places(optuna, tracking, data_root))
-    console.print(f"restored: {spec.name} in {place.root}", highlight=False, markup=False, soft_wrap=True)
+    say(f"restored: {spec.name} in {place.root}")
     if lost := [path for path in corpus_paths(spec) if not path.exists()]:
         where = ", ".join(map(str, lost))
         text = f"not here: {where}; launch, retrain and export need them (WORDLENGTH_DATA, or --data-root)"
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        say(text)

@@ -35,7 +35,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from wordlength.errors import SpecError
-from wordlength.search.home import without_login, without_logins
+from wordlength.search.home import artifact_folder_name, without_login, without_logins
 
 PARAM_CHARACTERS = 6000
 TAG_CHARACTERS = 8000
@@ -111,7 +111,7 @@ class Store:
     def _open(self, artifact_root: Path | None, experiment: str) -> str:
         found = self.client.get_experiment_by_name(experiment)
         if found is None:
-            folder = re.sub(r"[^\w-]+", "_", experiment)
+            folder = artifact_folder_name(experiment)
             location = None if artifact_root is None else (artifact_root.resolve() / folder).as_uri()
             return str(self.client.create_experiment(experiment, artifact_location=location))
         if found.lifecycle_stage != "active":
