@@ -14,6 +14,7 @@ from wordlength.errors import WordlengthError
 # Importing the commands registers them, in the order in which --help lists them.
 from wordlength.search.cli import init  # noqa: F401  isort: skip
 from wordlength.search.cli import studies  # noqa: F401  isort: skip
+from wordlength.search.cli import compare  # noqa: F401  isort: skip
 from wordlength.search.cli import data  # noqa: F401  isort: skip
 from wordlength.search.cli import candidates  # noqa: F401  isort: skip
 from wordlength.search.cli import measures  # noqa: F401  isort: skip
