@@ -82,6 +82,9 @@ def unpack(file: Path, into: Path) -> Manifest:
                     f"an archive's members must have the SHA-256 of its manifest, but {member.name} has "
                     f"another ({file})"
                 )
+        assert tar.fileobj is not None
+        while tar.fileobj.read(_CHUNK):  # To the end, where gzip's own checksum stands.
+            pass
     if missing := sorted(manifest.members.keys() - seen):
         raise ArchiveError(f"an archive must hold every member of its manifest, but {missing[0]} is missing ({file})")
     return manifest
