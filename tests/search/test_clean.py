@@ -16,8 +16,10 @@ from wordlength.errors import SpecError
 from wordlength.search import cleaning
 from wordlength.search.check import check_study
 from wordlength.search.cleaning import chosen, remove
-from wordlength.search.disk import DRAFT_SECONDS, Kind, look
+from wordlength.search.disk import look
+from wordlength.search.disk_item import Kind
 from wordlength.search.disk_tables import size_text
+from wordlength.search.orphans import DRAFT_SECONDS
 from wordlength.search.restore import restore
 from wordlength.search.storage import put_in, stored_studies, take_out
 from wordlength.search.study import StudyStore

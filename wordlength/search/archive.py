@@ -15,7 +15,7 @@ import yaml
 from wordlength.errors import SpecError
 from wordlength.objectives.baseline import baseline_path
 from wordlength.search.archive_file import Manifest, pack
-from wordlength.search.drivers import LOOKING_ON, Drivers
+from wordlength.search.drivers import is_running
 from wordlength.search.home import STUDY_FILE, Home, StudyFolder, Turn
 from wordlength.search.spec import CORPUS_ROLES
 from wordlength.search.storage import take_out
@@ -73,7 +73,7 @@ def _missing(in_mlflow: bool, has_baseline: bool) -> Iterator[str]:
 
 def require_at_rest(folder: StudyFolder, what: str) -> None:
     """Raise SpecError while a launch of the study runs; `what` is to be done with it."""
-    if folder.is_live() or not Drivers(folder.path, LOOKING_ON).alone:
+    if is_running(folder):
         raise SpecError(f"a study is {what} at rest, but {folder.path.name!r} is being run; end its launch first")
 
 

@@ -69,6 +69,8 @@ def unpack(file: Path, into: Path) -> Manifest:
 
     Only plain files that the manifest names are written, and nothing outside of the folder.
     """
+    if not file.is_file():
+        raise ArchiveError(f"an archive must be a file, but {file} is none")
     with _whole(file), tarfile.open(file, "r:gz") as tar:
         manifest = _manifest(file, tar)
         seen: set[str] = set()

@@ -72,8 +72,6 @@ def restore(
 
         wordlength restore klein.tar.gz --as klein-laptop --data-root /data/corpora
     """
-    if not file.is_file():
-        refuse(f"an archive must be a file, but {file} is none")
     from wordlength.search.restore import Places, corpus_paths
     from wordlength.search.restore import restore as run
 

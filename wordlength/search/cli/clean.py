@@ -12,7 +12,7 @@ from wordlength.search.cli.common import HomeOption, JsonFile, app, console, hom
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wordlength.search.disk import Item
+    from wordlength.search.disk_item import Item
     from wordlength.search.home import Home
 
 

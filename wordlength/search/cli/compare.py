@@ -58,14 +58,12 @@ def compare(
     from wordlength.search.compare_tables import comparison_json, comparison_tables
 
     found = run(first, second, home_of(home), rules)
-    if plot is not None:
-        _plot(found, plot)
     if json_file is not None:
         write_json(json_file, comparison_json(found))
     for part in comparison_tables(found):
         say(part) if isinstance(part, str) else console.print(part, highlight=False)
     if plot is not None:
-        say(f"written: {plot}")
+        _plot(found, plot)
 
 
 def _plot(found: Comparison, file: Path) -> None:
@@ -73,3 +71,4 @@ def _plot(found: Comparison, file: Path) -> None:
     from wordlength.search.plots.two_fronts import fronts_html, fronts_png
 
     write_atomically(file, fronts_png(found) if file.suffix.lower() == ".png" else fronts_html(found))
+    say(f"written: {file}")
