@@ -9,6 +9,7 @@
     ├── ServerError        MLflow's server does not start
     ├── IntegerError       a network that integers of at most 64 bits cannot compute exactly  (ValueError)
     ├── BundleError        an exported bundle that is incomplete, damaged or not what it says   (ValueError)
+    ├── ArchiveError       a study's archive that is incomplete, damaged or not what it says    (ValueError)
     └── TrainingDiverged   a loss or weight is no longer finite
 
 Every message is one line that names the rule, the value and the place.
@@ -49,6 +50,10 @@ class IntegerError(WordlengthError, ValueError):
 
 class BundleError(WordlengthError, ValueError):
     """An exported bundle is incomplete, damaged or not what it says; the message names the file and the difference."""
+
+
+class ArchiveError(WordlengthError, ValueError):
+    """A study's archive is incomplete, damaged or not what it says; the message names the file and the member."""
 
 
 class TrainingDiverged(WordlengthError):

@@ -96,6 +96,28 @@ def copied_study(tiny_study, tmp_path: Path) -> tuple[Path, "Home"]:
     return path, dataclasses.replace(home, root=tmp_path / "home")
 
 
+@pytest.fixture(scope="session")
+def tiny_archive(tiny_study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The launched study as one file."""
+    from wordlength.search.archive import archive
+
+    _, home, _ = tiny_study
+    file = tmp_path_factory.mktemp("archive") / "tiny.tar.gz"
+    archive("tiny", home, file)
+    return file
+
+
+@pytest.fixture
+def restored_study(tiny_archive: Path, tiny_corpora: Path, tmp_path: Path) -> "Home":
+    """The launched study in a home whose artifacts are its own, unlike those of `copied_study`."""
+    from wordlength import Home
+    from wordlength.search.restore import Places, restore
+
+    home = Home(tmp_path / "restored")
+    restore(tiny_archive, home, places=Places(data_root=tiny_corpora))
+    return home
+
+
 @pytest.fixture
 def run_cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Runs `wordlength ARGUMENTS` in this process: exit status, standard output, standard error."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from wordlength.search.home import is_locked
+from wordlength.search.home import StudyFolder, is_locked
 
 LOOKING_ON = "none"
 """The id of whoever is no launch."""
@@ -52,6 +52,11 @@ def joined(folder: Path, shared: bool = False) -> Iterator[Drivers]:
             yield Drivers(folder, driver, shared)
         finally:
             own.unlink(missing_ok=True)
+
+
+def is_running(folder: StudyFolder) -> bool:
+    """Whether a launch of this study runs, on this machine or on another one that shares its folder."""
+    return folder.is_live() or not Drivers(folder.path, LOOKING_ON).alone
 
 
 def _file(folder: Path, driver: str) -> Path:

@@ -52,6 +52,10 @@ class Home:
         """Where MLflow's artifacts go: None where a tracking server decides."""
         return None if is_server(self.tracking_address(spec)) else self.artifacts
 
+    def artifact_folder(self, study: str) -> Path:
+        """The folder of a study's artifacts, where MLflow's store is a database."""
+        return self.artifacts / artifact_folder_name(study)
+
     def study(self, name: str) -> StudyFolder:
         """The folder of one study."""
         return StudyFolder(self.root / "studies" / name)
@@ -196,6 +200,11 @@ class StudyFolder:
 
     def _turn(self, turn: Turn) -> Path:
         return self.path / f"{turn.value}.lock"
+
+
+def artifact_folder_name(study: str) -> str:
+    """What the folder of an experiment's artifacts is called."""
+    return re.sub(r"[^\w-]+", "_", study)
 
 
 def is_server(tracking_uri: str) -> bool:

@@ -1,15 +1,25 @@
-"""Optuna's storage: SQLite for one launch at a time, PostgreSQL for several, and waited for while it is away."""
+"""Optuna's storage: SQLite for one launch at a time, PostgreSQL for several, and waited for while it is away.
+
+Whole studies are taken out of it as plain values, put into another one, removed.
+"""
 
 from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import optuna
+from optuna.distributions import distribution_to_json, json_to_distribution
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
 from sqlalchemy import make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -25,6 +35,7 @@ from wordlength.errors import SpecError
 LOCK_SECONDS = 60
 """How long SQLite waits for another process that writes."""
 CONNECT_SECONDS = 10
+
 _LONGEST_PAUSE_SECONDS = 5.0
 _GIVEN_UP = {
     "tcp_user_timeout": 30_000,
@@ -127,3 +138,102 @@ def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
 for _name, _method in vars(RDBStorage).items():
     if _name in _CALLED_BY_CACHE or (_name in vars(BaseStorage) and not _name.startswith("_")):
         setattr(PatientStorage, _name, _patient(_method))
+
+
+@dataclass(frozen=True)
+class StoredStudy:
+    """A study in a storage: how many trials it has, queued ones included, and what it remembers of itself."""
+
+    trials: int
+    attributes: Mapping[str, Any]
+
+
+def stored_studies(address: str) -> dict[str, StoredStudy]:
+    """All of a storage, by name. Raises SpecError if it does not open."""
+    with _opened(address) as storage:
+        return {
+            study.study_name: StoredStudy(storage.get_n_trials(study._study_id), study.user_attrs)
+            for study in storage.get_all_studies()
+        }
+
+
+def take_out(address: str, name: str) -> dict[str, Any]:
+    """The study, JSON-able; `put_in` is the inverse. Raises SpecError if the storage has none of this name."""
+    with _opened(address) as storage:
+        place = _place(storage, name)
+        if place is None:
+            raise SpecError(f"a study must be in its storage, but {name!r} has no trials there")
+        return {
+            "directions": [direction.name for direction in storage.get_study_directions(place)],
+            "user_attrs": storage.get_study_user_attrs(place),
+            "system_attrs": storage.get_study_system_attrs(place),
+            "trials": [_plain(trial) for trial in storage.get_all_trials(place, deepcopy=False)],
+        }
+
+
+def put_in(address: str, name: str, plain: Mapping[str, Any]) -> None:
+    """Put a study into a storage that has none of this name.
+
+    Every trial keeps its number, times, parameters and attributes: a sampler goes on as if nothing had happened.
+    """
+    with _opened(address) as storage:
+        place = storage.create_new_study([StudyDirection[direction] for direction in plain["directions"]], name)
+        for key, value in plain["user_attrs"].items():
+            storage.set_study_user_attr(place, key, value)
+        for key, value in plain["system_attrs"].items():
+            storage.set_study_system_attr(place, key, value)
+        for trial in plain["trials"]:
+            storage.create_new_trial(place, template_trial=_trial(trial))
+
+
+def remove_stored(address: str, name: str) -> bool:
+    """Remove a study with all its trials; False if there is none."""
+    with _opened(address) as storage:
+        if (place := _place(storage, name)) is None:
+            return False
+        storage.delete_study(place)
+        return True
+
+
+@contextmanager
+def _opened(address: str) -> Iterator[PatientStorage]:
+    with closing(open_storage(address)) as storage:
+        yield storage
+
+
+def _place(storage: PatientStorage, name: str) -> int | None:
+    try:
+        return int(storage.get_study_id_from_name(name))
+    except KeyError:
+        return None
+
+
+def _plain(trial: FrozenTrial) -> dict[str, Any]:
+    times = {"started": trial.datetime_start, "ended": trial.datetime_complete}
+    return {
+        "state": trial.state.name,
+        "values": trial.values,
+        "params": trial.params,
+        "distributions": {name: distribution_to_json(one) for name, one in trial.distributions.items()},
+        "user_attrs": trial.user_attrs,
+        "system_attrs": trial.system_attrs,
+        **{name: time and time.isoformat() for name, time in times.items()},
+    }
+
+
+def _trial(plain: Mapping[str, Any]) -> FrozenTrial:
+    times = {name: plain[name] and datetime.fromisoformat(plain[name]) for name in ("started", "ended")}
+    return FrozenTrial(
+        number=-1,  # The storage's own count.
+        trial_id=-1,
+        state=OptunaState[plain["state"]],
+        value=None,
+        values=plain["values"],
+        datetime_start=times["started"],
+        datetime_complete=times["ended"],
+        params=plain["params"],
+        distributions={name: json_to_distribution(text) for name, text in plain["distributions"].items()},
+        user_attrs=plain["user_attrs"],
+        system_attrs=plain["system_attrs"],
+        intermediate_values={},
+    )

@@ -26,7 +26,7 @@ def check_unchanged(known: Mapping[str, Any], spec: StudySpec, data_digest: str)
         began = began | {"space": SpaceSpec.model_validate(began["space"]).model_dump(mode="json")}
     if "training" in began:
         began = began | {"training": asdict(TrainingSettings()) | began["training"]}
-    for place, old, new in _differences(began, now):
+    for place, old, new in differences(began, now):
         raise SpecError(
             f"a study keeps its settings, but {place} was {old!r} and is now {new!r}; "
             f"change it back or give the study another name (study {spec.name!r})"
@@ -48,8 +48,9 @@ def check_baseline(known: Mapping[str, Any], name: str, content_digest: str) -> 
         )
 
 
-def _differences(old: Any, new: Any, place: str = "") -> list[tuple[str, Any, Any]]:
+def differences(old: Any, new: Any, place: str = "") -> list[tuple[str, Any, Any]]:
+    """Where two nested maps differ: place as `training.batch_size`, what the first has there, what the second."""
     if isinstance(old, dict) and isinstance(new, dict):
         keys = dict.fromkeys((*old, *new))
-        return [d for key in keys for d in _differences(old.get(key), new.get(key), f"{place}.{key}".lstrip("."))]
+        return [d for key in keys for d in differences(old.get(key), new.get(key), f"{place}.{key}".lstrip("."))]
     return [] if old == new else [(place, old, new)]

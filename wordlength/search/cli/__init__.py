@@ -17,6 +17,7 @@ from wordlength.search.cli import init  # noqa: F401  isort: skip
 from wordlength.search.cli import studies  # noqa: F401  isort: skip
 from wordlength.search.cli import front  # noqa: F401  isort: skip
 from wordlength.search.cli import ui  # noqa: F401  isort: skip
+from wordlength.search.cli import compare  # noqa: F401  isort: skip
 from wordlength.search.cli import data  # noqa: F401  isort: skip
 from wordlength.search.cli import candidates  # noqa: F401  isort: skip
 from wordlength.search.cli import propose  # noqa: F401  isort: skip
@@ -24,6 +25,8 @@ from wordlength.search.cli import sensitivity  # noqa: F401  isort: skip
 from wordlength.search.cli import subset  # noqa: F401  isort: skip
 from wordlength.search.cli import retrain  # noqa: F401  isort: skip
 from wordlength.search.cli import bundles  # noqa: F401  isort: skip
+from wordlength.search.cli import archive  # noqa: F401  isort: skip
+from wordlength.search.cli import clean  # noqa: F401  isort: skip
 from wordlength.search.cli import cluster  # noqa: F401  isort: skip
 from wordlength.search.cli.common import app, print_error
 

@@ -46,7 +46,7 @@ def plotly_figure(view: View) -> dict[str, Any]:
         ),
         *_published_traces(view, published(view.baseline), last + 1),
     ]
-    return {"data": [trace for trace in traces if trace["x"]], "layout": _layout(view)}
+    return {"data": [trace for trace in traces if trace["x"]], "layout": layout(view)}
 
 
 def _trace(
@@ -118,7 +118,8 @@ def _off_line(view: View) -> list[FrontPoint]:
     return [point for point in view.front if point.number not in drawn]
 
 
-def _layout(view: View) -> dict[str, Any]:
+def layout(view: View) -> dict[str, Any]:
+    """Axes, legend, marks."""
     low, high = view.costs
     axis_x: dict[str, Any] = {"title": {"text": view.goals.cost.axis}, "range": [low, high]}
     if view.logarithmic:
@@ -131,7 +132,7 @@ def _layout(view: View) -> dict[str, Any]:
     return {
         "xaxis": axis_x | frame,
         "yaxis": axis_y | frame,
-        "shapes": [_baseline_line(view.y(view.baseline.quality))],
+        "shapes": [baseline_line(view.y(view.baseline.quality))],
         "annotations": [_annotation(mark, view) for mark in view.marks],
         "font": {"family": FONT, "color": TEXT_COLOUR, "size": 13},
         "legend": {"x": 1.01, "y": 1, "xanchor": "left"},
@@ -161,7 +162,7 @@ def _annotation(mark: Mark, view: View) -> dict[str, Any]:
     }
 
 
-def _baseline_line(height: float) -> dict[str, Any]:
+def baseline_line(height: float) -> dict[str, Any]:
     """Dashed over the whole width, however far the reader zooms out."""
     line = {"color": BASELINE_COLOUR, "width": 1, "dash": "dash"}
     return {

@@ -146,7 +146,7 @@ def plain(text: str) -> str:
 
 def _draw(axes: Any, view: View) -> None:
     """Everything but the legend, on matplotlib axes."""
-    _draw_axes(axes, view)
+    draw_axes(axes, view)
     base = view.baseline
     axes.axhline(view.y(base.quality), color=BASELINE_COLOUR, linewidth=1, linestyle=(0, (5, 4)), zorder=1)
     _scatter(axes, view, view.dominated, "other trials", color=OTHER_COLOUR, s=28, linewidths=0, zorder=2)
@@ -202,7 +202,8 @@ def _columns(view: View, points: Sequence[FrontPoint]) -> tuple[list[float], lis
     return [view.x(point.cost) for point in points], [view.y(point.quality) for point in points]
 
 
-def _draw_axes(axes: Any, view: View) -> None:
+def draw_axes(axes: Any, view: View) -> None:
+    """Range, ticks, titles, grid."""
     if view.logarithmic:
         axes.set_xscale("log")
         axes.set_xticks(view.ticks, labels=[f"{tick:,.12g}" for tick in view.ticks])

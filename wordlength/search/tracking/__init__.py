@@ -4,9 +4,16 @@ from wordlength.search.tracking.audit import Recorded, RecordedTrial, recorded, 
 from wordlength.search.tracking.bundle import log_bundle
 from wordlength.search.tracking.description import DataSet, Description
 from wordlength.search.tracking.process import TrackerProcess, TrackingError
+from wordlength.search.tracking.removal import (
+    KeptExperiment,
+    kept_experiments,
+    remove_experiment,
+    remove_trashed_runs,
+)
 from wordlength.search.tracking.retrained_run import log_retrained
 from wordlength.search.tracking.store import answering, check_server, count_experiments
 from wordlength.search.tracking.tracker import Tracker, publish_views
+from wordlength.search.tracking.transfer import has_experiment, put_in_runs, take_out_runs
 from wordlength.search.tracking.trial_run import STATUS as RUN_STATUS
 from wordlength.search.tracking.trial_run import WEIGHTS
 
@@ -15,6 +22,7 @@ __all__ = [
     "WEIGHTS",
     "DataSet",
     "Description",
+    "KeptExperiment",
     "Recorded",
     "RecordedTrial",
     "Tracker",
@@ -23,9 +31,15 @@ __all__ = [
     "answering",
     "check_server",
     "count_experiments",
+    "has_experiment",
+    "kept_experiments",
     "log_bundle",
     "log_retrained",
     "publish_views",
+    "put_in_runs",
     "recorded",
+    "remove_experiment",
     "remove_runs",
+    "remove_trashed_runs",
+    "take_out_runs",
 ]

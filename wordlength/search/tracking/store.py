@@ -21,6 +21,7 @@ from pathlib import Path
 # server is not announced on standard output.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 # Who delivers to it tries again by himself, and wants to know soon.
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
@@ -34,7 +35,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from wordlength.errors import SpecError
-from wordlength.search.home import without_login, without_logins
+from wordlength.search.home import artifact_folder_name, without_login, without_logins
 
 PARAM_CHARACTERS = 6000
 TAG_CHARACTERS = 8000
@@ -105,14 +106,21 @@ class Store:
     @classmethod
     def existing(cls, tracking_uri: str, experiment: str) -> Store | None:
         """The store, if it has this experiment; nothing is created."""
-        with _quiet_migrations():
-            found = MlflowClient(tracking_uri=tracking_uri).get_experiment_by_name(experiment)
+        found = cls.look(tracking_uri).get_experiment_by_name(experiment)
         return None if found is None or found.lifecycle_stage != "active" else cls(tracking_uri, None, experiment)
+
+    @staticmethod
+    def look(tracking_uri: str) -> MlflowClient:
+        """A client of the whole store."""
+        with _quiet_migrations():
+            client = MlflowClient(tracking_uri=tracking_uri)
+            client.search_experiments(max_results=1)  # The first call brings the tables of a new database.
+            return client
 
     def _open(self, artifact_root: Path | None, experiment: str) -> str:
         found = self.client.get_experiment_by_name(experiment)
         if found is None:
-            folder = re.sub(r"[^\w-]+", "_", experiment)
+            folder = artifact_folder_name(experiment)
             location = None if artifact_root is None else (artifact_root.resolve() / folder).as_uri()
             return str(self.client.create_experiment(experiment, artifact_location=location))
         if found.lifecycle_stage != "active":
@@ -159,9 +167,16 @@ class Store:
                 (Path(folder) / name).write_bytes(content)
             self._artifacts(run_id).log_artifacts(folder)
 
-    def upload_folder(self, run_id: str, folder: Path, place: str) -> None:
-        """Log all files of a folder as artifacts below `place`."""
+    def upload_folder(self, run_id: str, folder: Path, place: str | None = None) -> None:
+        """Log all files of a folder as artifacts, below `place` if given."""
         self._artifacts(run_id).log_artifacts(str(folder), place)
+
+    def download(self, run_id: str, to: Path) -> None:
+        """Copy all artifacts of a run into a folder, which is created if there are any."""
+        artifacts = self._artifacts(run_id)
+        if artifacts.list_artifacts():
+            to.mkdir(parents=True)
+            artifacts.download_artifacts("", str(to))
 
     def remove(self, run_id: str, name: str) -> None:
         """Delete one artifact; where the artifact store cannot delete, or has none, nothing happens."""

@@ -1,0 +1,221 @@
+"""wordlength clean: what lies on disk is told, and what is removed is what was asked for, to the end."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from wordlength import Home, load_study
+from wordlength.errors import SpecError
+from wordlength.search import cleaning
+from wordlength.search.check import check_study
+from wordlength.search.cleaning import chosen, remove
+from wordlength.search.disk import look
+from wordlength.search.disk_item import Kind
+from wordlength.search.disk_tables import size_text
+from wordlength.search.orphans import DRAFT_SECONDS
+from wordlength.search.restore import restore
+from wordlength.search.storage import put_in, stored_studies, take_out
+from wordlength.search.study import StudyStore
+from wordlength.search.tracking.store import Store
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+
+
+@pytest.fixture
+def clean(run_cli, restored_study: Home) -> Callable[..., tuple[int, str, str]]:
+    return lambda *options: run_cli("clean", *options, "--home", restored_study.root)
+
+
+def tree(folder: Path) -> dict[str, int]:
+    """Files and their sizes; databases and locks, which looking opens, aside."""
+    return {
+        str(path.relative_to(folder)): path.stat().st_size
+        for path in folder.rglob("*")
+        if path.is_file() and ".db" not in path.name and path.suffix != ".lock"
+    }
+
+
+def planted(home: Home) -> set[tuple[Kind, str]]:
+    """One orphan of each kind."""
+    address, client = f"sqlite:///{home.root / 'optuna.db'}", MlflowClient(home.tracking_address())
+    put_in(address, "lost", take_out(address, "tiny"))
+    store = Store(home.tracking_address(), home.artifacts, "forgotten")
+    store.create_run("forgotten", {"kind": "study"})
+    trashed = Store(home.tracking_address(), home.artifacts, "deleted")
+    trashed.upload(trashed.create_run("deleted", {"kind": "study"}).info.run_id, {"x": b"xx"})
+    client.delete_experiment(trashed.experiment_id)
+    tiny = Store(home.tracking_address(), None, "tiny")
+    again = tiny.create_run("again", {"kind": "trial", "trial.number": "0"}).info.run_id
+    tiny.upload(again, {"x": b"x"})
+    client.delete_run(again)
+    old = time.time() - 2 * DRAFT_SECONDS
+    draft, young = (home.study("tiny").path / "reports" / f".00000{n}.json.{n}.tmp" for n in (1, 2))
+    for path in (draft, young):
+        path.write_text("half")
+    os.utime(draft, (old, old))
+    (home.root / "studies" / "begun").mkdir()
+    (home.root / "studies" / "begun" / "study.id").write_text("x")
+    for name in (f"tiny/{'0' * 32}", "nobody"):
+        (home.artifacts / name).mkdir()
+        (home.artifacts / name / "x").write_text("x")
+    return {
+        (Kind.TRIALS, "lost"),
+        (Kind.EXPERIMENT, "forgotten"),
+        (Kind.TRASH, "deleted"),
+        (Kind.TRASH, "tiny"),
+        (Kind.DRAFT, os.path.relpath(draft, home.root)),
+        (Kind.FOLDER, "begun"),
+        (Kind.ARTIFACTS, f"tiny/{'0' * 32}"),
+        (Kind.ARTIFACTS, "nobody"),
+    }
+
+
+def test_looking_removes_nothing(restored_study: Home, clean) -> None:
+    before = tree(restored_study.root)
+    status, out, err = clean()
+    assert (status, err) == (0, "")
+    rows = len(load_study("tiny", restored_study).rows)
+    assert f"{rows} trials, {rows + 1} runs in MLflow" in out
+    assert "used by tiny" in out
+    assert "optuna.db: " in out
+    assert "nothing was removed; remove with: wordlength clean --study NAME" in out
+    assert tree(restored_study.root) == before
+    status, out, _ = clean("--json", "-")
+    told = json.loads(out)
+    assert [(one["name"], one["paths"]) for one in told["studies"]] == [("tiny", ["studies/tiny", "artifacts/tiny"])]
+    size = sum(size for name, size in before.items() if name.startswith(("studies/tiny/", "artifacts/tiny/")))
+    assert told["studies"][0]["bytes"] == size > 10_000
+    assert told["orphans"] == []
+    assert {one["kind"] for one in told["caches"]} == {"float baseline"}
+
+
+def test_orphans_and_unused_caches_go_and_nothing_else(restored_study: Home, clean) -> None:
+    home = restored_study
+    before, view = tree(home.root), load_study("tiny", home)
+    there = planted(home)
+    (home.cache / "baselines" / "abc.npz").write_bytes(b"x")
+    data = home.cache / "prepared" / "abc"
+    data.mkdir(parents=True)
+    (data / "meta.json").write_text("{}")
+    (data.parent / "index").mkdir()
+    (data.parent / "index" / "x.json").write_text('{"digest": "abc"}')
+    found = look(home)
+    assert {(item.kind, item.name) for item in found.orphans} == there
+    assert {(item.kind, item.name) for item in found.unused} == {(Kind.BASELINE, "abc"), (Kind.DATA, "abc")}
+    status, out, err = clean("--orphans", "--caches")
+    assert status == 2
+    assert "to be removed" in out
+    assert "must be confirmed, but there is no terminal to ask at; give --yes" in err
+    assert {(item.kind, item.name) for item in look(home).orphans} == there
+    status, out, err = clean("--orphans", "--caches", "--yes")
+    assert (status, err) == (0, "")
+    assert f"removed: {len(there) + 2}, " in out
+    young = "studies/tiny/reports/.000002.json.2.tmp"
+    assert tree(home.root) == before | {young: 4}
+    assert (look(home).orphans, look(home).unused) == ((), ())
+    assert load_study("tiny", home) == view
+    assert check_study(home.find("tiny"), home) == []
+    assert set(stored_studies(home.optuna_address(home.find("tiny")))) == {"tiny"}
+    assert clean("--orphans", "--yes")[1] == "nothing to remove\n"
+
+
+def test_a_study_goes_from_all_its_places(restored_study: Home, clean, tiny_archive: Path) -> None:
+    home = restored_study
+    status, out, _ = clean("--study", "tiny", "--yes")
+    assert status == 0, out
+    assert home.names() == []
+    assert not (home.root / "studies").exists()
+    assert not home.artifact_folder("tiny").exists()
+    assert MlflowClient(home.tracking_address()).get_experiment_by_name("tiny") is None
+    assert stored_studies(f"sqlite:///{home.root / 'optuna.db'}") == {}
+    found = look(home)
+    assert (found.studies, found.orphans) == ((), ())
+    assert [item.users for item in found.unused] == [()]
+    restore(tiny_archive, home)
+    assert check_study(home.find("tiny"), home) == []
+
+
+@pytest.mark.parametrize("step", ["remove_experiment", "remove_stored", "_empty"])
+def test_a_removal_that_was_cut_off_is_done_again(
+    restored_study: Home, monkeypatch: pytest.MonkeyPatch, clean, step: str
+) -> None:
+    real = getattr(cleaning, step)
+
+    def cut_off(*arguments: object) -> object:
+        real(*arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cleaning, step, cut_off)
+    assert clean("--study", "tiny", "--yes")[0] == 130
+    assert restored_study.names() == ["tiny"]
+    monkeypatch.setattr(cleaning, step, real)
+    status, _, err = clean("--study", "tiny", "--yes")
+    assert (status, err) == (0, "")
+    found = look(restored_study)
+    assert (found.studies, found.orphans) == ((), ())
+    assert not restored_study.study("tiny").path.exists()
+
+
+def test_nothing_goes_that_a_running_launch_uses(restored_study: Home, clean) -> None:
+    home, before = restored_study, tree(restored_study.root)
+    with home.study("tiny").locked(), home.study("begun").locked():
+        assert {item.name for item in look(home).studies if item.live} == {"tiny"}
+        status, _, err = clean("--study", "tiny", "--yes")
+        assert status == 2
+        assert "a study is removed at rest, but 'tiny' is being run" in err
+        assert clean("--all-caches", "--orphans", "--yes")[1] == "nothing to remove\n"
+        assert (home.study("begun").path / "lock").exists()
+        with pytest.raises(SpecError, match="is being run already"):
+            remove(look(home).studies, home)
+    assert {name: size for name, size in tree(home.root).items() if not name.endswith("/lock")} == {
+        name: size for name, size in before.items() if not name.endswith("/lock")
+    }
+    assert clean("--study", "other")[2].startswith("error: a study to remove must be there, but got 'other'")
+    assert [item.kind for item in chosen(look(home), (), False, True, False)] == [Kind.BASELINE]
+
+
+def test_artifacts_of_another_project_stay(copied_study, tiny_study) -> None:
+    _, home = copied_study  # Its runs say that their artifacts lie in the home it was copied from.
+    artifacts = tiny_study[1].artifact_folder("tiny")
+    before = tree(artifacts)
+    assert len(before) > 10
+    left = remove(look(home).studies, home)
+    assert left == [f"tiny: its artifacts, outside of this project: {artifacts.resolve().as_uri()}"]
+    assert tree(artifacts) == before
+    assert home.names() == []
+
+
+def test_a_study_whose_storage_is_gone_is_told_and_removed(restored_study: Home, clean) -> None:
+    (restored_study.root / "optuna.db").unlink()
+    shutil.copytree(restored_study.cache / "baselines", restored_study.cache / "more")
+    shutil.move(restored_study.cache / "more", restored_study.cache / "baselines" / "more")
+    found = look(restored_study)
+    assert found.studies[0].told.startswith("its storage has no trials of it")
+    assert found.unused == ()  # What it needs is unknown.
+    assert clean("--study", "tiny", "--yes")[0] == 0
+    assert look(restored_study).studies == ()
+
+
+def test_the_number_of_trials_counts_queued_ones(restored_study: Home) -> None:
+    spec = restored_study.find("tiny")
+    with closing(StudyStore.open("tiny", restored_study.optuna_address(spec))) as store:
+        count = len(store.rows())
+    assert stored_studies(restored_study.optuna_address(spec))["tiny"].trials >= count >= 6
+
+
+def test_sizes_as_text() -> None:
+    assert [size_text(size) for size in (0, 999, 1000, 12_345, 123_456_789, 5 * 10**12)] == [
+        "0 bytes",
+        "999 bytes",
+        "1 kB",
+        "12.3 kB",
+        "123 MB",
+        "5 TB",
+    ]

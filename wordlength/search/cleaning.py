@@ -1,0 +1,122 @@
+"""Removing studies, caches and orphans, so that what is left agrees; cut off at any moment, it can be done again."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+
+from wordlength.errors import SpecError
+from wordlength.search.disk import Disk
+from wordlength.search.disk_item import Item, Kind
+from wordlength.search.drivers import is_running
+from wordlength.search.home import STUDY_FILE, Home, StudyFolder
+from wordlength.search.storage import remove_stored
+from wordlength.search.tracking import kept_experiments, remove_experiment, remove_trashed_runs
+
+
+def chosen(disk: Disk, studies: Sequence[str], caches: bool, all_caches: bool, orphans: bool) -> tuple[Item, ...]:
+    """What was asked for, each once; of caches and orphans only what no running launch may use.
+
+    Raises SpecError for a study that is not there, or is being run.
+    """
+    known = {item.name: item for item in disk.studies}
+    for name in studies:
+        if name not in known:
+            there = ", ".join(known) or "none"
+            raise SpecError(f"a study to remove must be there, but got {name!r}; there are {there} (--study)")
+        if known[name].live:
+            raise SpecError(f"a study is removed at rest, but {name!r} is being run; end its launch first (--study)")
+    cached = disk.caches if all_caches else disk.unused if caches else ()
+    found = (*(known[name] for name in dict.fromkeys(studies)), *cached, *(disk.orphans if orphans else ()))
+    return tuple(item for item in found if not item.live)
+
+
+def remove(items: Sequence[Item], home: Home) -> list[str]:
+    """Remove them one after another; in words, what could not be removed from here.
+
+    Raises SpecError if a study has been launched meanwhile, or a store does not answer.
+    """
+    left = [text for item in items if (text := _remove(item, home))]
+    if not any(is_running(home.study(name)) for name in home.names()):
+        for database in ("optuna.db", "mlflow.db"):
+            _shrink(home.root / database)
+    return left
+
+
+def _remove(item: Item, home: Home) -> str:
+    match item.kind:
+        case Kind.STUDY:
+            return _remove_study(home, item.name)
+        case Kind.FOLDER:
+            _remove_folder(home.study(item.name))
+        case Kind.TRIALS:
+            _require_at_rest(home, item.name)
+            remove_stored(f"sqlite:///{home.root / 'optuna.db'}", item.name)
+        case Kind.EXPERIMENT:
+            _require_at_rest(home, item.name)
+            return remove_experiment(home.tracking_address(), home.artifacts, item.name)
+        case Kind.TRASH:
+            return _empty_trash(home, item.name)
+        case Kind.BASELINE | Kind.DATA | Kind.SPEECH | Kind.DRAFT | Kind.ARTIFACTS:
+            for path in item.paths:
+                _delete(path)
+    return ""
+
+
+def _remove_study(home: Home, name: str) -> str:
+    """MLflow, storage, folder, the study file last: as long as that is there, the study is known and can be removed."""
+    folder = home.study(name)
+    with folder.locked():
+        spec = folder.spec()
+        artifacts = home.artifact_root(spec)
+        left = remove_experiment(home.tracking_address(spec), artifacts, name)
+        remove_stored(home.optuna_address(spec), name)
+        _empty(folder)
+        folder.study_file.unlink()
+    return f"{name}: {left}" if left else ""
+
+
+def _remove_folder(folder: StudyFolder) -> None:
+    with folder.locked():
+        _empty(folder)
+
+
+def _empty(folder: StudyFolder) -> None:
+    """All but the study file, and the lock, which goes with it when it is let go."""
+    for path in folder.path.iterdir():
+        if path.name not in (STUDY_FILE, "lock"):
+            _delete(path)
+
+
+def _empty_trash(home: Home, name: str) -> str:
+    address = home.tracking_address()
+    one = next((one for one in kept_experiments(address, home.artifacts) if one.name == name), None)
+    if one is None:
+        return ""
+    if one.trashed:
+        return remove_experiment(address, home.artifacts, name)
+    remove_trashed_runs(address, one)
+    return ""
+
+
+def _require_at_rest(home: Home, name: str) -> None:
+    if is_running(home.study(name)):
+        raise SpecError(f"what no study has is removed at rest, but {name!r} is being launched")
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _shrink(database: Path) -> None:
+    """Give the file's free pages back, unless another process uses it: then they are used again later."""
+    if database.exists():
+        with suppress(sqlite3.Error), closing(sqlite3.connect(database, timeout=1)) as connection:
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

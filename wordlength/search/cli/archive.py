@@ -1,0 +1,84 @@
+"""A study as one file: archive, restore."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wordlength.search.cli.asked import require_places
+from wordlength.search.cli.common import HomeOption, Study, app, home_of, refuse, say
+
+
+@app.command()
+def archive(
+    study: Study,
+    to: Annotated[Path, typer.Option("--to", help="File to write, as klein.tar.gz.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    home: HomeOption = None,
+) -> None:
+    """Write a study into one file that can be restored on another machine.
+
+    It holds the study file, trials, reports, weights, retrained trials, a network of your own, the float baseline, and
+    MLflow's runs with histories and artifacts; corpora and prepared data are not in it. A study that is being run is
+    refused: end its launch first.
+
+    Example:
+
+        wordlength archive klein --to klein.tar.gz
+    """
+    require_places(to=to)
+    if to.exists() and not force:
+        refuse(f"an archive's file must be new, but {to} exists (--force replaces it)")
+    from wordlength.search.archive import archive as run
+
+    done = run(study, home_of(home), to)
+    for text in done.missing:
+        say(f"missing: {text}")
+    members, size = len(done.manifest.members), to.stat().st_size
+    told = f"written: {to}, {size:,} bytes, {done.manifest.about['trials']} trials in {members} files"
+    say(told)
+
+
+@app.command()
+def restore(
+    file: Annotated[Path, typer.Argument(help="File that `wordlength archive` wrote.")],
+    name: Annotated[str | None, typer.Option("--as", help="Another name for the study.", show_default=False)] = None,
+    data_root: Annotated[
+        Path | None,
+        typer.Option(
+            "--data-root", help="Folder that its corpora lie in.", envvar="WORDLENGTH_DATA", show_default=False
+        ),
+    ] = None,
+    optuna: Annotated[
+        str | None,
+        typer.Option("--optuna", help="Keep its trials at this address (storage.optuna).", show_default=False),
+    ] = None,
+    tracking: Annotated[
+        str | None,
+        typer.Option("--tracking", help="Record it at this address of MLflow (storage.tracking).", show_default=False),
+    ] = None,
+    home: HomeOption = None,
+) -> None:
+    """Restore a study from its archive; every command then works on it, and a launch goes on with it.
+
+    The file is checked first, member by member. A study of that name is never replaced. Cut off, the same command
+    begins anew. Restore only what you trust: a network of its author's own is code that a launch runs.
+
+    Examples:
+
+        wordlength restore klein.tar.gz
+
+        wordlength restore klein.tar.gz --as klein-laptop --data-root /data/corpora
+    """
+    from wordlength.search.restore import Places, corpus_paths
+    from wordlength.search.restore import restore as run
+
+    place = home_of(home)
+    spec = run(file, place, name, Places(optuna, tracking, data_root))
+    say(f"restored: {spec.name} in {place.root}")
+    if lost := [path for path in corpus_paths(spec) if not path.exists()]:
+        where = ", ".join(map(str, lost))
+        text = f"not here: {where}; launch, retrain and export need them (WORDLENGTH_DATA, or --data-root)"
+        say(text)

@@ -1,0 +1,74 @@
+"""Two studies over each other: compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from wordlength.search.cli.common import (
+    HomeOption,
+    JsonFile,
+    PictureFile,
+    app,
+    console,
+    home_of,
+    refuse,
+    say,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    from wordlength.search.compare import Comparison
+
+
+@app.command()
+def compare(
+    first: Annotated[str, typer.Argument(metavar="STUDY_A", help="Name of a launched study, or its study file.")],
+    second: Annotated[str, typer.Argument(metavar="STUDY_B", help="Another one with the same objectives.")],
+    pick: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pick",
+            help="Whose formats are compared: knee, best, smallest, trial=N or max-bytes=SIZE; twice: of A, then of B.",
+            show_default="knee",
+        ),
+    ] = None,
+    plot: PictureFile = None,
+    json_file: JsonFile = None,
+    home: HomeOption = None,
+) -> None:
+    """Two studies' fronts over each other: hypervolume, who beats whom, which formats differ.
+
+    Both hypervolumes count from the same worst values. For every member of either front: what the other study reaches
+    for no more than its cost, and what it needs for no less than its quality. Where data, network or float baseline
+    are not the same, that is told first.
+
+    Examples:
+
+        wordlength compare klein klein-wide
+
+        wordlength compare klein klein-wide --pick best --plot fronts.png
+    """
+    rules = tuple(pick or ("knee",))
+    if len(rules) > 2:
+        refuse(f"a member is picked from each of two studies, but got {len(rules)} rules (--pick)")
+    from wordlength.search.compare import compare as run
+    from wordlength.search.compare_tables import comparison_json, comparison_tables
+
+    found = run(first, second, home_of(home), rules)
+    if json_file is not None:
+        write_json(json_file, comparison_json(found))
+    for part in comparison_tables(found):
+        say(part) if isinstance(part, str) else console.print(part, highlight=False)
+    if plot is not None:
+        _plot(found, plot)
+
+
+def _plot(found: Comparison, file: Path) -> None:
+    from wordlength.atomic import write_atomically
+    from wordlength.search.plots.two_fronts import fronts_html, fronts_png
+
+    write_atomically(file, fronts_png(found) if file.suffix.lower() == ".png" else fronts_html(found))
+    say(f"written: {file}")

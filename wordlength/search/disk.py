@@ -1,0 +1,133 @@
+"""What lies in a project's folder: studies, caches and who uses them, and what belongs to nothing any more."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wordlength.errors import SpecError
+from wordlength.search.disk_item import Item, Kind, counted, item_of, size_of
+from wordlength.search.drivers import is_running
+from wordlength.search.home import Home
+from wordlength.search.orphans import orphans
+from wordlength.search.spec import StudySpec
+from wordlength.search.storage import StoredStudy, is_file, stored_studies
+from wordlength.search.tracking import KeptExperiment, kept_experiments
+
+
+@dataclass(frozen=True)
+class Disk:
+    """All of a project's folder: studies, caches, orphans, and the databases that all studies share."""
+
+    studies: tuple[Item, ...]
+    caches: tuple[Item, ...]
+    orphans: tuple[Item, ...]
+    databases: tuple[tuple[Path, int], ...]
+
+    @property
+    def unused(self) -> tuple[Item, ...]:
+        """Caches that no study needs."""
+        return tuple(item for item in self.caches if not item.users and not item.live)
+
+
+def look(home: Home) -> Disk:
+    """What lies there. Nothing is changed. Raises SpecError if the project's MLflow or storage does not answer."""
+    needs = _needs(home)
+    experiments = _experiments(home)
+    studies = tuple(_study(home, name, needs[name], experiments) for name in home.names())
+    caches = tuple(_caches(home, needs, {item.name for item in studies if item.live}))
+    return Disk(studies, caches, tuple(orphans(home, experiments)), _databases(home))
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """What a study uses, and how many trials its storage has; `lost`: in words, why that is not known."""
+
+    spec: StudySpec | None = None
+    baseline: str = ""
+    data: str = ""
+    trials: int = 0
+    lost: str = ""
+
+
+def _needs(home: Home) -> dict[str, _Needs]:
+    """Of every study; each storage is opened once."""
+    storages: dict[str, Mapping[str, StoredStudy]] = {}
+    return {name: _need(home, name, storages) for name in home.names()}
+
+
+def _need(home: Home, name: str, storages: dict[str, Mapping[str, StoredStudy]]) -> _Needs:
+    spec = None
+    try:
+        spec = home.study(name).spec()
+        address = home.optuna_address(spec)
+        if address not in storages:
+            storages[address] = stored_studies(address)
+    except SpecError as error:
+        return _Needs(spec, lost=str(error))
+    known = storages[address].get(name)
+    if known is None:
+        return _Needs(spec, lost="its storage has no trials of it")
+    baseline, data = (str(known.attributes.get(key, "")) for key in ("baseline_digest", "data_digest"))
+    return _Needs(spec, baseline, data, known.trials)
+
+
+def _experiments(home: Home) -> tuple[KeptExperiment, ...]:
+    """Of the project's own database alone: another one may hold what is not ours."""
+    if not (home.root / "mlflow.db").exists():
+        return ()
+    return kept_experiments(home.tracking_address(), home.artifacts)
+
+
+def _study(home: Home, name: str, needs: _Needs, experiments: Sequence[KeptExperiment]) -> Item:
+    folder, spec = home.study(name), needs.spec
+    kept = next((one for one in experiments if one.name == name), None)
+    artifacts = home.artifact_folder(name)
+    paths = [folder.path] + ([artifacts] if artifacts.exists() else [])
+    told = [needs.lost or counted(needs.trials, "trial")]
+    if kept is not None:
+        told.append(f"{counted(len(kept.runs), 'run')} in MLflow")
+    addresses = (home.optuna_address(spec), home.tracking_address(spec)) if spec is not None else ()
+    told += [f"the rest at {address.partition(':')[0]}://…" for address in addresses if not is_file(address)]
+    return item_of(Kind.STUDY, name, paths, live=is_running(folder), told=", ".join(told))
+
+
+def _caches(home: Home, needs: Mapping[str, _Needs], live: set[str]) -> Iterator[Item]:
+    def users(uses: Any) -> tuple[str, ...]:
+        return tuple(name for name, one in needs.items() if uses(one))
+
+    def item(kind: Kind, name: str, paths: Sequence[Path], uses: Any) -> Item:
+        needed = users(uses)
+        # What a study with an unreadable storage needs is unknown: then nothing is taken for unused.
+        unsure = tuple(name for name, one in needs.items() if one.lost and name not in needed)
+        return item_of(kind, name, paths, users=(*needed, *unsure), live=bool(live & {*needed, *unsure}))
+
+    for path in sorted((home.cache / "baselines").glob("*.npz")):
+        yield item(Kind.BASELINE, path.stem, [path], lambda one, name=path.stem: one.baseline == name)
+    for folder in sorted(path for path in (home.cache / "prepared").glob("[!.]*") if path.name != "index"):
+        paths = [folder, *_indexes(home.cache / "prepared" / "index", folder.name)]
+        yield item(Kind.DATA, folder.name, paths, lambda one, name=folder.name: one.data == name)
+    for folder in sorted(home.cache.glob("builtin-v*")):
+        yield item(Kind.SPEECH, folder.name, [folder], lambda one: one.spec is not None and _is_builtin(one.spec))
+
+
+def _indexes(folder: Path, digest: str) -> Iterator[Path]:
+    for path in sorted(folder.glob("*.json")):
+        try:
+            if json.loads(path.read_text(encoding="utf-8")).get("digest") == digest:
+                yield path
+        except (OSError, ValueError, AttributeError):
+            continue
+
+
+def _is_builtin(spec: StudySpec) -> bool:
+    return any(corpus.kind == "builtin" for corpus in (*spec.data.speech, *spec.data.noise))
+
+
+def _databases(home: Home) -> tuple[tuple[Path, int], ...]:
+    """With what SQLite keeps beside them."""
+    found = ((home.root / name, sorted(home.root.glob(f"{name}*"))) for name in ("optuna.db", "mlflow.db"))
+    return tuple((path, size_of(files)) for path, files in found if files)

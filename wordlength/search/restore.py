@@ -1,0 +1,171 @@
+"""A study from its archive, in another project or on another machine, under its name or a new one.
+
+Nothing is written before the whole archive is known to be good. The study file comes last, as in a launch: until then
+no command knows the study. Whatever ends a restore before, the same command begins it anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wordlength.atomic import write_atomically
+from wordlength.errors import ArchiveError, SpecError
+from wordlength.objectives.baseline import load_baseline
+from wordlength.search.archive import BASELINES, RUNS, STUDY, TRIALS
+from wordlength.search.archive_file import Manifest, unpack
+from wordlength.search.home import STUDY_FILE, Home, StudyFolder
+from wordlength.search.spec import CORPUS_ROLES, DATA_ROOT_VARIABLE, StudySpec, parse_spec
+from wordlength.search.storage import put_in, remove_stored, stored_studies
+from wordlength.search.tracking import has_experiment, publish_views, put_in_runs, remove_experiment
+
+BEGUN = "restoring"
+"""File of the study's folder that says that both stores had nothing of this name when restoring began."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a restored study is to be kept; the project's own SQLite files where nothing is said.
+
+    `data_root`: the folder that its corpora lie in; None: WORDLENGTH_DATA, or unknown yet.
+    """
+
+    optuna: str | None = None
+    tracking: str | None = None
+    data_root: Path | None = None
+
+
+def restore(file: Path, home: Home, name: str | None = None, places: Places | None = None) -> StudySpec:
+    """Restore an archive under its study's name, or another one; its spec as restored.
+
+    Raises ArchiveError for a file that is not whole or not what it says, SpecError for a name that is taken.
+    """
+    home.root.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".restore-", dir=home.root) as draft:
+        manifest = unpack(file, Path(draft))
+        text = _study_file(file, Path(draft), manifest, name, places or Places())
+        spec = parse_spec(text, Path(draft) / STUDY / STUDY_FILE)
+        _require_free(spec.name, home)
+        _require_baseline(Path(draft), home, spec.name)
+        folder = home.study(spec.name)
+        with folder.locked():
+            _begin(spec, home, folder)
+            with _undone(spec, home, folder):
+                _put_in(spec, home, Path(draft), str(manifest.about["study"]))
+                _move(Path(draft), home, folder)
+                write_atomically(folder.study_file, text.encode(), private=True)
+        (folder.path / BEGUN).unlink(missing_ok=True)
+    publish_views(home.tracking_address(spec), spec.name)
+    return folder.spec()
+
+
+def corpus_paths(spec: StudySpec) -> list[Path]:
+    """Where the study's corpora are looked for."""
+    corpora = (corpus for role in CORPUS_ROLES for corpus in getattr(spec.data, role))
+    return list(dict.fromkeys(corpus.path for corpus in corpora if corpus.path is not None))
+
+
+def _study_file(file: Path, draft: Path, manifest: Manifest, name: str | None, places: Places) -> str:
+    """The archived study file with this machine's places."""
+    if missing := [member for member in (f"{STUDY}/{STUDY_FILE}", TRIALS) if member not in manifest.members]:
+        raise ArchiveError(f"an archive must hold a study, but {missing[0]} is missing ({file})")
+    plain = yaml.safe_load((draft / STUDY / STUDY_FILE).read_text(encoding="utf-8"))
+    plain["name"] = name or plain["name"]
+    addresses = {"optuna": _absolute(places.optuna), "tracking": _absolute(places.tracking)}
+    plain["storage"] = {**plain.get("storage", {}), **{key: value for key, value in addresses.items() if value}}
+    root = places.data_root or os.environ.get(DATA_ROOT_VARIABLE)
+    if root is not None:
+        plain["data_root"] = str(Path(root).expanduser().absolute())
+    return yaml.safe_dump(plain, sort_keys=False)
+
+
+def _absolute(address: str | None) -> str | None:
+    """A relative SQLite file lies in the working directory."""
+    start = "sqlite:///"
+    if address is None or not address.startswith(start):
+        return address
+    return start + os.path.abspath(address.removeprefix(start))
+
+
+def _require_free(name: str, home: Home) -> None:
+    if name in home.names():
+        raise SpecError(f"a restored study's name must be free, but {name!r} is launched in {home.root}; --as NAME")
+
+
+def _require_baseline(draft: Path, home: Home, name: str) -> None:
+    """Refuse where the cache has another float baseline of the same settings: its studies need that one."""
+    for archived in (draft / BASELINES).glob("*.npz"):
+        ours, theirs = load_baseline(home.cache / "baselines" / archived.name), load_baseline(archived)
+        if ours is not None and theirs is not None and ours.content_digest != theirs.content_digest:
+            raise SpecError(
+                f"a project has one float baseline for the same settings, but {home.root} has another one than the "
+                f"archive of {name!r}, trained elsewhere; restore it into a folder of its own (--home)"
+            )
+
+
+def _begin(spec: StudySpec, home: Home, folder: StudyFolder) -> None:
+    """Both stores without anything of this name: what a restore that was cut off has left there is removed."""
+    optuna, tracking = home.optuna_address(spec), home.tracking_address(spec)
+    _require_free(spec.name, home)  # Now that it stays so.
+    if (folder.path / BEGUN).exists():
+        _remove(spec, home)
+        return
+    for taken, where in (
+        (spec.name in stored_studies(optuna), "the trials' storage"),
+        (has_experiment(tracking, spec.name), "MLflow, or its trash,"),
+    ):
+        if taken:
+            raise SpecError(
+                f"a restored study's name must be free, but {where} has {spec.name!r} already; --as NAME, or remove "
+                "what no study has: wordlength clean --orphans"
+            )
+    write_atomically(folder.path / BEGUN, b"")
+
+
+@contextmanager
+def _undone(spec: StudySpec, home: Home, folder: StudyFolder) -> Iterator[None]:
+    """Where the block fails, leave nothing behind."""
+    try:
+        yield
+    except BaseException:
+        _remove(spec, home)
+        for path in folder.path.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif not path.name.endswith("lock"):  # The folder's lock is held.
+                path.unlink()
+        raise
+
+
+def _remove(spec: StudySpec, home: Home) -> None:
+    remove_experiment(home.tracking_address(spec), home.artifact_root(spec), spec.name)
+    remove_stored(home.optuna_address(spec), spec.name)
+
+
+def _put_in(spec: StudySpec, home: Home, draft: Path, archived_name: str) -> None:
+    trials: dict[str, Any] = json.loads((draft / TRIALS).read_text(encoding="utf-8"))
+    put_in(home.optuna_address(spec), spec.name, trials)
+    if (draft / RUNS).is_dir():
+        runs = home.tracking_address(spec), home.artifact_root(spec), spec.name
+        put_in_runs(*runs, draft / RUNS, archived_name)
+
+
+def _move(draft: Path, home: Home, folder: StudyFolder) -> None:
+    """The study's files and the baseline, each in one step; the study file comes later."""
+    (draft / STUDY / STUDY_FILE).unlink()
+    moves = {path: folder.path / path.relative_to(draft / STUDY) for path in (draft / STUDY).rglob("*")}
+    moves |= {path: home.cache / "baselines" / path.name for path in (draft / BASELINES).glob("*.npz")}
+    # The study's identity last: with it, a launch would take the study for its own.
+    for path, place in sorted(moves.items(), key=lambda move: move[1] == folder.identity):
+        if path.is_file():
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, place)
