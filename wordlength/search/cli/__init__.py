@@ -19,6 +19,7 @@ from wordlength.search.cli import candidates  # noqa: F401  isort: skip
 from wordlength.search.cli import measures  # noqa: F401  isort: skip
 from wordlength.search.cli import retrain  # noqa: F401  isort: skip
 from wordlength.search.cli import bundles  # noqa: F401  isort: skip
+from wordlength.search.cli import listen  # noqa: F401  isort: skip
 from wordlength.search.cli import cluster  # noqa: F401  isort: skip
 from wordlength.search.cli.common import app, print_error
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -41,6 +42,10 @@ HomeOption = Annotated[
     typer.Option(
         "--home", help="Project folder for studies and caches.", envvar="WORDLENGTH_HOME", show_default=".wordlength"
     ),
+]
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", help="Write it as JSON to this file; - for standard output.", show_default=False),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what TensorFlow and Ray print.")]
 
@@ -130,6 +135,19 @@ def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"{twice[0]!r} is there twice")
     return dict(pairs)
+
+
+def write_json(place: Path, plain: Mapping[str, Any]) -> None:
+    """To a file, or for `-` to standard output; the command prints no table then."""
+    import json
+
+    from wordlength.atomic import write_atomically
+
+    text = json.dumps(plain, indent=1, allow_nan=False) + "\n"
+    if place == Path("-"):
+        typer.echo(text, nl=False)
+    else:
+        write_atomically(place, text.encode())
 
 
 def refuse(text: str) -> NoReturn:

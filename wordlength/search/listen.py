@@ -1,0 +1,253 @@
+"""Listening: one mixture clean, noisy, enhanced in float32 and by chosen trials, as files for the ear and the eye."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wordlength.atomic import replacing
+from wordlength.errors import SpecError
+from wordlength.objectives.listening import EXTREMES, Clip, Ear, extreme, require_sound
+from wordlength.objectives.report import Weights
+from wordlength.search.front import FrontPoint, pick
+from wordlength.search.home import Home
+from wordlength.search.launch import prepare_data
+from wordlength.search.observer import Observer
+from wordlength.search.session import open_evaluator
+from wordlength.search.spec import StudySpec
+from wordlength.search.study import load_study, remembered
+from wordlength.search.trained import own_weights, retrained_weights
+from wordlength.search.trials import StudyView
+from wordlength.search.unchanged import check_baseline, check_unchanged
+from wordlength.version import VERSION
+
+if TYPE_CHECKING:
+    from wordlength.objectives.audio import MixtureSet, PreparedData
+    from wordlength.objectives.audio.prepared import Float32
+    from wordlength.objectives.evaluate import Evaluator
+    from wordlength.objectives.training import Predictor
+
+PARTS = ("test", "validation")
+"""Parts of a study's data that can be listened to; no trial has heard the first."""
+FACTS, PICTURE = "clip.json", "picture.png"
+_Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A trial as it is heard: the name of its file, the rule that picked it, and whether its weights are retrained."""
+
+    name: str
+    rule: str
+    point: FrontPoint
+    retrained: bool
+
+    @property
+    def title(self) -> str:
+        """In a table or above a picture: `trial 12 (knee)`."""
+        return f"trial {self.point.number}" + ("" if self.rule.startswith("trial=") else f" ({self.rule})")
+
+
+@dataclass(frozen=True)
+class Listened:
+    """What was written: the folder, the trials, and the clips, each in a folder of its own if there are several."""
+
+    folder: Path
+    part: str
+    voices: tuple[Voice, ...]
+    clips: tuple[Clip, ...]
+    facts: tuple[Mapping[str, Any], ...]
+    """What `clip.json` says of each clip."""
+
+
+def listen(
+    study: str,
+    rules: Sequence[str],
+    folder: Path,
+    home: Home | None = None,
+    *,
+    clips: Sequence[int | str] = (0,),
+    part: str = "test",
+    retrained: bool = False,
+    force: bool = False,
+    verbose: bool = False,
+    observer: Observer | None = None,
+    tell: _Say = lambda text: None,
+) -> Listened:
+    """Write a study's mixtures, as they are and as chosen trials enhance them, to a folder written whole or not at all.
+
+    `rules`: which trials (see `front.pick`), one file each; `clips`: numbers of mixtures in the `part` of the data, or
+    worst, median, best by STOI improvement of the first trial. `retrained`: with the weights of `wordlength retrain`.
+    A trial that is not on the front is trained again. `force` replaces an earlier listening. Raises SpecError.
+    """
+    home, observer, folder = home or Home.default(), observer or Observer(), folder.expanduser().resolve()
+    spec = home.find(study)
+    require_sound(spec.data)
+    _require_replaceable(folder, force)
+    view = load_study(study, home)
+    voices = _voices(view, rules, retrained)
+    weights = {voice.name: retrained_weights(view, voice.point, home)[1] for voice in voices if retrained}
+    data = prepare_data(spec, home, observer)
+    mixtures = _part(data, part)
+    _require_numbers(clips, len(mixtures), part)
+    evaluator = _opened(spec, home, data, observer, verbose)
+    for voice in () if retrained else voices:
+        weights[voice.name] = own_weights(view, voice.point, home, evaluator, tell)[1]
+    ear = Ear(mixtures)
+    heard = _heard(evaluator, mixtures, ear, voices, weights, clips, observer)
+    facts = tuple(_facts(view, data, part, voices, clip) for clip in heard)
+    with replacing(folder) as draft:
+        draft.mkdir()
+        for clip, fact in zip(heard, facts, strict=True):
+            _write(draft / f"clip-{clip.number}" if len(heard) > 1 else draft, clip, fact, voices)
+        _require_replaceable(folder, force)  # Again: minutes may have passed.
+    return Listened(folder, part, voices, heard, facts)
+
+
+def _voices(view: StudyView, rules: Sequence[str], retrained: bool) -> tuple[Voice, ...]:
+    """`quantized` is the one trial; of several each file tells its rule. Raises SpecError."""
+    every = tuple(dict.fromkeys(rule.strip() for rule in rules))
+    voices = []
+    for rule in every:
+        try:
+            point = pick(view.front, rule, view.points)
+        except ValueError as error:
+            raise SpecError(f"{error} (--pick)") from None
+        label = re.sub(r"[^A-Za-z0-9.]+", "-", rule)
+        voices.append(Voice(f"quantized-{label}" if len(every) > 1 else "quantized", rule, point, retrained))
+    return tuple(voices)
+
+
+def _part(data: PreparedData, part: str) -> MixtureSet:
+    if part not in PARTS:
+        raise SpecError(f"part must be one of {', '.join(PARTS)}, but got {part!r} (--part)")
+    return data.test if part == "test" else data.validation
+
+
+def _require_numbers(clips: Sequence[int | str], count: int, part: str) -> None:
+    if not clips:
+        raise SpecError("at least one clip must be asked for, but got none (--clip)")
+    for clip in clips:
+        if clip not in EXTREMES and not (isinstance(clip, int) and 0 <= clip < count):
+            raise SpecError(
+                f"clip must be a {part} mixture's number from 0 to {count - 1}, or {', '.join(EXTREMES)}, "
+                f"but got {clip} (--clip)"
+            )
+
+
+def _opened(spec: StudySpec, home: Home, data: PreparedData, observer: Observer, verbose: bool) -> Evaluator:
+    """What a worker of the study is. Raises SpecError if data or float baseline are no longer the study's."""
+    known = remembered(spec, home)
+    check_unchanged(known, spec, data.digest)
+    evaluator, baseline = open_evaluator(spec, home, observer, verbose, data)
+    check_baseline(known, spec.name, baseline.content_digest)
+    return evaluator
+
+
+def _heard(
+    evaluator: Evaluator,
+    mixtures: MixtureSet,
+    ear: Ear,
+    voices: Sequence[Voice],
+    weights: Mapping[str, Weights],
+    clips: Sequence[int | str],
+    observer: Observer,
+) -> tuple[Clip, ...]:
+    """The clips in the order asked for, each once."""
+    from wordlength.objectives.training import Predictor, Windows
+
+    windows, quantized = Windows.of(mixtures.frames), evaluator.quantized
+    evaluator.float_model.set_weights(list(evaluator.baseline.weights))
+    plain = Predictor(evaluator.float_model, windows)
+    chosen = Predictor(quantized.model, windows, lambda: quantized.version)
+    outputs: dict[int, dict[str, Float32]] = {}
+    numbers: list[int] = []
+    for voice in voices:
+        evaluator.use(weights[voice.name])
+        evaluator.assign(voice.point.candidate)
+        if not numbers:
+            words = any(isinstance(clip, str) for clip in clips)
+            gains = ear.improvements(_of(chosen, mixtures), _told(observer)) if words else []
+            picked = (extreme(gains, clip) if isinstance(clip, str) else clip for clip in clips)
+            numbers = list(dict.fromkeys(picked))
+            outputs = {number: {"float": _of(plain, mixtures)(number)} for number in numbers}
+        for number in numbers:
+            outputs[number][voice.name] = _of(chosen, mixtures)(number)
+    return tuple(ear.clip(number, outputs[number]) for number in numbers)
+
+
+def _of(predictor: Predictor, mixtures: MixtureSet) -> Callable[[int], Float32]:
+    return lambda number: predictor.masks(mixtures.frames.windows_of(number))
+
+
+def _told(observer: Observer) -> Callable[[int, int], None]:
+    return lambda done, total: observer.data("mixtures heard", done, total)
+
+
+def _facts(view: StudyView, data: PreparedData, part: str, voices: Sequence[Voice], clip: Clip) -> dict[str, Any]:
+    """All that is known of one clip, in JSON types."""
+    told: dict[str, dict[str, Any]] = {
+        voice.name: {
+            "pick": voice.rule,
+            "trial": voice.point.number,
+            "retrained": voice.retrained,
+            "memory_bytes": voice.point.memory_bytes,
+            "candidate_digest": voice.point.candidate.digest,
+            "formats": voice.point.candidate.to_dict(),
+        }
+        for voice in voices
+    }
+    return {
+        "wordlength": VERSION,
+        "study": view.name,
+        "part": part,
+        "clip": clip.number,
+        "mixture": clip.name,
+        "speaker": clip.speaker,
+        "utterance": clip.utterance,
+        "noise": clip.noise_class,
+        "snr_db": clip.snr_db,
+        "seconds": clip.seconds,
+        "sample_rate_hz": clip.sample_rate_hz,
+        "gain_db": 20 * float(np.log10(clip.gain)),
+        "target": clip.signal.target.kind,
+        "data_digest": data.digest,
+        "sounds": {
+            sound.name: {"file": f"{sound.name}.wav", "stoi": sound.stoi} | told.get(sound.name, {})
+            for sound in clip.sounds
+        },
+    }
+
+
+def _write(place: Path, clip: Clip, facts: Mapping[str, Any], voices: Sequence[Voice]) -> None:
+    from wordlength.objectives.audio.files import write_wav
+    from wordlength.search.clip_picture import clip_png
+
+    place.mkdir(exist_ok=True)
+    for sound in clip.sounds:
+        write_wav(place / f"{sound.name}.wav", sound.samples * clip.gain, clip.sample_rate_hz)
+    titles = {"float": "float32"} | {voice.name: voice.title for voice in voices}
+    (place / PICTURE).write_bytes(clip_png(clip, titles))
+    (place / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _require_replaceable(folder: Path, force: bool) -> None:
+    """Nothing but an earlier listening is ever replaced."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise SpecError(f"a listening goes into a folder, but {folder} is a file (--to)")
+    there = sorted(folder.iterdir())
+    for path in there:
+        clip = path.is_dir() and re.fullmatch(r"clip-\d+", path.name)
+        for inner in path.iterdir() if clip else [path]:
+            if not re.fullmatch(r"(clean|noisy|float|quantized[\w.-]*)\.wav|clip\.json|picture\.png", inner.name):
+                raise SpecError(f"the folder must be new or empty, but {folder} holds other files: {inner.name} (--to)")
+    if there and not force:
+        raise SpecError(f"the folder must be new or empty, but {folder} holds a listening (--force replaces it)")
