@@ -36,7 +36,7 @@ def clip_png(clip: Clip, titles: Mapping[str, str]) -> bytes:
     size = _WIDTH_INCHES, sum(heights) + 0.5
     figure = Figure(figsize=size, dpi=_DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    figure.suptitle(_plain(f"{clip.name}"), x=0.012, ha="left", fontsize=11, color=TEXT_COLOUR)
+    figure.suptitle(_plain(clip.name), x=0.012, ha="left", fontsize=11, color=TEXT_COLOUR)
     parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     _draw_levels(parts[0], clip, titles)
     for part, sound in zip(parts[1:], masked[1:], strict=True):
@@ -73,20 +73,20 @@ def _draw_masks(part: Any, clip: Clip, plain: Sound, sound: Sound, titles: Mappi
     _image(left, clip, plain.outputs, _MASKS, (0, 1))
     masks = _image(middle, clip, sound.outputs, _MASKS, (0, 1))
     image = _image(right, clip, difference, _DIFFERENCES, (-limit, limit))
-    name = titles[sound.name]
+    ours, theirs = titles[plain.name], titles[sound.name]
     rms = float(np.sqrt(np.mean(np.square(difference, dtype=np.float64))))
-    texts = f"mask of {titles[plain.name]}", f"mask of {name}", f"difference, rms {rms:.3f}"
+    texts = f"mask: {ours}", f"mask: {theirs}", f"{theirs} − {ours}, rms {rms:.3f}"
     for place, text in zip(axes[0], texts, strict=True):
         place.set_title(_plain(text), loc="left", fontsize=10, color=TEXT_COLOUR)
     _label(axes)
     _bar(part, masks, [left, middle], "mask")
-    _bar(part, image, [right], "difference")
+    _bar(part, image, [right], "difference of masks")
 
 
 def _title(clip: Clip, sound: Sound, titles: Mapping[str, str]) -> str:
     if sound.name == "clean":
         return "clean"
-    level = f"noisy, {clip.snr_db:.3g} dB" if sound.name == "noisy" else titles[sound.name]
+    level = f"noisy at {clip.snr_db:.3g} dB" if sound.name == "noisy" else titles[sound.name]
     return f"{level}: STOI {sound.stoi:.3f}"
 
 
