@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from wordlength.atomic import replacing
 from wordlength.errors import SpecError
 from wordlength.objectives.listening import EXTREMES, Clip, Ear, extreme, require_sound
 from wordlength.objectives.report import Weights
-from wordlength.search.front import FrontPoint, pick
+from wordlength.search.clip_files import Voice, facts_of, require_replaceable, write_clips
+from wordlength.search.front import pick
 from wordlength.search.home import Home
 from wordlength.search.launch import prepare_data
 from wordlength.search.observer import Observer
@@ -35,23 +32,6 @@ if TYPE_CHECKING:
 
 PARTS = ("test", "validation")
 """Parts of a study's data that can be listened to; no trial has heard the first."""
-FACTS, PICTURE = "clip.json", "picture.png"
-_Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Voice:
-    """A trial as it is heard: the name of its file, the rule that picked it, and whether its weights are retrained."""
-
-    name: str
-    rule: str
-    point: FrontPoint
-    retrained: bool
-
-    @property
-    def title(self) -> str:
-        """In a table or above a picture: `trial 12 (knee)`."""
-        return f"trial {self.point.number}" + ("" if self.rule.startswith("trial=") else f" ({self.rule})")
 
 
 @dataclass(frozen=True)
@@ -78,7 +58,7 @@ def listen(
     force: bool = False,
     verbose: bool = False,
     observer: Observer | None = None,
-    tell: _Say = lambda text: None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Listened:
     """Write a study's mixtures, as they are and as chosen trials enhance them, to a folder written whole or not at all.
 
@@ -89,24 +69,20 @@ def listen(
     home, observer, folder = home or Home.default(), observer or Observer(), folder.expanduser().resolve()
     spec = home.find(study)
     require_sound(spec.data)
-    _require_replaceable(folder, force)
+    _require_part(part)
+    require_replaceable(folder, force)
     view = load_study(study, home)
     voices = _voices(view, rules, retrained)
-    weights = {voice.name: retrained_weights(view, voice.point, home)[1] for voice in voices if retrained}
+    kept = {voice.name: retrained_weights(view, voice.point, home)[1] for voice in voices if retrained}
     data = prepare_data(spec, home, observer)
-    mixtures = _part(data, part)
+    mixtures = data.test if part == "test" else data.validation
     _require_numbers(clips, len(mixtures), part)
     evaluator = _opened(spec, home, data, observer, verbose)
-    for voice in () if retrained else voices:
-        weights[voice.name] = own_weights(view, voice.point, home, evaluator, tell)[1]
-    ear = Ear(mixtures)
-    heard = _heard(evaluator, mixtures, ear, voices, weights, clips, observer)
-    facts = tuple(_facts(view, data, part, voices, clip) for clip in heard)
-    with replacing(folder) as draft:
-        draft.mkdir()
-        for clip, fact in zip(heard, facts, strict=True):
-            _write(draft / f"clip-{clip.number}" if len(heard) > 1 else draft, clip, fact, voices)
-        _require_replaceable(folder, force)  # Again: minutes may have passed.
+    weights = kept or {voice.name: own_weights(view, voice.point, home, evaluator, tell)[1] for voice in voices}
+    heard = _heard(evaluator, mixtures, voices, weights, clips, observer)
+    head = {"wordlength": VERSION, "study": view.name, "part": part, "data_digest": data.digest}
+    facts = tuple(head | facts_of(clip, voices) for clip in heard)
+    write_clips(folder, heard, facts, voices, force)
     return Listened(folder, part, voices, heard, facts)
 
 
@@ -124,10 +100,9 @@ def _voices(view: StudyView, rules: Sequence[str], retrained: bool) -> tuple[Voi
     return tuple(voices)
 
 
-def _part(data: PreparedData, part: str) -> MixtureSet:
+def _require_part(part: str) -> None:
     if part not in PARTS:
         raise SpecError(f"part must be one of {', '.join(PARTS)}, but got {part!r} (--part)")
-    return data.test if part == "test" else data.validation
 
 
 def _require_numbers(clips: Sequence[int | str], count: int, part: str) -> None:
@@ -153,7 +128,6 @@ def _opened(spec: StudySpec, home: Home, data: PreparedData, observer: Observer,
 def _heard(
     evaluator: Evaluator,
     mixtures: MixtureSet,
-    ear: Ear,
     voices: Sequence[Voice],
     weights: Mapping[str, Weights],
     clips: Sequence[int | str],
@@ -162,7 +136,7 @@ def _heard(
     """The clips in the order asked for, each once."""
     from wordlength.objectives.training import Predictor, Windows
 
-    windows, quantized = Windows.of(mixtures.frames), evaluator.quantized
+    ear, windows, quantized = Ear(mixtures), Windows.of(mixtures.frames), evaluator.quantized
     evaluator.float_model.set_weights(list(evaluator.baseline.weights))
     plain = Predictor(evaluator.float_model, windows)
     chosen = Predictor(quantized.model, windows, lambda: quantized.version)
@@ -188,66 +162,3 @@ def _of(predictor: Predictor, mixtures: MixtureSet) -> Callable[[int], Float32]:
 
 def _told(observer: Observer) -> Callable[[int, int], None]:
     return lambda done, total: observer.data("mixtures heard", done, total)
-
-
-def _facts(view: StudyView, data: PreparedData, part: str, voices: Sequence[Voice], clip: Clip) -> dict[str, Any]:
-    """All that is known of one clip, in JSON types."""
-    told: dict[str, dict[str, Any]] = {
-        voice.name: {
-            "pick": voice.rule,
-            "trial": voice.point.number,
-            "retrained": voice.retrained,
-            "memory_bytes": voice.point.memory_bytes,
-            "candidate_digest": voice.point.candidate.digest,
-            "formats": voice.point.candidate.to_dict(),
-        }
-        for voice in voices
-    }
-    return {
-        "wordlength": VERSION,
-        "study": view.name,
-        "part": part,
-        "clip": clip.number,
-        "mixture": clip.name,
-        "speaker": clip.speaker,
-        "utterance": clip.utterance,
-        "noise": clip.noise_class,
-        "snr_db": clip.snr_db,
-        "seconds": clip.seconds,
-        "sample_rate_hz": clip.sample_rate_hz,
-        "gain_db": 20 * float(np.log10(clip.gain)),
-        "target": clip.signal.target.kind,
-        "data_digest": data.digest,
-        "sounds": {
-            sound.name: {"file": f"{sound.name}.wav", "stoi": sound.stoi} | told.get(sound.name, {})
-            for sound in clip.sounds
-        },
-    }
-
-
-def _write(place: Path, clip: Clip, facts: Mapping[str, Any], voices: Sequence[Voice]) -> None:
-    from wordlength.objectives.audio.files import write_wav
-    from wordlength.search.clip_picture import clip_png
-
-    place.mkdir(exist_ok=True)
-    for sound in clip.sounds:
-        write_wav(place / f"{sound.name}.wav", sound.samples * clip.gain, clip.sample_rate_hz)
-    titles = {"float": "float32"} | {voice.name: voice.title for voice in voices}
-    (place / PICTURE).write_bytes(clip_png(clip, titles))
-    (place / FACTS).write_text(json.dumps(facts, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _require_replaceable(folder: Path, force: bool) -> None:
-    """Nothing but an earlier listening is ever replaced."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise SpecError(f"a listening goes into a folder, but {folder} is a file (--to)")
-    there = sorted(folder.iterdir())
-    for path in there:
-        clip = path.is_dir() and re.fullmatch(r"clip-\d+", path.name)
-        for inner in path.iterdir() if clip else [path]:
-            if not re.fullmatch(r"(clean|noisy|float|quantized[\w.-]*)\.wav|clip\.json|picture\.png", inner.name):
-                raise SpecError(f"the folder must be new or empty, but {folder} holds other files: {inner.name} (--to)")
-    if there and not force:
-        raise SpecError(f"the folder must be new or empty, but {folder} holds a listening (--force replaces it)")
