@@ -98,9 +98,9 @@ def _table(done: Listened) -> Table:
     table = Table(title=f"STOI, {done.part} mixtures of {done.facts[0]['study']!r}")
     table.add_column("clip", justify="right")
     table.add_column("mixture")
-    for name in ("noisy", "float32", *(voice.title.replace(" (", "\n(") for voice in done.voices)):
+    for name in ("noisy", "float32", *(voice.title.replace(" (", "\n(") for voice in done.voices), "gain,\ndB"):
         table.add_column(name, justify="right", no_wrap=True)
     for clip, facts in zip(done.clips, done.facts, strict=True):
         stoi = [f"{sound.stoi:.3f}" for sound in clip.sounds if sound.name != "clean"]
-        table.add_row(str(clip.number), Text(f"{clip.name}, gain {facts['gain_db']:+.1f} dB"), *stoi)
+        table.add_row(str(clip.number), Text(clip.name), *stoi, f"{facts['gain_db']:+.1f}")
     return table
