@@ -10,7 +10,7 @@ from wordlength.space.html import Cell, table_html, words
 
 HEADS = (
     *("tensor", "format", "overflow", "underflow", "precision", "zero gradient", "largest"),
-    *("integer bits needed", "SQNR, dB"),
+    *("integer bits", "SQNR, dB"),
 )
 _SHARES = ("overflow", "underflow", "precision", "zero_gradient")
 

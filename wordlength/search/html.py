@@ -35,7 +35,7 @@ def front_html(front: Sequence[FrontPoint]) -> str:
         ]
         for point in front
     ]
-    return table_html(f"Pareto front, {len(front)} of the complete trials", heads, rows)
+    return table_html(f"Pareto front, {len(front)} {'trial' if len(front) == 1 else 'trials'}", heads, rows)
 
 
 def point_html(point: FrontPoint) -> str:

@@ -15,7 +15,7 @@ from wordlength.space.slots import Role, Slot
 if TYPE_CHECKING:
     from wordlength.space.candidate import Candidate
 
-_CELL = "padding:2px 10px;border:0;border-bottom:1px solid rgba(128,128,128,.35);background:none"
+_CELL = "padding:2px 10px;border:0;border-bottom:1px solid rgba(128,128,128,.35);background:none;white-space:nowrap"
 _NUMBER = "text-align:right;font-variant-numeric:tabular-nums"
 _BAR = "linear-gradient(90deg,rgba(213,94,0,.4) {0:.1f}%,transparent {0:.1f}%)"
 
@@ -46,9 +46,8 @@ def table_html(caption: str, heads: Sequence[str], rows: Iterable[Sequence[Cell]
     )
     lines = "".join(f"<tr>{''.join(_cell(cell) for cell in row)}</tr>" for row in body)
     above = f'<caption style="caption-side:top;text-align:left;padding:4px 10px">{escape(caption)}</caption>'
-    return (
-        f'<table style="border-collapse:collapse">{above}<thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>'
-    )
+    whole = f"{above}<thead><tr>{head}</tr></thead><tbody>{lines}</tbody>"
+    return f'<table style="border-collapse:collapse;color:inherit">{whole}</table>'
 
 
 def candidate_html(candidate: Candidate) -> str:
