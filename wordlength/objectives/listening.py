@@ -7,7 +7,7 @@ masks are float32 `(frames, bins)`. STOI is that of Taal et al. 2011, against th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,9 +28,9 @@ class Sound:
     """One waveform of a clip, its STOI, and the network's outputs that made it; none for clean and noisy."""
 
     name: str
-    samples: Float32
+    samples: Float32 = field(repr=False)
     stoi: float
-    outputs: Float32 | None = None
+    outputs: Float32 | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +46,9 @@ class Clip:
     speaker: str
     noise_class: str
     snr_db: float
-    signal: Signal
+    signal: Signal = field(repr=False)
     sounds: tuple[Sound, ...]
-    targets: Float32
+    targets: Float32 = field(repr=False)
 
     @property
     def sample_rate_hz(self) -> int:

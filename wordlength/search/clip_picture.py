@@ -114,8 +114,10 @@ def _image(place: Any, clip: Clip, values: Float32, colours: str, limits: tuple[
 
 def _label(axes: Any) -> None:
     """Units at the outer edges only."""
-    for place in axes[-1]:
-        place.set_xlabel("time, s", fontsize=9, color=TEXT_COLOUR)
+    for column in axes.T:
+        lowest = [place for place in column if place.axison][-1]
+        lowest.set_xlabel("time, s", fontsize=9, color=TEXT_COLOUR)
+        lowest.tick_params(labelbottom=True)
     for place in axes[:, 0]:
         place.set_ylabel("frequency, kHz", fontsize=9, color=TEXT_COLOUR)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ class Listened:
     part: str
     voices: tuple[Voice, ...]
     clips: tuple[Clip, ...]
-    facts: tuple[Mapping[str, Any], ...]
+    facts: tuple[Mapping[str, Any], ...] = field(repr=False)
     """What `clip.json` says of each clip."""
 
 
