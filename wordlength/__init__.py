@@ -46,9 +46,11 @@ if TYPE_CHECKING:
     from wordlength.search.front import FrontPoint, hypervolume, knee, pareto_front
     from wordlength.search.home import Home
     from wordlength.search.launch import launch
+    from wordlength.search.listen import Listened, listen
     from wordlength.search.observer import Observer
     from wordlength.search.spec import StudySpec, load_spec
     from wordlength.search.study import load_study
+    from wordlength.search.study_front import Front
     from wordlength.search.trials import StudyView, TrialRow
     from wordlength.space.candidate import Candidate
     from wordlength.space.formats import (
@@ -104,9 +106,11 @@ _HOMES = {
     "wordlength.search.front": ["FrontPoint", "hypervolume", "knee", "pareto_front"],
     "wordlength.search.home": ["Home"],
     "wordlength.search.launch": ["launch"],
+    "wordlength.search.listen": ["Listened", "listen"],
     "wordlength.search.observer": ["Observer"],
     "wordlength.search.spec": ["StudySpec", "load_spec"],
     "wordlength.search.study": ["load_study"],
+    "wordlength.search.study_front": ["Front"],
     "wordlength.search.trials": ["StudyView", "TrialRow"],
     "wordlength.space.candidate": ["Candidate"],
     "wordlength.space.formats": [
@@ -141,12 +145,14 @@ __all__ = [
     "Format",
     "FormatError",
     "FormatQuantizer",
+    "Front",
     "FrontPoint",
     "GateSettings",
     "Home",
     "IrmCnn",
     "KerasFile",
     "LayerAnalysis",
+    "Listened",
     "ModelError",
     "ModelSettings",
     "ObjectiveSettings",
@@ -183,6 +189,7 @@ __all__ = [
     "hypervolume",
     "knee",
     "launch",
+    "listen",
     "load_spec",
     "load_study",
     "memory_bytes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,3 +34,24 @@ def naming(path: Path) -> Iterator[None]:
     except OSError as error:
         error.filename = error.filename or str(path)
         raise
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Where the block writes a new folder, which takes the place of `folder` when it ends.
+
+    Where that cannot be, or the block fails, the folder stays as it was.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with naming(folder), tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as place:
+        draft, replaced = Path(place) / "new", Path(place) / "replaced"
+        yield draft
+        there = folder.exists()
+        if there:
+            folder.rename(replaced)
+        try:
+            draft.rename(folder)
+        except BaseException:  # Ctrl-C too: the draft goes with the temporary folder, the old one must not.
+            if there and not folder.exists():
+                replaced.rename(folder)
+            raise

@@ -148,3 +148,11 @@ def test_a_variant_is_exported_and_verified(study, run_cli, tmp_path: Path, labe
     assert len(texts) >= 4
     for file in texts:
         assert "STOI improvement" not in file.read_text(encoding="utf-8"), file
+
+
+def test_nothing_is_heard_of_a_score(study, run_cli, tmp_path: Path) -> None:
+    _, home, _ = study
+    status, out, err = run_cli("listen", "score", "--to", tmp_path / "heard", "--home", home.root)
+    assert (status, out) == (2, "")
+    assert "only a network that enhances speech can be listened to, but this one learns the target 'score'" in err
+    assert list(tmp_path.iterdir()) == []

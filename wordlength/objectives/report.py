@@ -109,6 +109,11 @@ class LayerAnalysis:
         """One of the FIGURES."""
         return float(getattr(self, name))
 
+    def _repr_html_(self) -> str:
+        from wordlength.objectives.html import analyses_html
+
+        return analyses_html([self])
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-able; inverse of `from_dict`."""
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
@@ -217,6 +222,11 @@ class TrialReport:
         """The newest analysis with the largest `figure`, of one role or of all."""
         rows = [row for row in self.last_analyses() if role in (None, row.slot.role)]
         return max(rows, key=lambda row: row.figure(figure), default=None)
+
+    def _repr_html_(self) -> str:
+        from wordlength.objectives.html import report_html
+
+        return report_html(self)
 
     def to_json(self) -> str:
         """JSON text; inverse of `from_json`."""

@@ -59,6 +59,11 @@ class FrontPoint:
         """The first cost's value: x in drawings."""
         return self.values[self.goals.cost.name]
 
+    def _repr_html_(self) -> str:
+        from wordlength.search.html import point_html
+
+        return point_html(self)
+
 
 @dataclass(frozen=True)
 class Baseline:

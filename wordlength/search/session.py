@@ -39,10 +39,17 @@ def describe_again(spec: StudySpec, identity: str, home: Home, verbose: bool = F
 
 
 def open_baseline(
-    spec: StudySpec, home: Home, observer: Observer | None = None, verbose: bool = False
+    spec: StudySpec,
+    home: Home,
+    observer: Observer | None = None,
+    verbose: bool = False,
+    data: PreparedData | None = None,
 ) -> tuple[PreparedData, Baseline]:
-    """The study's data and its float baseline, trained or from the cache, as its workers have them."""
-    data = prepare_data(spec, home, observer)
+    """The study's data and its float baseline, trained or from the cache, as its workers have them.
+
+    `data`: where they are prepared already.
+    """
+    data = data or prepare_data(spec, home, observer)
     start_tensorflow(spec.workers.cpus, verbose)
     from wordlength.objectives.baseline import prepare_baseline
 
@@ -54,10 +61,14 @@ def open_baseline(
 
 
 def open_evaluator(
-    spec: StudySpec, home: Home, observer: Observer | None = None, verbose: bool = False
+    spec: StudySpec,
+    home: Home,
+    observer: Observer | None = None,
+    verbose: bool = False,
+    data: PreparedData | None = None,
 ) -> tuple[Evaluator, Baseline]:
     """What a worker of this study is, in this process: same data, baseline, threads and so the same figures."""
-    data, baseline = open_baseline(spec, home, observer, verbose)
+    data, baseline = open_baseline(spec, home, observer, verbose, data)
     from wordlength.objectives.evaluate import Evaluator
 
     return Evaluator(data, baseline, evaluation_settings(spec)), baseline

@@ -10,6 +10,7 @@ from functools import cached_property
 
 from wordlength.objectives.goals import DEFAULT_GOALS, Goals
 from wordlength.search.front import Baseline, FrontPoint, hypervolume, pareto_front
+from wordlength.search.study_front import Front
 from wordlength.space import Candidate
 
 INTERRUPTED = "interrupted"
@@ -120,9 +121,9 @@ class StudyView:
         return tuple(point for row in self.rows if (point := row.point) is not None)
 
     @cached_property
-    def front(self) -> tuple[FrontPoint, ...]:
+    def front(self) -> Front:
         """The Pareto front, cheapest first."""
-        return pareto_front(self.points)
+        return Front(pareto_front(self.points))
 
     @property
     def hypervolume(self) -> float:
@@ -134,6 +135,11 @@ class StudyView:
         """Mean duration of the trials that were really trained."""
         known = [row.seconds for row in self.rows if row.seconds is not None and row.reused_from is None]
         return sum(known) / len(known) if known else None
+
+    def _repr_html_(self) -> str:
+        from wordlength.search.html import study_html
+
+        return study_html(self)
 
 
 def _under_way(rows: Iterable[TrialRow]) -> int:

@@ -86,6 +86,11 @@ class Candidate(Mapping[Slot, Format]):
         """Inverse of `to_dict`. Raises ValueError naming the slot or format."""
         return cls.of((Slot.parse(slot), parse_format(fmt)) for slot, fmt in formats.items())
 
+    def _repr_html_(self) -> str:
+        from wordlength.space.html import candidate_html
+
+        return candidate_html(self)
+
     def to_json(self) -> str:
         """Slots and formats as JSON text."""
         return json.dumps(self.to_dict())

@@ -77,12 +77,12 @@ def decode(path: Path) -> tuple[NDArray[np.float32], int]:
     return samples, int(rate_hz)
 
 
-def write_wav(path: Path, signal: NDArray[np.floating]) -> None:
-    """Write samples in [-1, 1], shape `(samples,)`, as 16-bit mono WAV at 16 kHz."""
+def write_wav(path: Path, signal: NDArray[np.floating], sample_rate_hz: int = SAMPLE_RATE_HZ) -> None:
+    """Write samples in [-1, 1], shape `(samples,)`, as 16-bit mono WAV."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Rounded here: the library would cut the fraction off.
     samples = np.clip(np.rint(signal * 32768.0), -32768, 32767).astype(np.int16)
-    soundfile.write(path, samples, SAMPLE_RATE_HZ, subtype="PCM_16", format="WAV")
+    soundfile.write(path, samples, sample_rate_hz, subtype="PCM_16", format="WAV")
 
 
 def file_sha256(path: Path) -> str:

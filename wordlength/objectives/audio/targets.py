@@ -45,7 +45,7 @@ def frame_targets(clean_spectrum: Spectrum, noisy_spectrum: Spectrum, settings: 
 
 
 class Enhancer:
-    """Turns a network's outputs into enhanced waveforms of a fixed set of mixtures; noisy spectra are computed once.
+    """Turns a network's outputs into enhanced waveforms of a fixed set of mixtures; a noisy spectrum is computed once.
 
     Raises DataError where the outputs are no spectra or masks, but scores.
     """
@@ -56,18 +56,24 @@ class Enhancer:
             raise DataError(
                 f"only masks and spectra make enhanced speech, but target kind is {self._signal.target.kind}"
             )
-        self._noisy = [mixtures.mixture(number)[1] for number in range(len(mixtures))]
-        self._spectra = [stft(noisy, self._signal.features) for noisy in self._noisy]
+        self._mixtures = mixtures
+        self._spectra: dict[int, Spectrum] = {}
 
     def frames(self, number: int) -> int:
         """How many windows a mixture has."""
-        return len(self._spectra[number])
+        return len(self._spectrum(number))
 
     def enhanced(self, number: int, outputs: Float32) -> Float32:
         """Outputs for all windows of a mixture `(frames, outputs)` → its enhanced waveform, float32 `(samples,)`."""
-        spectrum = self._spectra[number]
+        spectrum = self._spectrum(number)
         enhanced = spectrum * outputs if self._signal.target.is_mask else self._remade(spectrum, outputs)
-        return istft(enhanced, len(self._noisy[number]), self._signal.features)
+        return istft(enhanced, len(self._mixtures.mixture(number)[1]), self._signal.features)
+
+    def _spectrum(self, number: int) -> Spectrum:
+        """Of the noisy mixture; of one that nobody asks for there is none."""
+        if number not in self._spectra:
+            self._spectra[number] = stft(self._mixtures.mixture(number)[1], self._signal.features)
+        return self._spectra[number]
 
     def _remade(self, noisy: Spectrum, outputs: Float32) -> Spectrum:
         """The estimated magnitude with the noisy phase, 0 where nothing was heard."""

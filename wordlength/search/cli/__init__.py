@@ -27,6 +27,7 @@ from wordlength.search.cli import retrain  # noqa: F401  isort: skip
 from wordlength.search.cli import bundles  # noqa: F401  isort: skip
 from wordlength.search.cli import archive  # noqa: F401  isort: skip
 from wordlength.search.cli import clean  # noqa: F401  isort: skip
+from wordlength.search.cli import listen  # noqa: F401  isort: skip
 from wordlength.search.cli import cluster  # noqa: F401  isort: skip
 from wordlength.search.cli.common import app, print_error
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from wordlength.search.cli.asked import require_places
 from wordlength.search.cli.common import HomeOption, Study, app, home_of, refuse, say
+from wordlength.search.cli.places import require_places
 
 
 @app.command()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -87,63 +86,6 @@ console = Console()
 notes = Console(stderr=True)
 """How far it is, what was written, what to do next; --quiet silences it."""
 errors = Console(stderr=True)
-
-STANDARD_OUTPUT = Path("-")
-
-
-def _json_place(place: Path | None) -> Path | None:
-    """Refuse a file that cannot be written; where JSON goes to standard output, nothing else goes there."""
-    from wordlength.search.cli.asked import require_places
-
-    console.quiet = place == STANDARD_OUTPUT
-    if place != STANDARD_OUTPUT:
-        require_places(json=place)
-    return place
-
-
-JsonFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--json",
-        help="Write it as JSON to this file; - for standard output.",
-        show_default=False,
-        callback=_json_place,
-    ),
-]
-
-
-def _picture_place(file: Path | None) -> Path | None:
-    from wordlength.errors import SpecError
-    from wordlength.search.cli.asked import require_places
-
-    require_places(plot=file)
-    if file is not None and file.suffix.lower() not in (".png", ".html"):
-        raise SpecError(f"a picture's file must end in .png or .html, but got {str(file)!r} (--plot)")
-    return file
-
-
-PictureFile = Annotated[
-    Path | None,
-    typer.Option("--plot", help="Draw it into this file, .png or .html.", show_default=False, callback=_picture_place),
-]
-
-
-def write_json(place: Path, plain: Mapping[str, Any]) -> None:
-    """Figures as JSON; `-` is standard output, and the command prints no table then."""
-    import json
-
-    from wordlength.atomic import write_atomically
-
-    text = json.dumps(plain, indent=1, allow_nan=False) + "\n"
-    if place == STANDARD_OUTPUT:
-        print(text, end="", flush=True)
-    else:
-        write_atomically(place, text.encode())
-
-
-def say(text: str) -> None:
-    """A line of the result, as it is."""
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _loudness(context: typer.Context, verbose: bool) -> bool:

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wordlength.atomic import naming
+from wordlength.atomic import replacing
 from wordlength.errors import BundleError, SpecError
-from wordlength.objectives.report import TrialJob, TrialReport, TrialState, Weights
+from wordlength.objectives.report import Weights
 from wordlength.search.export.config import CONFIG, BundleConfig
-from wordlength.search.export.contents import MODEL_TOLERANCE, Asked, Subject, write_bundle
+from wordlength.search.export.contents import Asked, Subject, write_bundle
 from wordlength.search.export.manifest import MANIFEST, foreign_files
 from wordlength.search.front import FrontPoint, pick
 from wordlength.search.home import Home
 from wordlength.search.observer import Observer
-from wordlength.search.retrain import RetrainedTrial, retrained_result
+from wordlength.search.retrain import RetrainedTrial
 from wordlength.search.session import open_evaluator
 from wordlength.search.study import load_study
 from wordlength.search.tracking import log_bundle
+from wordlength.search.trained import own_weights, retrained_weights
 from wordlength.search.trials import StudyView
-from wordlength.search.weights import load_weights
 
 _OLD = frozenset({CONFIG, "qkeras_model.keras", "report.md"})
 """What exports of earlier versions hold."""
@@ -65,16 +64,13 @@ def export(
     point = _picked(view, rule)
     goal = view.goals.quality
     tell(f"trial {point.number}: {point.memory_bytes:,} bytes, {goal.title} {goal.text(point.quality)}")
-    found = _retrained(view, point, home) if retrained else None
+    found = retrained_weights(view, point, home) if retrained else None
     if found and found[0].validation:
         tell(f"its retrained weights: {goal.title} {goal.text(found[0].validation.quality)}")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with naming(folder), tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as place:
+    with replacing(folder) as draft:
         subject = _subject(view, point, home, found, observer, tell)
-        draft = Path(place) / "bundle"
         config = write_bundle(draft, subject, Asked(vectors, input_bits, verify), observer.data)
         _require_replaceable(folder, force)  # Again: minutes have passed.
-        _put(draft, folder, Path(place) / "replaced")
     return Exported(folder, point, config, found[0].digest if found else "")
 
 
@@ -90,19 +86,6 @@ def log_to_mlflow(done: Exported, home: Home) -> str:
     study = done.config.study
     address = home.tracking_address(home.find(study))
     return log_bundle(address, study, done.point.number, done.retraining, done.folder)
-
-
-def _put(draft: Path, folder: Path, replaced: Path) -> None:
-    """The draft in the folder's place; where that cannot be, the folder stays as it was."""
-    there = folder.exists()
-    if there:
-        folder.rename(replaced)
-    try:
-        draft.rename(folder)
-    except BaseException:  # Ctrl-C too: the draft goes with the temporary folder, the old bundle must not.
-        if there and not folder.exists():
-            replaced.rename(folder)
-        raise
 
 
 def _require_replaceable(folder: Path, force: bool) -> None:
@@ -128,16 +111,6 @@ def _foreign(folder: Path, names: set[str]) -> list[str]:
         return [MANIFEST]
 
 
-def _retrained(view: StudyView, point: FrontPoint, home: Home) -> tuple[RetrainedTrial, Weights]:
-    found = retrained_result(home.study(view.name), point)
-    if found is None or found[0].validation is None:
-        raise SpecError(
-            f"a trial must have been retrained to export its retrained weights, but trial {point.number} has not; "
-            f"run: wordlength retrain {view.name} --pick trial={point.number} (--retrained)"
-        )
-    return found
-
-
 def _subject(
     view: StudyView,
     point: FrontPoint,
@@ -146,24 +119,10 @@ def _subject(
     observer: Observer | None,
     tell: Callable[[str], None],
 ) -> Subject:
-    spec, kept = home.find(view.name), home.study(view.name)
+    spec = home.find(view.name)
     evaluator, _ = open_evaluator(spec, home, observer)
-    report = _report(kept.report(point.number))
     if retrained is not None:
+        report = home.study(view.name).read_report(point.number)
         return Subject(spec, view, point, retrained[1], report, retrained[0], evaluator)
-    weights = load_weights(kept.weights(point.number))
-    if weights is None:
-        tell("its weights were not kept, since it is not on the front; training it again")
-        report, weights = evaluator.evaluate(TrialJob(point.number, point.candidate, spec.seed))
-        off = abs((report.quality or 0.0) - point.quality)
-        if report.state is not TrialState.COMPLETE or off > MODEL_TOLERANCE:
-            raise SpecError(
-                f"training trial {point.number} again must give its logged {view.goals.quality.title} "
-                f"{point.quality:.7f}, but gave {report.quality} ({report.state}); "
-                "was it trained on another machine?"
-            )
+    report, weights = own_weights(view, point, home, evaluator, tell)
     return Subject(spec, view, point, weights, report, None, evaluator)
-
-
-def _report(path: Path) -> TrialReport | None:
-    return TrialReport.from_json(path.read_text(encoding="utf-8")) if path.exists() else None

@@ -33,6 +33,7 @@ from wordlength.search.front import FrontPoint
 from wordlength.search.installed import installed
 from wordlength.search.retrain import RetrainedTrial
 from wordlength.search.spec import StudySpec
+from wordlength.search.trained import MODEL_TOLERANCE
 from wordlength.search.trials import StudyView
 from wordlength.space import Candidate, Fixed
 
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
 
 MODEL, NETWORK, REPORT, PAGE = "qkeras_model.keras", "network.json", "report.md", "report.html"
 WEIGHTS, WEIGHT_TABLE, SOURCES, VECTORS = "weights.bin", "weights.json", "c", "vectors"
-MODEL_TOLERANCE = 1e-6
-"""How far the exported model's first quality may lie from the logged one."""
 C_TOLERANCE = 1e-3
 """How far that of the C code may lie from it."""
 Progress = Callable[[str, int, int], None]

@@ -26,7 +26,6 @@ from wordlength.search.export.config import CONFIG, Arithmetic, BundleConfig, re
 from wordlength.search.export.contents import (
     C_TOLERANCE,
     MODEL,
-    MODEL_TOLERANCE,
     NETWORK,
     REPORT,
     SOURCES,
@@ -38,6 +37,7 @@ from wordlength.search.export.contents import (
 from wordlength.search.export.hls import FOLDER, check_hls4ml
 from wordlength.search.export.manifest import check_seal
 from wordlength.search.home import Home
+from wordlength.search.trained import MODEL_TOLERANCE
 
 if TYPE_CHECKING:
     from wordlength.objectives.audio import PreparedData

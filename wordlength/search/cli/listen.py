@@ -1,0 +1,106 @@
+"""The ear: listen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from wordlength.search.cli.common import HomeOption, JsonFile, Study, Verbose, app, console, errors, home_of, write_json
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from wordlength.search.listen import Listened
+
+
+LISTEN = """
+Hear what quantization does: a mixture clean, noisy, enhanced in float32 and by a trial, as WAV files.
+
+Beside clean.wav, noisy.wav, float.wav and quantized.wav (with more than one --pick, a quantized-….wav each) lie
+picture.png, spectrograms of all on one scale and the masks with their difference, and clip.json: the mixture, STOI
+of each, and the gain. One gain for all files of a clip keeps what is louder louder.
+
+Examples:
+
+    wordlength listen klein --to heard
+
+    wordlength listen klein --pick best --pick max-bytes=60kB --clip worst,0,3 --to heard
+"""
+
+To = Annotated[Path, typer.Option("--to", help="New or empty folder for sounds and picture.")]
+Picks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pick",
+        help="knee, best, smallest, trial=N or max-bytes=SIZE (as 120kB); may be given more than once.",
+        show_default="knee",
+    ),
+]
+Clips = Annotated[
+    str,
+    typer.Option(
+        "--clip", help="Numbers of mixtures, as 0,3; or worst, median, best by STOI improvement of the first trial."
+    ),
+]
+Part = Annotated[str, typer.Option("--part", help="test, which no trial has heard, or validation.")]
+Retrained = Annotated[
+    bool, typer.Option("--retrained", help="The weights of `wordlength retrain` in place of the trial's own.")
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace an earlier listening.")]
+
+
+@app.command(help=LISTEN)
+def listen(
+    study: Study,
+    to: To,
+    pick: Picks = None,
+    clip: Clips = "0",
+    part: Part = "test",
+    retrained: Retrained = False,
+    force: Force = False,
+    json_file: JsonFile = None,
+    home: HomeOption = None,
+    verbose: Verbose = False,
+) -> None:
+    """A table of STOI, or JSON."""
+    from wordlength.search.listen import listen as run
+    from wordlength.search.progress import LaunchDisplay
+
+    place, clips = home_of(home), [_clip_of(one) for one in clip.split(",")]
+    told = errors if json_file == Path("-") else console
+    asked: dict[str, Any] = {"clips": clips, "part": part, "retrained": retrained, "force": force, "verbose": verbose}
+
+    def say(text: str) -> None:
+        told.print(text, highlight=False, soft_wrap=True, markup=False)
+
+    with LaunchDisplay(told) as display:
+        done = run(study, pick or ["knee"], to, place, **asked, observer=display, tell=say)
+    if json_file is not None:
+        write_json(json_file, {"command": "listen", "study": done.facts[0]["study"], "clips": list(done.facts)})
+    if told is console:
+        console.print(_table(done))
+    say(f"written: {done.folder}")
+
+
+def _clip_of(text: str) -> int | str:
+    """A number if it is one; what is neither number nor word is refused later, with the range."""
+    text = text.strip()
+    return int(text) if text.isdecimal() and text.isascii() else text
+
+
+def _table(done: Listened) -> Table:
+    """STOI of every sound but the clean one, a row per clip."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"STOI, {done.part} mixtures of {done.facts[0]['study']!r}")
+    table.add_column("clip", justify="right")
+    table.add_column("mixture")
+    for name in ("noisy", "float32", *(voice.title.replace(" (", "\n(") for voice in done.voices), "gain,\ndB"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for clip, facts in zip(done.clips, done.facts, strict=True):
+        stoi = [f"{sound.stoi:.3f}" for sound in clip.sounds if sound.name != "clean"]
+        table.add_row(str(clip.number), Text(clip.name), *stoi, f"{facts['gain_db']:+.1f}")
+    return table

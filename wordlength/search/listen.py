@@ -1,0 +1,164 @@
+"""Listening: one mixture clean, noisy, enhanced in float32 and by chosen trials, as files for the ear and the eye."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wordlength.errors import SpecError
+from wordlength.objectives.listening import EXTREMES, Clip, Ear, extreme, require_sound
+from wordlength.objectives.report import Weights
+from wordlength.search.clip_files import Voice, facts_of, require_replaceable, write_clips
+from wordlength.search.front import pick
+from wordlength.search.home import Home
+from wordlength.search.launch import prepare_data
+from wordlength.search.observer import Observer
+from wordlength.search.session import open_evaluator
+from wordlength.search.spec import StudySpec
+from wordlength.search.study import load_study, remembered
+from wordlength.search.trained import own_weights, retrained_weights
+from wordlength.search.trials import StudyView
+from wordlength.search.unchanged import check_baseline, check_unchanged
+from wordlength.version import VERSION
+
+if TYPE_CHECKING:
+    from wordlength.objectives.audio import MixtureSet, PreparedData
+    from wordlength.objectives.audio.prepared import Float32
+    from wordlength.objectives.evaluate import Evaluator
+    from wordlength.objectives.training import Predictor
+
+PARTS = ("test", "validation")
+"""Parts of a study's data that can be listened to; no trial has heard the first."""
+
+
+@dataclass(frozen=True)
+class Listened:
+    """What was written: the folder, the trials, and the clips, each in a folder of its own if there are several."""
+
+    folder: Path
+    part: str
+    voices: tuple[Voice, ...]
+    clips: tuple[Clip, ...]
+    facts: tuple[Mapping[str, Any], ...] = field(repr=False)
+    """What `clip.json` says of each clip."""
+
+
+def listen(
+    study: str,
+    rules: Sequence[str],
+    folder: Path,
+    home: Home | None = None,
+    *,
+    clips: Sequence[int | str] = (0,),
+    part: str = "test",
+    retrained: bool = False,
+    force: bool = False,
+    verbose: bool = False,
+    observer: Observer | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Listened:
+    """Write a study's mixtures, as they are and as chosen trials enhance them, to a folder written whole or not at all.
+
+    `rules`: which trials (see `front.pick`), one file each; `clips`: numbers of mixtures in the `part` of the data, or
+    worst, median, best by STOI improvement of the first trial. `retrained`: with the weights of `wordlength retrain`.
+    A trial that is not on the front is trained again. `force` replaces an earlier listening. Raises SpecError.
+    """
+    home, observer, folder = home or Home.default(), observer or Observer(), folder.expanduser().resolve()
+    spec = home.find(study)
+    require_sound(spec.data)
+    _require_part(part)
+    require_replaceable(folder, force)
+    view = load_study(study, home)
+    voices = _voices(view, rules, retrained)
+    kept = {voice.name: retrained_weights(view, voice.point, home)[1] for voice in voices if retrained}
+    data = prepare_data(spec, home, observer)
+    mixtures = data.test if part == "test" else data.validation
+    _require_numbers(clips, len(mixtures), part)
+    evaluator = _opened(spec, home, data, observer, verbose)
+    weights = kept or {voice.name: own_weights(view, voice.point, home, evaluator, tell)[1] for voice in voices}
+    heard = _heard(evaluator, mixtures, voices, weights, clips, observer)
+    head = {"wordlength": VERSION, "study": view.name, "part": part, "data_digest": data.digest}
+    facts = tuple(head | facts_of(clip, voices) for clip in heard)
+    write_clips(folder, heard, facts, voices, force)
+    return Listened(folder, part, voices, heard, facts)
+
+
+def _voices(view: StudyView, rules: Sequence[str], retrained: bool) -> tuple[Voice, ...]:
+    """`quantized` is the one trial; of several each file tells its rule. Raises SpecError."""
+    every = tuple(dict.fromkeys(rule.strip() for rule in rules))
+    voices = []
+    for rule in every:
+        try:
+            point = pick(view.front, rule, view.points)
+        except ValueError as error:
+            raise SpecError(f"{error} (--pick)") from None
+        label = re.sub(r"[^A-Za-z0-9.]+", "-", rule)
+        voices.append(Voice(f"quantized-{label}" if len(every) > 1 else "quantized", rule, point, retrained))
+    return tuple(voices)
+
+
+def _require_part(part: str) -> None:
+    if part not in PARTS:
+        raise SpecError(f"part must be one of {', '.join(PARTS)}, but got {part!r} (--part)")
+
+
+def _require_numbers(clips: Sequence[int | str], count: int, part: str) -> None:
+    if not clips:
+        raise SpecError("at least one clip must be asked for, but got none (--clip)")
+    for clip in clips:
+        if clip not in EXTREMES and not (isinstance(clip, int) and 0 <= clip < count):
+            raise SpecError(
+                f"clip must be a {part} mixture's number from 0 to {count - 1}, or {', '.join(EXTREMES)}, "
+                f"but got {clip} (--clip)"
+            )
+
+
+def _opened(spec: StudySpec, home: Home, data: PreparedData, observer: Observer, verbose: bool) -> Evaluator:
+    """What a worker of the study is. Raises SpecError if data or float baseline are no longer the study's."""
+    known = remembered(spec, home)
+    check_unchanged(known, spec, data.digest)
+    evaluator, baseline = open_evaluator(spec, home, observer, verbose, data)
+    check_baseline(known, spec.name, baseline.content_digest)
+    return evaluator
+
+
+def _heard(
+    evaluator: Evaluator,
+    mixtures: MixtureSet,
+    voices: Sequence[Voice],
+    weights: Mapping[str, Weights],
+    clips: Sequence[int | str],
+    observer: Observer,
+) -> tuple[Clip, ...]:
+    """The clips in the order asked for, each once."""
+    from wordlength.objectives.training import Predictor, Windows
+
+    ear, windows, quantized = Ear(mixtures), Windows.of(mixtures.frames), evaluator.quantized
+    evaluator.float_model.set_weights(list(evaluator.baseline.weights))
+    plain = Predictor(evaluator.float_model, windows)
+    chosen = Predictor(quantized.model, windows, lambda: quantized.version)
+    outputs: dict[int, dict[str, Float32]] = {}
+    numbers: list[int] = []
+    for voice in voices:
+        evaluator.use(weights[voice.name])
+        evaluator.assign(voice.point.candidate)
+        if not numbers:
+            words = any(isinstance(clip, str) for clip in clips)
+            gains = ear.improvements(_of(chosen, mixtures), _told(observer)) if words else []
+            picked = (extreme(gains, clip) if isinstance(clip, str) else clip for clip in clips)
+            numbers = list(dict.fromkeys(picked))
+            outputs = {number: {"float": _of(plain, mixtures)(number)} for number in numbers}
+        for number in numbers:
+            outputs[number][voice.name] = _of(chosen, mixtures)(number)
+    return tuple(ear.clip(number, outputs[number]) for number in numbers)
+
+
+def _of(predictor: Predictor, mixtures: MixtureSet) -> Callable[[int], Float32]:
+    return lambda number: predictor.masks(mixtures.frames.windows_of(number))
+
+
+def _told(observer: Observer) -> Callable[[int, int], None]:
+    return lambda done, total: observer.data("mixtures heard", done, total)
