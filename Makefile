@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-browser test-fpga test-reliability test-cluster soak check format install chromium postgresql clean
+.PHONY: demo test test-browser test-fpga test-reliability test-cluster soak docs check format install chromium postgresql clean
 
 demo: $(VENV)/.installed
 	$(BIN)/wordlength launch examples/demo.yaml
@@ -44,6 +44,10 @@ test-cluster: $(VENV)/.installed
 # Thirty rounds of a study in which something is killed.
 soak: $(VENV)/.installed
 	$(BIN)/python tests/reliability/soak.py
+
+# build/site/index.html; a warning is an error. The notice of MkDocs 2 is its authors' own affair.
+docs: $(VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # On Debian, as root.
 chromium:
