@@ -64,7 +64,7 @@ def _table(kind: str, parameters: list[Any]) -> str:
     if not parameters:
         return ""
     rows = "".join(_row(one) for one in parameters)
-    return f"| {kind} | type | default | meaning |\n| --- | --- | --- | --- |\n{rows}\n"
+    return f"| {kind} | value | meaning |\n| --- | --- | --- |\n{rows}\n"
 
 
 def _row(one: Any) -> str:
@@ -73,7 +73,9 @@ def _row(one: Any) -> str:
     help_text = " ".join((one.help or "").split())
     variables = [one.envvar] if isinstance(one.envvar, str) else one.envvar or []
     help_text += "".join(f" Environment: `{variable}`." for variable in variables)
-    cells = [f"**{shown}**" if one.required else shown, _type(one), _default(one), help_text]
+    default = _default(one)
+    value = _type(one) + (f"<br>default {default}" if default else "")
+    cells = [f"**{shown}**" if one.required else shown, value, help_text]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 

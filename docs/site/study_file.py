@@ -115,7 +115,7 @@ def _table(section: Section, sections: dict[str, Section]) -> str:
         about += "\n\nThe same keys: " + ", ".join(f"`{place}`" for place in section.also) + "."
     rows = "".join(_row(section, key, rule, sections) for key, rule in section.schema["properties"].items())
     head = f"\n## {title} {{ #{anchor(section.place)} }}\n\n{about}\n\n"
-    return head + "| key | type | range | default | meaning |\n| --- | --- | --- | --- | --- |\n" + rows
+    return head + "| key | value | meaning |\n| --- | --- | --- |\n" + rows
 
 
 def _row(section: Section, key: str, rule: dict[str, Any], sections: dict[str, Section]) -> str:
@@ -129,7 +129,11 @@ def _row(section: Section, key: str, rule: dict[str, Any], sections: dict[str, S
     if key in section.schema.get("required", ()):
         shown = f"**{shown}**"
     meaning = " ".join(rule.get("description", "").split())
-    cells = [shown, _type(rule, sections), _range(section, key, rule), _default(section, key, rule), meaning]
+    limits, default = _range(section, key, rule), _default(section, key, rule)
+    value = "<br>".join(
+        [_type(rule, sections), *([limits] if limits else []), *([f"default {default}"] if default else [])]
+    )
+    cells = [shown, value, meaning]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n"
 
 
@@ -230,8 +234,14 @@ def _default(section: Section, key: str, rule: dict[str, Any]) -> str:
         case None | {}:
             return ""
         case _ if isinstance(value, dict):
-            return "*its own*"
+            return "" if set(value) - {"fixed", "po2", "vbs", "binary"} else _ranges(value)
     return f"`{json.dumps(value, ensure_ascii=False)}`"
+
+
+def _ranges(kinds: dict[str, Any]) -> str:
+    """A slot's default ranges, as they would be written into the study file."""
+    written = [f"{kind}: {{bits: {limits['bits']}, …}}" for kind, limits in kinds.items() if limits]
+    return f"`{{{', '.join(written)}}}`"
 
 
 def _in_study(place: str, key: str) -> Any:
