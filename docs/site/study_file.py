@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
 from collections.abc import Iterator
@@ -55,11 +56,16 @@ def on_files(files: Any, config: Any) -> Any:
 
 def reference() -> str:
     """The whole page."""
-    from wordlength.search.spec import json_schema
-
-    schema = json_schema()
+    schema = _schema()
     sections = {section.name: section for section in _sections(schema)}
     return HEAD + "".join(_table(section, sections) for section in sections.values())
+
+
+@functools.cache
+def _schema() -> dict[str, Any]:
+    from wordlength.search.spec import json_schema
+
+    return json_schema()
 
 
 def anchor(place: str) -> str:
@@ -164,9 +170,7 @@ def _type(rule: dict[str, Any], sections: dict[str, Section]) -> str:
 def _range(section: Section, key: str, rule: dict[str, Any]) -> str:
     """What values a rule allows: from the schema where it says so, else from what the section's class refuses."""
     if "$ref" in rule:
-        from wordlength.search.spec import json_schema
-
-        rule = json_schema()["$defs"][rule["$ref"].rsplit("/", 1)[1]]
+        rule = _schema()["$defs"][rule["$ref"].rsplit("/", 1)[1]]
     for one in [rule, *rule.get("anyOf", ())]:
         if "enum" in one:
             return ", ".join(f"`{value}`" for value in one["enum"])
@@ -246,10 +250,8 @@ def _ranges(kinds: dict[str, Any]) -> str:
 
 def _in_study(place: str, key: str) -> Any:
     """A key's default within that of the section it stands in."""
-    from wordlength.search.spec import json_schema
-
     first, *rest = [*place.split("."), key]
-    value = json_schema()["properties"].get(first, {}).get("default")
+    value = _schema()["properties"].get(first, {}).get("default")
     for part in rest:
         value = value.get(part) if isinstance(value, dict) else None
     return value

@@ -64,15 +64,20 @@ def test_no_page_asks_another_host(site: Path) -> None:
     assert styles == []
 
 
-def test_every_key_of_a_study_file_has_an_anchor() -> None:
-    text = machinery("study_file").reference()
+@pytest.fixture(scope="module")
+def keys() -> str:
+    """The reference of the study file's keys."""
+    return str(machinery("study_file").reference())
+
+
+def test_every_key_of_a_study_file_has_an_anchor(keys: str) -> None:
     schema = json_schema()
-    keys = set(schema["properties"]) | {key for one in schema["$defs"].values() for key in one.get("properties", ())}
-    assert len(keys) > 60
-    assert [key for key in keys if not re.search(rf"^\| \**\[?`{key}`", text, flags=re.M)] == []
-    anchors = re.findall(r"\{ #([\w-]+) \}", text)
+    named = set(schema["properties"]) | {key for one in schema["$defs"].values() for key in one.get("properties", ())}
+    assert len(named) > 60
+    assert [key for key in named if not re.search(rf"^\| \**\[?`{key}`", keys, flags=re.M)] == []
+    anchors = re.findall(r"\{ #([\w-]+) \}", keys)
     assert len(set(anchors)) == len(anchors)
-    assert set(re.findall(r"\]\(#([\w-]+)\)", text)) <= set(anchors)
+    assert set(re.findall(r"\]\(#([\w-]+)\)", keys)) <= set(anchors)
 
 
 @pytest.mark.parametrize(
@@ -88,9 +93,9 @@ def test_every_key_of_a_study_file_has_an_anchor() -> None:
         ("search-uniform-biases", "default `fixed<16,2>`"),
     ],
 )
-def test_what_a_key_may_be_is_told(key: str, told: str) -> None:
+def test_what_a_key_may_be_is_told(keys: str, key: str, told: str) -> None:
     """Ranges come from the schema, or from what the settings' classes refuse."""
-    (row,) = re.findall(rf"^\|[^|]*#{key} \}}[^|]*\|([^|]*)\|", machinery("study_file").reference(), flags=re.M)
+    (row,) = re.findall(rf"^\|[^|]*#{key} \}}[^|]*\|([^|]*)\|", keys, flags=re.M)
     assert told in row
 
 
