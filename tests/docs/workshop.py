@@ -7,8 +7,9 @@ import shutil
 import subprocess
 import sys
 from fnmatch import fnmatchcase
+from itertools import pairwise
 from pathlib import Path
-from re import fullmatch
+from re import fullmatch, sub
 from typing import Any
 
 import yaml
@@ -58,10 +59,9 @@ class Workshop:
     def run(self, command: Command) -> None:
         """Run it, unless it was run before and found the same bundles. Raises AssertionError with what it said."""
         words = self.stand_ins(command.words)
-        bundles = [self.made.get(word.split("/")[0], "") for word in words]
-        if (key := (*words, command.rest, *bundles)) in self.done:
+        key = self._same(words, command.rest)
+        if key in self.done and not self._missing(words):
             return
-        self.done.add(key)
         self._make_room(words)
         if words[0] == "wordlength":
             self._launch_first(words[1:])
@@ -69,6 +69,20 @@ class Workshop:
         else:
             ended = subprocess.run(words, capture_output=True, text=True, check=False)
             assert ended.returncode == 0, f"{command.place} {command.text}:\n{ended.stdout}{ended.stderr}"
+        self.done.add(key)
+
+    def _same(self, words: list[str], rest: str) -> tuple[str, ...]:
+        """Equal for commands of which one is enough: of a study by its name or its file, into this folder or that.
+
+        What reads a bundle is another command once another one made the bundle.
+        """
+        kept = [word for before, word in pairwise(["", *words]) if before not in ("--to", "--home")]
+        kept = [sub(r"^\w+(\.(html|png))$", r"\1", sub(rf"^examples/{STUDY}.yaml$", STUDY, word)) for word in kept]
+        return (*kept, rest, *(self.made.get(word.split("/")[0], "") for word in kept))
+
+    def _missing(self, words: list[str]) -> bool:
+        """Whether what a command writes is not there, and may be asked for by a later one."""
+        return any(before == "--to" and not (self.folder / word).exists() for before, word in pairwise(words))
 
     def stand_ins(self, words: list[str]) -> list[str]:
         """The words with small things in place of large ones, and home below the workshop."""
