@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := build/tools
 
-.PHONY: demo test test-browser test-fpga test-reliability test-cluster soak check format install dist smoke licences chromium postgresql clean
+.PHONY: demo test test-browser test-fpga test-reliability test-cluster soak docs check format install dist smoke licences chromium postgresql clean
 
 demo: $(VENV)/.installed
 	$(BIN)/wordlength launch examples/demo.yaml
@@ -59,6 +59,10 @@ smoke: dist
 # docs/licences.md, from what is installed: after every change of constraints.txt.
 licences: $(VENV)/.installed
 	$(BIN)/python tests/release/licences.py
+
+# build/site/index.html; a warning is an error. The notice of MkDocs 2 is its authors' own affair.
+docs: $(VENV)/.installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # On Debian, as root.
 chromium:

@@ -40,6 +40,16 @@ def tensorflow() -> ModuleType:
     return tensorflow
 
 
+@pytest.fixture(scope="session")
+def ray_session():
+    """Local Ray with two cores; `WorkerPool` joins it and leaves it running."""
+    import ray
+
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield
+    ray.shutdown()
+
+
 def _voice(seconds: float, rng: np.random.Generator) -> np.ndarray:
     """Syllables of a buzz, about four a second, quiet enough for no pause that STOI would remove."""
     time = np.arange(int(seconds * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ

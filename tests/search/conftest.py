@@ -34,16 +34,6 @@ search: {{trials: 6, first_front: 0, allocated: 0, startup_trials: 2}}
 
 
 @pytest.fixture(scope="session")
-def ray_session():
-    """Local Ray with two cores; `WorkerPool` joins it and leaves it running."""
-    import ray
-
-    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield
-    ray.shutdown()
-
-
-@pytest.fixture(scope="session")
 def write_study(tmp_path_factory: pytest.TempPathFactory, tiny_corpora: Path) -> Callable[..., Path]:
     """Writes a tiny study file into a folder of its own, with text replaced as asked for, and returns its path."""
 

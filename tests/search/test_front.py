@@ -169,7 +169,7 @@ def test_pick(rule, number):
         ("trial=x", r"trial= takes a trial number, but got 'x'"),
         ("trial=9", r"complete trial \(3 known, 0 to 2\), but got 9"),
         ("max-bytes=99kB", r"at least the smallest front member's 100000 bytes \(trial 0\), but got 99000"),
-        ("max-bytes=12KB", r"B, kB, KiB, MB, MiB .*, but got '12KB'"),
+        ("max-bytes=12KB", r"B, kB, KiB, MB, MiB, GB, GiB .*, but got '12KB'"),
     ],
 )
 def test_pick_says_what_is_wrong(rule, message):
@@ -185,7 +185,15 @@ def test_an_empty_front_has_nothing_to_pick(rule):
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("236506", 236_506), ("120kB", 120_000), ("1.001 kB", 1001), ("1.5KiB", 1536), ("2 MB", 2_000_000), ("1B", 1)],
+    [
+        ("236506", 236_506),
+        ("120kB", 120_000),
+        ("1.001 kB", 1001),
+        ("1.5KiB", 1536),
+        ("2 MB", 2_000_000),
+        ("2GB", 2 * 10**9),
+        ("1B", 1),
+    ],
 )
 def test_parse_bytes(text, size):
     assert parse_bytes(text) == size

@@ -24,7 +24,7 @@ from wordlength.space import Candidate
 RULES = ("knee", "best", "smallest", "trial=N", "max-bytes=SIZE")
 """How `pick` may be asked to choose; SIZE as in 120kB."""
 
-UNIT_BYTES = {"B": 1, "kB": 1000, "KiB": 1024, "MB": 1000**2, "MiB": 1024**2}
+UNIT_BYTES = {"B": 1, "kB": 1000, "KiB": 1024, "MB": 1000**2, "MiB": 1024**2, "GB": 1000**3, "GiB": 1024**3}
 """Size unit → bytes."""
 
 
@@ -223,9 +223,9 @@ def pick(front: Sequence[FrontPoint], rule: str, points: Iterable[FrontPoint] = 
     `max-bytes=120kB`.
 
     With more than two goals all but `trial=N` choose in the plane of first quality and first cost. `max-bytes` takes
-    the best member there at or below the size (B, kB = 1000 B, KiB, MB, MiB; a plain whole number is bytes), and needs
-    a first cost in bytes. `trial=N` searches `points`, all complete trials, besides the front. Raises ValueError naming
-    the rule broken: unknown rule, empty front, size below the smallest member, trial not complete.
+    the best member there at or below the size (as `parse_bytes` reads it), and needs a first cost in bytes. `trial=N`
+    searches `points`, all complete trials, besides the front. Raises ValueError naming the rule broken: unknown rule,
+    empty front, size below the smallest member, trial not complete.
     """
     name, _, value = rule.strip().partition("=")
     if name == "trial" and value:
@@ -245,7 +245,10 @@ def pick(front: Sequence[FrontPoint], rule: str, points: Iterable[FrontPoint] = 
 
 
 def parse_bytes(text: str) -> int:
-    """Read a size: `120kB`, `1.5 MiB`, `236506`; fractions of a byte are dropped. Raises ValueError naming the text."""
+    """Read a size: `120kB` = 120,000 bytes, `1.5 MiB`, `236506`. Fractions of a byte are dropped.
+
+    Raises ValueError naming the text.
+    """
     match = re.fullmatch(rf"\s*(\d{{1,15}})(\.\d{{1,9}})?\s*({'|'.join(UNIT_BYTES)})?\s*", text)
     if match is None or (match[2] and not match[3]):
         units = ", ".join(UNIT_BYTES)
