@@ -8,17 +8,25 @@ import pytest
 from integer_networks import NETWORKS, network, random_candidate
 
 from wordlength.errors import BundleError, IntegerError
+from wordlength.objectives.goals.quality import Measured
 from wordlength.objectives.integer import IntegerProgram, Pool, integer_program
 from wordlength.objectives.integer.functions import Line, Ramp, Table
 from wordlength.objectives.quantized_model import frozen
 from wordlength.search.export.against_float import allowed_steps, compare_layers, require_close
 from wordlength.search.export.c import plan
 from wordlength.search.export.config import LayerProof
+from wordlength.search.export.contents import c_tolerance
 from wordlength.search.export.proof import find_compiler
 from wordlength.search.export.qkeras_model import plain_model
 from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, find_slots
 
 pytestmark = pytest.mark.usefixtures("tensorflow")
+
+
+def test_the_c_code_s_quality_may_differ_by_a_share_of_what_is_known_of_it() -> None:
+    """STOI by a thousandth; a correlation of ten mixtures, known to ± 0.5, by more."""
+    assert c_tolerance(Measured(0.7, 0.004, np.zeros(60))) == 0.001
+    assert c_tolerance(Measured(0.18, 0.5, np.zeros(10))) == pytest.approx(0.05)
 
 
 def compared(model: keras.Model, candidate: Candidate, fmt: Fixed) -> tuple[IntegerProgram, tuple[LayerProof, ...]]:

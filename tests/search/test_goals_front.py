@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 from wordlength.objectives.goals import KNOWN, Goal, GoalKind, Goals
 from wordlength.search.front import Baseline, FrontPoint, hypervolume, knee, pareto_front, pick, plane
 from wordlength.search.hypervolume import volume
+from wordlength.search.tables import verdict
+from wordlength.search.trials import StudyView
 from wordlength.space import Candidate
 
 NOTHING = Candidate.of({})
@@ -84,6 +86,15 @@ def test_a_share_of_float32s_own_counts_where_nothing_absolute_is_the_worst() ->
     goals = Goals((KNOWN["pearson_correlation"][0], KNOWN["inference_memory_bytes"][0]))
     own = Baseline({"pearson_correlation": 0.9, "inference_memory_bytes": 1000}, 100, goals)
     assert hypervolume([point(0, 0.8, 250, goals=goals)], own) == pytest.approx(0.8 * 0.75)
+
+
+@pytest.mark.parametrize(
+    ("cost", "told"), [("operations_per_frame", "with operations per frame 100;"), ("memory_bytes", "with 100 bytes;")]
+)
+def test_the_verdict_names_a_cost_that_is_no_bytes(cost: str, told: str) -> None:
+    goals = Goals((KNOWN["stoi"][0], KNOWN[cost][0]))
+    view = StudyView("c", (), Baseline({"stoi": 0.5, cost: 100}, 100, goals), 4)
+    assert verdict(view) == f"float32: STOI 0.5000 {told} no trial is complete yet"
 
 
 @pytest.mark.parametrize(

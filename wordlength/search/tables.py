@@ -109,7 +109,8 @@ def verdict(view: StudyView) -> str:
     """One sentence: how the front compares with float32."""
     goals = view.goals
     quality = f"{goals.quality.title} {goals.quality.told(view.baseline.quality)}"
-    base = f"float32: {quality} with {goals.cost.told(view.baseline.cost)}"
+    cost = "" if goals.cost.in_bytes else f"{goals.cost.title} "
+    base = f"float32: {quality} with {cost}{goals.cost.told(view.baseline.cost)}"
     if not view.front:
         return f"{base}; no trial is complete yet"
     return f"{base}; hypervolume {view.hypervolume:.5f} ({_volume(view)})"

@@ -24,7 +24,6 @@ from wordlength.search.export.checks import (
 )
 from wordlength.search.export.config import CONFIG, Arithmetic, BundleConfig, read_config
 from wordlength.search.export.contents import (
-    C_TOLERANCE,
     MODEL,
     NETWORK,
     REPORT,
@@ -33,6 +32,7 @@ from wordlength.search.export.contents import (
     WEIGHT_TABLE,
     WEIGHTS,
     Progress,
+    c_tolerance,
 )
 from wordlength.search.export.hls import FOLDER, check_hls4ml
 from wordlength.search.export.manifest import check_seal
@@ -182,9 +182,10 @@ def _check_c(
         done.checked.append(f"the C code gives every layer of {arithmetic.vectors:,} test frames to the last bit")
         if heard is None:
             return
-        found = quality_through_c(network, *heard, _counted(progress, "objective through C")).value
+        measured = quality_through_c(network, *heard, _counted(progress, "objective through C"))
+    found = measured.value
     title = done.config.goal.title
-    _require_near("the C code", title, found, done.config.objectives.quality, C_TOLERANCE)
+    _require_near("the C code", title, found, done.config.objectives.quality, c_tolerance(measured))
     if arithmetic.quality is not None:
         _require_near(f"the C code's {title} in {CONFIG}", title, arithmetic.quality, found, MODEL_TOLERANCE)
     done.checked.append(f"the C code reaches the {title} {found:+.7f}")
