@@ -12,7 +12,7 @@ from packaging.specifiers import SpecifierSet
 
 from wordlength.search.doctor import State
 from wordlength.search.doctor.corpora import folder_finding
-from wordlength.search.doctor.finding import Look, Question, Unanswered
+from wordlength.search.doctor.finding import Look, Question, TooSlow
 from wordlength.search.doctor.machine import GIB, cores, free_bytes, home_finding, machine_finding
 from wordlength.search.doctor.versions import constrained, library_findings, python_finding
 
@@ -136,11 +136,18 @@ def test_a_question_that_hangs_is_given_up_and_ended(tmp_path: Path) -> None:
     begun = time.monotonic()
     with Question(code, limit_seconds=1) as question:
         assert living(question.process_group)
-        with pytest.raises(Unanswered, match="no answer within 1 s"):
+        with pytest.raises(TooSlow, match="no answer within 1 s"):
             question.answer()
     assert time.monotonic() - begun < 30
     assert living(question.process_group) == [], "it and the process that it waits for are gone"
     assert not (tmp_path / "went on").exists()
+
+
+def test_a_late_answer_is_a_warning_and_no_fault() -> None:
+    with Question("import time; time.sleep(97)", limit_seconds=0.5) as question:
+        found = Look("Ray", question, lambda _: pytest.fail("it has no answer"), "do this").finding()
+    assert (found.state, found.found) == (State.WARNING, "no answer within 0.5 s")
+    assert found.advice == "look again when the machine is idle; do this"
 
 
 def test_an_answer_is_the_last_line_and_an_error_a_fault() -> None:
@@ -159,7 +166,8 @@ def test_a_machine_that_runs_these_tests_is_fit(run_cli, tmp_path: Path, monkeyp
     found = {finding["what"]: finding for finding in json.loads(out)["findings"]}
     assert (status, err) == (0, ""), found
     assert json.loads(out)["fit"] is True
-    assert found["Ray"]["found"].startswith("starts, answers and stops in ")
+    # A busy machine's answer may be late, which is told as such and is no fault.
+    assert found["Ray"]["found"].startswith(("starts, answers and stops in ", "no answer within 60 s"))
     assert {"Python", "wordlength", "machine", "home", "GPU", "Ray", "MLflow", "C compiler", "built-in speech"} <= set(
         found
     )

@@ -38,7 +38,11 @@ class Finding:
 
 
 class Unanswered(Exception):
-    """A look that failed or took too long; the message is one line."""
+    """A look that failed; the message is one line."""
+
+
+class TooSlow(Unanswered):
+    """A look that took too long, which on a busy machine says nothing of what was looked at."""
 
 
 class Question:
@@ -74,12 +78,12 @@ class Question:
         return self._process.pid
 
     def answer(self) -> Any:
-        """Wait for it. Raises Unanswered."""
+        """Wait for it. Raises Unanswered, TooSlow."""
         left = max(0.0, self._limit - (time.monotonic() - self._started))
         try:
             out, told = self._process.communicate(self._given, timeout=left)
         except subprocess.TimeoutExpired:
-            raise Unanswered(f"no answer within {self._limit:g} s") from None
+            raise TooSlow(f"no answer within {self._limit:g} s") from None
         status = self._process.returncode
         lines = (told if status else out).strip().splitlines() or [f"exit status {status}"]
         if status:
@@ -98,8 +102,10 @@ class Look:
     advice: str
 
     def finding(self) -> Finding:
-        """Wait for the answer; none is a fault."""
+        """Wait for the answer; none is a fault, a late one a warning."""
         try:
             return self.meaning(self.question.answer())
+        except TooSlow as error:
+            return Finding(self.what, State.WARNING, str(error), f"look again when the machine is idle; {self.advice}")
         except Unanswered as error:
             return Finding(self.what, State.FAULT, str(error), self.advice)
