@@ -16,7 +16,7 @@ from wordlength import Home, load_study
 from wordlength.errors import ArchiveError, SpecError
 from wordlength.search import restore as restoring
 from wordlength.search.archive import archive
-from wordlength.search.archive_file import unpack
+from wordlength.search.archive_file import pack, unpack
 from wordlength.search.check import check_study
 from wordlength.search.disk import look
 from wordlength.search.restore import Places, restore
@@ -275,11 +275,29 @@ def test_places_of_its_own(tiny_study, tiny_archive: Path, tmp_path: Path) -> No
 
 
 def test_an_archive_without_a_study(tmp_path: Path) -> None:
-    from wordlength.search.archive_file import pack
-
     (tmp_path / "x").write_text("x")
     pack(tmp_path / "x.tar.gz", {"study": "x"}, {"trials.json": tmp_path / "x"})
     with pytest.raises(ArchiveError, match=r"must hold a study, but study/study.yaml is missing"):
         restore(tmp_path / "x.tar.gz", Home(tmp_path / "home"))
     with tarfile.open(tmp_path / "x.tar.gz") as tar:
         assert json.load(tar.extractfile("manifest.json"))["study"] == "x"
+
+
+def test_trials_that_cannot_be_read_leave_nothing(tiny_archive: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    about = unpack(tiny_archive, tmp_path / "out").about
+    (tmp_path / "out" / "trials.json").write_text("{}")
+    # A lock in an archive must not take the place of the one that is held.
+    (tmp_path / "out" / "study" / "lock").write_text("not a lock")
+    members = {name: tmp_path / "out" / name for name in files_below(tmp_path / "out")}
+    pack(tmp_path / "x.tar.gz", about, members)
+    home = Home(tmp_path / "home")
+    with pytest.raises(ArchiveError, match="an archive's trials and runs must be readable, but .*KeyError"):
+        restore(tmp_path / "x.tar.gz", home)
+    assert (look(home).studies, look(home).orphans) == ((), ())
+    unpack(tiny_archive, tmp_path / "whole")
+    members["trials.json"] = tmp_path / "whole" / "trials.json"
+    pack(tmp_path / "x.tar.gz", about, members)
+    restore(tmp_path / "x.tar.gz", home)
+    assert check_study(home.find("tiny"), home) == []
+    assert (home.study("tiny").path / "lock").read_text() == ""

@@ -54,7 +54,7 @@ def archive(study: str, home: Home, to: Path) -> Archived:
         _write_json(Path(draft) / TRIALS, trials)
         (Path(draft) / STUDY).mkdir()
         (Path(draft) / STUDY / STUDY_FILE).write_text(portable(folder.study_file), encoding="utf-8")
-        files = _below(Path(draft)) | {f"{STUDY}/{name}": path for name, path in _own_files(folder).items()}
+        files = _below(Path(draft)) | {f"{STUDY}/{name}": path for name, path in own_files(folder.path).items()}
         digest = trials["user_attrs"].get("baseline_digest", "")
         baseline = baseline_path(home.cache, digest)
         if baseline.exists():
@@ -92,9 +92,9 @@ def portable(file: Path) -> str:
     return yaml.safe_dump(plain, sort_keys=False)
 
 
-def _own_files(folder: StudyFolder) -> dict[str, Path]:
-    """What the study's folder holds beside the study file: neither locks, nor what a killed process left half."""
-    found = {name: path for name, path in _below(folder.path).items() if name != STUDY_FILE}
+def own_files(folder: Path) -> dict[str, Path]:
+    """What a study's folder holds beside the study file: neither locks, nor what a killed process left half."""
+    found = {name: path for name, path in _below(folder).items() if name != STUDY_FILE}
     return {name: path for name, path in found.items() if path.name != "lock" and path.suffix not in (".lock", ".tmp")}
 
 

@@ -19,9 +19,9 @@ from typing import Any
 import yaml
 
 from wordlength.atomic import write_atomically
-from wordlength.errors import ArchiveError, SpecError
+from wordlength.errors import ArchiveError, SpecError, WordlengthError
 from wordlength.objectives.baseline import load_baseline
-from wordlength.search.archive import BASELINES, RUNS, STUDY, TRIALS
+from wordlength.search.archive import BASELINES, RUNS, STUDY, TRIALS, own_files
 from wordlength.search.archive_file import Manifest, unpack
 from wordlength.search.home import STUDY_FILE, Home, StudyFolder
 from wordlength.search.spec import CORPUS_ROLES, DATA_ROOT_VARIABLE, StudySpec, parse_spec
@@ -59,7 +59,7 @@ def restore(file: Path, home: Home, name: str | None = None, places: Places | No
         folder = home.study(spec.name)
         with folder.locked():
             _begin(spec, home, folder)
-            with _undone(spec, home, folder):
+            with _undone(spec, home, folder), _readable(file):
                 _put_in(spec, home, Path(draft), str(manifest.about["study"]))
                 _move(Path(draft), home, folder)
                 write_atomically(folder.study_file, text.encode(), private=True)
@@ -79,6 +79,8 @@ def _study_file(file: Path, draft: Path, manifest: Manifest, name: str | None, p
     if missing := [member for member in (f"{STUDY}/{STUDY_FILE}", TRIALS) if member not in manifest.members]:
         raise ArchiveError(f"an archive must hold a study, but {missing[0]} is missing ({file})")
     plain = yaml.safe_load((draft / STUDY / STUDY_FILE).read_text(encoding="utf-8"))
+    if not isinstance(plain, dict):
+        raise ArchiveError(f"an archive's study file must hold keys and values, but that of {file} does not")
     plain["name"] = name or plain["name"]
     addresses = {"optuna": _absolute(places.optuna), "tracking": _absolute(places.tracking)}
     plain["storage"] = {**plain.get("storage", {}), **{key: value for key, value in addresses.items() if value}}
@@ -105,7 +107,7 @@ def _require_baseline(draft: Path, home: Home, name: str) -> None:
     """Refuse where the cache has another float baseline of the same settings: its studies need that one."""
     for archived in (draft / BASELINES).glob("*.npz"):
         ours, theirs = load_baseline(home.cache / "baselines" / archived.name), load_baseline(archived)
-        if ours is not None and theirs is not None and ours.content_digest != theirs.content_digest:
+        if ours is not None and (theirs is None or ours.content_digest != theirs.content_digest):
             raise SpecError(
                 f"a project has one float baseline for the same settings, but {home.root} has another one than the "
                 f"archive of {name!r}, trained elsewhere; restore it into a folder of its own (--home)"
@@ -146,6 +148,17 @@ def _undone(spec: StudySpec, home: Home, folder: StudyFolder) -> Iterator[None]:
         raise
 
 
+@contextmanager
+def _readable(file: Path) -> Iterator[None]:
+    """Tell in one line that trials or runs are not what this version writes."""
+    try:
+        yield
+    except WordlengthError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ArchiveError(f"an archive's trials and runs must be readable, but {file}: {error!r}") from None
+
+
 def _remove(spec: StudySpec, home: Home) -> None:
     remove_experiment(home.tracking_address(spec), home.artifact_root(spec), spec.name)
     remove_stored(home.optuna_address(spec), spec.name)
@@ -161,11 +174,12 @@ def _put_in(spec: StudySpec, home: Home, draft: Path, archived_name: str) -> Non
 
 def _move(draft: Path, home: Home, folder: StudyFolder) -> None:
     """The study's files and the baseline, each in one step; the study file comes later."""
-    (draft / STUDY / STUDY_FILE).unlink()
-    moves = {path: folder.path / path.relative_to(draft / STUDY) for path in (draft / STUDY).rglob("*")}
-    moves |= {path: home.cache / "baselines" / path.name for path in (draft / BASELINES).glob("*.npz")}
+    moves = {folder.path / name: path for name, path in own_files(draft / STUDY).items()}
+    for archived in (draft / BASELINES).glob("*.npz"):
+        place = home.cache / "baselines" / archived.name
+        if load_baseline(place) is None:
+            moves[place] = archived
     # The study's identity last: with it, a launch would take the study for its own.
-    for path, place in sorted(moves.items(), key=lambda move: move[1] == folder.identity):
-        if path.is_file():
-            place.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(path, place)
+    for place, path in sorted(moves.items(), key=lambda move: move[0] == folder.identity):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, place)
