@@ -13,6 +13,7 @@ NOT_RUN = {
     "wordlength ui *": "serves until Ctrl-C; tests/search/test_ui.py opens it",
     "wordlength submit *": "needs a cluster; tests/cluster has one",
     "wordlength job *": "needs a cluster; tests/cluster has one",
+    "wordlength analyze STUDY --candidate best/config.json": "a training more; docs/analysis.md's from a file runs",
     "wordlength subset *": "trains dozens of candidates; tests/search/test_measures.py runs it",
     "wordlength retrain klein --pick max-bytes=236506B *": "four retrainings; with two picks it runs in the README",
     "sudo apt-get install postgresql": "changes the machine",

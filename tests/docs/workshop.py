@@ -19,8 +19,18 @@ from pages import REPOSITORY, Command
 from wordlength.search.cli import main
 
 STUDY = "klein"
+NETWORK = """
+import keras
+
+def build(inputs, outputs):
+    x = keras.Input(inputs)
+    y = keras.layers.Flatten(name="flat")(x)
+    y = keras.layers.Dense(8, activation="relu", name="hidden")(y)
+    return keras.Model(x, keras.layers.Dense(outputs, activation="sigmoid", name="mask")(y))
+"""
+"""What takes least time to trace and to train."""
 SMALL: dict[str, Any] = {
-    "model": {"name": "irm_cnn", "filters": [2, 2, 2, 2, 2, 2], "dense": [8, 8]},
+    "model": "tiny.py:build",
     "analysis": {"windows": 16},
     "gate": {"overflow": 1, "underflow": 1, "precision": 1},
     "search": {"trials": 2, "first_front": 0, "uniform": [{"weights": "fixed<8,0>"}, {"weights": "po2<4,-1>"}]},
@@ -49,6 +59,7 @@ class Workshop:
 
     def _write_study(self, corpora: Path) -> None:
         """The case study's own file, with all that takes time made small."""
+        (self.folder / "examples/tiny.py").write_text(NETWORK, encoding="utf-8")
         plain = yaml.safe_load((REPOSITORY / f"examples/{STUDY}.yaml").read_text(encoding="utf-8"))
         data = {role: [{"kind": "folder", "path": str(corpora / role)}] for role in ("speech", "noise")}
         data |= {"mixtures_per_utterance": 1, "validation_mixtures": 2, "subset_fraction": 0.5}
@@ -65,6 +76,8 @@ class Workshop:
         self._make_room(words)
         if words[0] == "wordlength":
             self._launch_first(words[1:])
+            if words[1] == "import":
+                words[2] = self._unlike(words[2])
             self._hand_on(self.wordlength(*words[1:]), command)
         else:
             ended = subprocess.run(words, capture_output=True, text=True, check=False)
@@ -76,7 +89,8 @@ class Workshop:
 
         What reads a bundle is another command once another one made the bundle.
         """
-        kept = [word for before, word in pairwise(["", *words]) if before not in ("--to", "--home")]
+        pairs = pairwise(["", *words])
+        kept = [word for before, word in pairs if before not in ("--to", "--home") and word != "--home"]
         kept = [sub(r"^\w+(\.(html|png))$", r"\1", sub(rf"^examples/{STUDY}.yaml$", STUDY, word)) for word in kept]
         return (*kept, rest, *(self.made.get(word.split("/")[0], "") for word in kept))
 
@@ -121,6 +135,12 @@ class Workshop:
         """A page that names a study presupposes that it was launched, and a study file's name that it is there."""
         if STUDY in words and not (self.folder / ".wordlength" / "studies" / STUDY).is_dir():
             self.wordlength("launch", f"examples/{STUDY}.yaml", "--no-ui")
+
+    def _unlike(self, bundle: str) -> str:
+        """A file of the bundle's formats but for one: the study that it came from has the very same already."""
+        formats = json.loads((self.folder / bundle).read_text(encoding="utf-8"))["candidate"]
+        (self.folder / "unlike.json").write_text(json.dumps(formats | {"mask.weights": "fixed<7,0>"}), encoding="utf-8")
+        return "unlike.json"
 
     def _hand_on(self, output: str, command: Command) -> None:
         """What the shell does with the output: into a file, or through jq, whose path must be there."""
