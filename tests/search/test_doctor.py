@@ -176,13 +176,17 @@ def test_a_machine_that_runs_these_tests_is_fit(run_cli, tmp_path: Path, monkeyp
 
 def test_what_a_study_lacks_is_a_fault_with_advice(run_cli, write_study, tmp_path: Path) -> None:
     study = write_study(("path: noise", "path: noize"))
-    status, out, err = run_cli("doctor", study, "--home", tmp_path / "home")
+    file = tmp_path / "figures.json"
+    status, out, err = run_cli("doctor", study, "--home", tmp_path / "home", "--json", file)
     assert (status, err) == (1, "")
-    lines = out.splitlines()
-    (number,) = (number for number, line in enumerate(lines) if line.startswith("fault"))
-    assert "noize is not there" in lines[number]
-    assert lines[number + 1].strip() == "set WORDLENGTH_DATA, or data_root in the study file"
-    assert sum(line.startswith("ok       speech ") for line in lines) == 1
+    (fault,) = (one for one in json.loads(file.read_text())["findings"] if one["state"] == "fault")
+    assert fault["what"] == "noise"
+    assert fault["found"].endswith("noize is not there")
+    assert fault["advice"] == "set WORDLENGTH_DATA, or data_root in the study file"
+    # The table wraps where it must.
+    (line,) = (line for line in out.splitlines() if line.startswith("fault"))
+    assert line.split()[:4] == ["fault", "noise", "folder", "in"]
+    assert "".join((fault["found"] + fault["advice"]).split()) in "".join(out.split())
 
 
 def test_a_study_file_that_cannot_be_read_is_refused(run_cli, tmp_path: Path) -> None:
