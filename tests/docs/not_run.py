@@ -1,6 +1,7 @@
 """Commands of the pages that no test of the pages runs, and why; in the others, what small things stand for large."""
 
 NOT_RUN = {
+    "make install": "installs an environment",
     "make demo": "installs an environment; the demo study itself is launched by its own command",
     "make test": "runs these tests",
     "make test-browser": "has a job of its own in CI",

@@ -18,6 +18,8 @@ WITHOUT = {
     "schema": "is JSON",
     "export": "writes config.json",
     "import": "queues a candidate",
+    "archive": "writes a study into a file",
+    "restore": "brings a study back; `status --json` tells of it",
     "submit": "hands a launch over; `job status --json` tells of it",
     "job logs": "is a text",
     "job stop": "ends a launch; `job status --json` tells of it",

@@ -147,7 +147,7 @@ def test_a_late_answer_is_a_warning_and_no_fault() -> None:
     with Question("import time; time.sleep(97)", limit_seconds=0.5) as question:
         found = Look("Ray", question, lambda _: pytest.fail("it has no answer"), "do this").finding()
     assert (found.state, found.found) == (State.WARNING, "no answer within 0.5 s")
-    assert found.advice == "look again when the machine is idle; do this"
+    assert found.advice == "look again when the machine is idle"
 
 
 def test_an_answer_is_the_last_line_and_an_error_a_fault() -> None:

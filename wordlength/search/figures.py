@@ -74,7 +74,11 @@ def analysis_figures(spec: StudySpec, baseline: Baseline, trial: TrialReport) ->
     limit, sums = spec.analysis.precision_limit, trial.last_accumulators()
     return {
         "study": spec.name,
-        "baseline": {**baseline.values, baseline.goal.error_name: baseline.standard_error},
+        "baseline": {
+            **baseline.values,
+            baseline.goal.error_name: baseline.standard_error,
+            "memory_bytes": baseline.memory_bytes,
+        },
         "state": trial.state.value,
         "reason": trial.reason,
         "values": dict(trial.values),

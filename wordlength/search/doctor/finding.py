@@ -106,6 +106,6 @@ class Look:
         try:
             return self.meaning(self.question.answer())
         except TooSlow as error:
-            return Finding(self.what, State.WARNING, str(error), f"look again when the machine is idle; {self.advice}")
+            return Finding(self.what, State.WARNING, str(error), "look again when the machine is idle")
         except Unanswered as error:
             return Finding(self.what, State.FAULT, str(error), self.advice)
