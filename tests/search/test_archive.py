@@ -70,6 +70,7 @@ def test_everything_arrives(tiny_study, restored_study: Home) -> None:
     there = load_study("tiny", restored_study)
     assert there == view
     assert len(view.rows) >= 6
+    assert [list(row.candidate) for row in there.rows] == [list(row.candidate) for row in view.rows]  # In this order.
     for row in view.rows:
         assert restored_study.study("tiny").read_report(row.number) == home.study("tiny").read_report(row.number)
     for point in view.front:

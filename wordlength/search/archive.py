@@ -104,4 +104,5 @@ def _below(folder: Path) -> dict[str, Path]:
 
 
 def _write_json(path: Path, plain: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(plain, indent=0, sort_keys=True) + "\n", encoding="utf-8")
+    # Not by name: a candidate's slots are in the network's order, and exports need it.
+    path.write_text(json.dumps(plain, indent=0) + "\n", encoding="utf-8")
