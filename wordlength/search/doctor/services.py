@@ -47,7 +47,7 @@ def looks(home: Home, spec: StudySpec | None) -> Iterator[Look]:
             "MLflow",
             Question(_COUNT_EXPERIMENTS, address),
             lambda count: mlflow_finding(address, count),
-            "start the server (storage.tracking); a damaged file may be moved away, the next launch records all trials anew",
+            "start the server (storage.tracking); a damaged file may be moved away: the next launch records anew",
         )
     if spec is not None and spec.storage.optuna is not None and not spec.storage.optuna.startswith("sqlite"):
         yield Look(
