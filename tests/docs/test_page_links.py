@@ -42,5 +42,5 @@ def test_paths_of_the_repository_exist(page: str) -> None:
 
 
 def test_there_are_links_and_paths() -> None:
-    assert sum(len(LINK.findall(prose(page))) for page in pages()) > 50
+    assert sum(len(LINK.findall(prose(page))) for page in pages()) > 40
     assert sum(len(PATH.findall(prose(page))) for page in pages()) > 10
