@@ -199,11 +199,7 @@ def test_parse_bytes(text, size):
     assert parse_bytes(text) == size
 
 
-<<<<<<< HEAD
 @pytest.mark.parametrize("text", ["", "1.5", "-3kB", "kB", "1e3", "1 PB", "0x10", "١kB."])
-=======
-@pytest.mark.parametrize("text", ["", "1.5", "-3kB", "kB", "1e3", "1 TB", "0x10", "١kB."])
->>>>>>> docs
 def test_sizes_that_are_none(text):
     with pytest.raises(ValueError, match="a size is a number"):
         parse_bytes(text)
