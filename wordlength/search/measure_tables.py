@@ -10,7 +10,6 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from wordlength.objectives.proposals import Proposal
-from wordlength.search.front import saved_percent
 from wordlength.space import Fixed, Format, PowerOfTwo, Role
 
 if TYPE_CHECKING:
@@ -275,16 +274,22 @@ def retrained_table(rows: Sequence[RetrainedTrial], base: Baseline) -> Table:
     """
     narrow: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": 0, "show_edge": False, "pad_edge": False}
     table = Table(title="retrained on all training data", caption=_retrained_caption(rows), **narrow)
-    goal = base.goals.quality
+    goal, cost = base.goals.quality, base.goals.cost
     keeps = goal.kept(base.quality, base.quality) is not None
-    heads = ("trial", "bytes", "saved", f"{'kept ' if keeps else ''}in\nthe trial", "retrained,\nvalidation")
+    heads = (
+        "trial",
+        cost.unit or cost.title,
+        "saved",
+        f"{'kept ' if keeps else ''}in\nthe trial",
+        "retrained,\nvalidation",
+    )
     for name in (*heads, "retrained,\ntest", "test, to\nfloat32"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         point = row.point
         share = goal.kept(point.quality, base.quality)
         before = goal.text(point.quality) if share is None else f"{share:.1%}"
-        size = (f"{point.memory_bytes:,}", f"{saved_percent(point.memory_bytes, base.memory_bytes):.1f}%", before)
+        size = (cost.text(point.cost), f"{base.saved(point):.1f}%", before)
         if row.validation is None or row.test is None:
             figures = ("diverged", "", "")
         else:
