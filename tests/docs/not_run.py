@@ -17,6 +17,7 @@ NOT_RUN = {
     "wordlength analyze STUDY --candidate best/config.json": "a training more; docs/analysis.md's from a file runs",
     "wordlength subset *": "trains dozens of candidates; tests/search/test_measures.py runs it",
     "wordlength retrain klein --pick max-bytes=236506B *": "four retrainings; with two picks it runs in the README",
+    "wordlength restore nicodemo.tar.gz *": "its study is here; tests/search/test_archive.py restores elsewhere",
     "sudo apt-get install postgresql": "changes the machine",
     "export PGPASSWORD=*": "sets a shell's variables to what only its reader knows",
     "ray *": "needs a cluster; tests/cluster has one",
@@ -38,7 +39,7 @@ ADDED = {
 }
 """Commands → options that keep them short."""
 
-ONE_STUDY = ("demo", "nicodemo", "nicodemo_builtin", "nilsson", "bring_your_own", "other-study", "STUDY")
+ONE_STUDY = ("demo", "nicodemo", "nicodemo_builtin", "nilsson", "bring_your_own", "gru2", "other-study", "STUDY")
 """The pages' studies for which `klein` stands; tests/search launches small ones of their kinds:
 test_virtual_bit_shift_study.py, test_score_study.py, test_bring_your_own.py."""
 

@@ -102,7 +102,7 @@ def test_a_network_of_its_own_shape_gets_features_that_fit(
     """Whether it is a function that takes no shape or a file; what the shape does not tell is written beside."""
     fixed = NETWORK.replace("inputs, outputs, blocks=3", "").replace("inputs", str(inputs)).replace("blocks", "0")
     network.write_text(fixed.replace("outputs", str(outputs)), encoding="utf-8")
-    status, out, err = run_cli("init", "--model", "net.py:build")
+    status, out, err = run_cli("init", "--model", "net.py:build", "-q")
     assert (status, err) == (0, ""), out
     spec = load_spec(Path("study.yaml"))
     shape = spec.data.shape
