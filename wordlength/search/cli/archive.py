@@ -31,7 +31,7 @@ def archive(
     require_places(to=to)
     if to.exists() and not force:
         refuse(f"an archive's file must be new, but {to} exists (--force replaces it)")
-    from wordlength.search.archive import archive as run
+    from wordlength.search.disk.archive import archive as run
 
     done = run(study, home_of(home), to)
     for text in done.missing:
@@ -72,8 +72,8 @@ def restore(
 
         wordlength restore klein.tar.gz --as klein-laptop --data-root /data/corpora
     """
-    from wordlength.search.restore import Places, corpus_paths
-    from wordlength.search.restore import restore as run
+    from wordlength.search.disk.restore import Places, corpus_paths
+    from wordlength.search.disk.restore import restore as run
 
     place = home_of(home)
     spec = run(file, place, name, Places(optuna, tracking, data_root))

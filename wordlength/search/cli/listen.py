@@ -12,7 +12,7 @@ from wordlength.search.cli.common import HomeOption, JsonFile, Study, Verbose, a
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from wordlength.search.listen import Listened
+    from wordlength.search.listening.listen import Listened
 
 
 LISTEN = """
@@ -65,7 +65,7 @@ def listen(
     verbose: Verbose = False,
 ) -> None:
     """A table of STOI, or JSON."""
-    from wordlength.search.listen import listen as run
+    from wordlength.search.listening.listen import listen as run
     from wordlength.search.progress import LaunchDisplay
 
     place, clips = home_of(home), [_clip_of(one) for one in clip.split(",")]

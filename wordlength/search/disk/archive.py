@@ -14,7 +14,7 @@ import yaml
 
 from wordlength.errors import SpecError
 from wordlength.objectives.baseline import baseline_path
-from wordlength.search.archive_file import Manifest, pack
+from wordlength.search.disk.archive_file import Manifest, pack
 from wordlength.search.drivers import is_running
 from wordlength.search.home import STUDY_FILE, Home, StudyFolder, Turn
 from wordlength.search.spec import CORPUS_ROLES

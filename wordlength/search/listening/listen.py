@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from wordlength.errors import SpecError
 from wordlength.objectives.listening import EXTREMES, Clip, Ear, extreme, require_sound
 from wordlength.objectives.report import Weights
-from wordlength.search.clip_files import Voice, facts_of, require_replaceable, write_clips
 from wordlength.search.front import pick
 from wordlength.search.home import Home
 from wordlength.search.launch import prepare_data
+from wordlength.search.listening.files import Voice, facts_of, require_replaceable, write_clips
 from wordlength.search.observer import Observer
 from wordlength.search.session import open_evaluator
 from wordlength.search.spec import StudySpec

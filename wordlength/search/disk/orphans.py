@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from wordlength.search.disk_item import Item, Kind, counted, files_in, item_of
+from wordlength.search.disk.item import Item, Kind, counted, files_in, item_of
 from wordlength.search.drivers import is_running
 from wordlength.search.home import Home, artifact_folder_name
 from wordlength.search.storage import stored_studies

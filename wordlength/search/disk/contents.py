@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from wordlength.errors import SpecError
-from wordlength.search.disk_item import Item, Kind, counted, item_of, size_of
+from wordlength.search.disk.item import Item, Kind, counted, item_of, size_of
+from wordlength.search.disk.orphans import orphans
 from wordlength.search.drivers import is_running
 from wordlength.search.home import Home
-from wordlength.search.orphans import orphans
 from wordlength.search.spec import StudySpec
 from wordlength.search.storage import StoredStudy, is_file, stored_studies
 from wordlength.search.tracking import KeptExperiment, kept_experiments

@@ -11,8 +11,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from wordlength.search.disk import Disk
-from wordlength.search.disk_item import Item, Kind
+from wordlength.search.disk.contents import Disk
+from wordlength.search.disk.item import Item, Kind
 
 _DIGEST_CHARACTERS = 16
 

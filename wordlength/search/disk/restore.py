@@ -21,8 +21,8 @@ import yaml
 from wordlength.atomic import write_atomically
 from wordlength.errors import ArchiveError, SpecError, WordlengthError
 from wordlength.objectives.baseline import load_baseline
-from wordlength.search.archive import BASELINES, RUNS, STUDY, TRIALS, own_files
-from wordlength.search.archive_file import Manifest, unpack
+from wordlength.search.disk.archive import BASELINES, RUNS, STUDY, TRIALS, own_files
+from wordlength.search.disk.archive_file import Manifest, unpack
 from wordlength.search.home import STUDY_FILE, Home, StudyFolder
 from wordlength.search.spec import CORPUS_ROLES, DATA_ROOT_VARIABLE, StudySpec, parse_spec
 from wordlength.search.storage import put_in, remove_stored, stored_studies

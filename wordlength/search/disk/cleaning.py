@@ -9,8 +9,8 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from wordlength.errors import SpecError
-from wordlength.search.disk import Disk
-from wordlength.search.disk_item import Item, Kind
+from wordlength.search.disk.contents import Disk
+from wordlength.search.disk.item import Item, Kind
 from wordlength.search.drivers import is_running
 from wordlength.search.home import STUDY_FILE, Home, StudyFolder
 from wordlength.search.storage import remove_stored
