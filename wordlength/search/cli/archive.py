@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from wordlength.search.cli.common import HomeOption, Study, app, home_of, refuse, say
+from wordlength.search.cli.common import HomeOption, Study, app, home_of, note, refuse, say
 from wordlength.search.cli.places import require_places
 
 
@@ -37,8 +37,7 @@ def archive(
     for text in done.missing:
         say(f"missing: {text}")
     members, size = len(done.manifest.members), to.stat().st_size
-    told = f"written: {to}, {size:,} bytes, {done.manifest.about['trials']} trials in {members} files"
-    say(told)
+    note(f"written: {to}, {size:,} bytes, {done.manifest.about['trials']} trials in {members} files")
 
 
 @app.command()
