@@ -13,8 +13,8 @@ from mlflow import MlflowClient
 
 from wordlength import Home, load_study
 from wordlength.errors import SpecError
-from wordlength.search import cleaning
 from wordlength.search.check import check_study
+from wordlength.search.disk import cleaning
 from wordlength.search.disk.cleaning import chosen, remove
 from wordlength.search.disk.contents import look
 from wordlength.search.disk.item import Kind
