@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from wordlength.objectives.proposals import Proposal
-from wordlength.search.front import saved_percent
 from wordlength.search.table_style import NARROW
 from wordlength.space import Fixed, Format, PowerOfTwo, Role
 
@@ -274,16 +273,22 @@ def retrained_table(rows: Sequence[RetrainedTrial], base: Baseline) -> Table:
     nothing to keep, or less is better, qualities stand in place of shares.
     """
     table = Table(title="retrained on all training data", caption=_retrained_caption(rows), **NARROW)
-    goal = base.goals.quality
+    goal, cost = base.goals.quality, base.goals.cost
     keeps = goal.kept(base.quality, base.quality) is not None
-    heads = ("trial", "bytes", "saved", f"{'kept ' if keeps else ''}in\nthe trial", "retrained,\nvalidation")
+    heads = (
+        "trial",
+        cost.unit or cost.title,
+        "saved",
+        f"{'kept ' if keeps else ''}in\nthe trial",
+        "retrained,\nvalidation",
+    )
     for name in (*heads, "retrained,\ntest", "test, to\nfloat32"):
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         point = row.point
         share = goal.kept(point.quality, base.quality)
         before = goal.text(point.quality) if share is None else f"{share:.1%}"
-        size = (f"{point.memory_bytes:,}", f"{saved_percent(point.memory_bytes, base.memory_bytes):.1f}%", before)
+        size = (cost.text(point.cost), f"{base.saved(point):.1f}%", before)
         if row.validation is None or row.test is None:
             figures = ("diverged", "", "")
         else:

@@ -4,7 +4,8 @@ Input (n, frames, bins): log-Mel frames. Output (n, outputs), linear: one estima
 `score`. The paper's network is "a convolutional architecture based on DNSMOS" (Reddy, Gopal & Cutler, ICASSP 2021):
 3 × 3 convolutions with rectified linear outputs of 128, 64, 64, 32, 32, 32 and 64 filters, 2 × 2 max pooling after the
 fourth, fifth and sixth, a maximum over all that is left of time and frequency, dense layers of 128, 64 and 1 unit.
-Only the abstracts of both were at hand: the sizes are written down from memory, and want a check against the table.
+Only the abstracts were at hand; the sizes are those of the network that Microsoft published for P.835, as a port of it
+that loads its weights has them (dnsmos-pytorch).
 
 Pooling follows the activation function, as in DNSMOS: over binary activation maps, its maximum is an OR of bits.
 Left out: DNSMOS's dropout of 0.3 after each pool. What a trial gives must not depend on the trials before it.

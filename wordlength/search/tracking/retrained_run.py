@@ -110,9 +110,8 @@ def _parts(row: RetrainedTrial) -> Iterator[tuple[str, HeldOut]]:
 
 def _note(row: RetrainedTrial, baseline: Baseline) -> str:
     """Markdown: what was measured on mixtures that no trial has heard, and what guided the search."""
-    size = row.point.memory_bytes
-    memory = f"{size:,} bytes, {saved_percent(size, baseline.memory_bytes):.1f} % saved"
-    head = f"Trial {row.point.number} retrained on all training data, {memory}"
+    cost = f"{baseline.goals.cost.told(row.point.cost)}, {baseline.saved(row.point):.1f} % saved"
+    head = f"Trial {row.point.number} retrained on all training data, {cost}"
     if row.reason:
         return f"{head}. Diverged: {row.reason}"
     goal = baseline.goals.quality
