@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from wordlength.search.front import FrontPoint, hypervolume, knee, pareto_front
     from wordlength.search.home import Home
     from wordlength.search.launch import launch
-    from wordlength.search.listen import Listened, listen
+    from wordlength.search.listening.listen import Listened, listen
     from wordlength.search.observer import Observer
     from wordlength.search.spec import StudySpec, load_spec
     from wordlength.search.study import load_study
@@ -106,7 +106,7 @@ _HOMES = {
     "wordlength.search.front": ["FrontPoint", "hypervolume", "knee", "pareto_front"],
     "wordlength.search.home": ["Home"],
     "wordlength.search.launch": ["launch"],
-    "wordlength.search.listen": ["Listened", "listen"],
+    "wordlength.search.listening.listen": ["Listened", "listen"],
     "wordlength.search.observer": ["Observer"],
     "wordlength.search.spec": ["StudySpec", "load_spec"],
     "wordlength.search.study": ["load_study"],

@@ -58,3 +58,9 @@ class ArchiveError(WordlengthError, ValueError):
 
 class TrainingDiverged(WordlengthError):
     """A loss, a weight or an output stopped being a finite number; the message says where."""
+
+
+def first_line(error: BaseException, otherwise: str = "") -> str:
+    """What an error says, in one line; where it says nothing, `otherwise`, or what it is called."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), otherwise or type(error).__name__)

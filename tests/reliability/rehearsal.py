@@ -30,14 +30,13 @@ from wordlength.objectives.report import TrialJob, TrialReport, TrialState
 from wordlength.search import front, launch, loop, opening
 from wordlength.search.cli import refusing
 from wordlength.search.drivers import joined
-from wordlength.search.home import Home
+from wordlength.search.home import Home, is_sqlite
 from wordlength.search.installed import machine
 from wordlength.search.jobs import DamagesJob
 from wordlength.search.ledger import Ledger
 from wordlength.search.observer import Observer
 from wordlength.search.spec import StudySpec, parse_spec
 from wordlength.search.stopping import stop_signals
-from wordlength.search.storage import is_file
 from wordlength.search.study import StudyStore
 from wordlength.search.tracking import Description, Tracker, TrackerProcess, process
 from wordlength.search.trials import StudyView
@@ -231,7 +230,7 @@ def study_of(asked: argparse.Namespace) -> StudySpec:
 def rehearse(asked: argparse.Namespace, observer: Observer) -> StudyView:
     """The part of a launch that comes after data and float baseline."""
     home, spec, known = Home(asked.home), study_of(asked), baseline()
-    folder, several = home.study(spec.name), not is_file(home.optuna_address(study_of(asked)))
+    folder, several = home.study(spec.name), not is_sqlite(home.optuna_address(study_of(asked)))
     with stop_signals() as stopping, folder.locked(shared=several), joined(folder.path, several) as drivers:
         opening.known_study(spec, home, "rehearsal")
         with WorkerPool(asked.ray, spec.workers) as pool:

@@ -89,7 +89,7 @@ def copied_study(tiny_study, tmp_path: Path) -> tuple[Path, "Home"]:
 @pytest.fixture(scope="session")
 def tiny_archive(tiny_study, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The launched study as one file."""
-    from wordlength.search.archive import archive
+    from wordlength.search.disk.archive import archive
 
     _, home, _ = tiny_study
     file = tmp_path_factory.mktemp("archive") / "tiny.tar.gz"
@@ -101,7 +101,7 @@ def tiny_archive(tiny_study, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def restored_study(tiny_archive: Path, tiny_corpora: Path, tmp_path: Path) -> "Home":
     """The launched study in a home whose artifacts are its own, unlike those of `copied_study`."""
     from wordlength import Home
-    from wordlength.search.restore import Places, restore
+    from wordlength.search.disk.restore import Places, restore
 
     home = Home(tmp_path / "restored")
     restore(tiny_archive, home, places=Places(data_root=tiny_corpora))

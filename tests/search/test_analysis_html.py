@@ -12,8 +12,8 @@ from two_goals import reached
 
 from wordlength.objectives.findings import findings, percent
 from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialReport, TrialState
-from wordlength.search.analysis_charts import Axis, magnitudes_svg, quantiles
-from wordlength.search.analysis_html import analysis_html
+from wordlength.search.pages.analysis import analysis_html
+from wordlength.search.pages.charts import Axis, magnitudes_svg, quantiles
 from wordlength.space import Binary, Candidate, Fixed, Float32, Format, PowerOfTwo, Role, Slot, VirtualBitShift
 
 LAYERS = [f"conv_{n}" for n in range(1, 7)] + [f"dense_{n}" for n in range(1, 4)]

@@ -14,12 +14,12 @@ from retrainings import StandIn, both
 
 from wordlength import Home, load_study
 from wordlength.errors import ArchiveError, SpecError
-from wordlength.search import restore as restoring
-from wordlength.search.archive import archive
-from wordlength.search.archive_file import pack, unpack
 from wordlength.search.check import check_study
-from wordlength.search.disk import look
-from wordlength.search.restore import Places, restore
+from wordlength.search.disk import restore as restoring
+from wordlength.search.disk.archive import archive
+from wordlength.search.disk.archive_file import pack, unpack
+from wordlength.search.disk.contents import look
+from wordlength.search.disk.restore import Places, restore
 from wordlength.search.retrain import retrained_result
 from wordlength.search.storage import take_out
 

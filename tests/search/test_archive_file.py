@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from wordlength.errors import ArchiveError
-from wordlength.search.archive_file import FORMAT, MANIFEST, VERSION, pack, unpack
+from wordlength.search.disk.archive_file import FORMAT, MANIFEST, VERSION, pack, unpack
 
 CONTENT = {"study/study.yaml": b"name: x\n", "trials.json": b"{}\n", "mlflow/artifacts/000000/page.html": b"<p>\n" * 9}
 

@@ -13,14 +13,14 @@ from mlflow import MlflowClient
 
 from wordlength import Home, load_study
 from wordlength.errors import SpecError
-from wordlength.search import cleaning
 from wordlength.search.check import check_study
-from wordlength.search.cleaning import chosen, remove
-from wordlength.search.disk import look
-from wordlength.search.disk_item import Kind
-from wordlength.search.disk_tables import size_text
-from wordlength.search.orphans import DRAFT_SECONDS
-from wordlength.search.restore import restore
+from wordlength.search.disk import cleaning
+from wordlength.search.disk.cleaning import chosen, remove
+from wordlength.search.disk.contents import look
+from wordlength.search.disk.item import Kind
+from wordlength.search.disk.orphans import DRAFT_SECONDS
+from wordlength.search.disk.restore import restore
+from wordlength.search.disk.tables import size_text
 from wordlength.search.storage import put_in, stored_studies, take_out
 from wordlength.search.study import StudyStore
 from wordlength.search.tracking.store import Store

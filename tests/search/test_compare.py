@@ -17,9 +17,9 @@ from wordlength import Home, StudyView, load_study
 from wordlength.errors import SpecError
 from wordlength.search.compare import Comparison, compare
 from wordlength.search.compare_tables import comparison_json, comparison_tables
+from wordlength.search.disk.restore import restore
 from wordlength.search.front import Baseline
 from wordlength.search.plots.two_fronts import fronts_figure, fronts_html, fronts_png
-from wordlength.search.restore import restore
 from wordlength.search.study import StudyStore
 from wordlength.search.trials import TrialRow
 from wordlength.space import Role, Slot

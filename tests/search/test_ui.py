@@ -24,7 +24,8 @@ pytestmark = [
 SCRIPT = """
 import signal, sys
 from pathlib import Path
-from wordlength.search.ui import UiServer, stop_signals
+from wordlength.search.stopping import stop_signals
+from wordlength.search.ui import UiServer
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore Ctrl-C
 try:

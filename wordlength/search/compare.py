@@ -12,10 +12,10 @@ from typing import Any
 
 from wordlength.errors import SpecError
 from wordlength.objectives.noise import DISTINCT, paired_difference
-from wordlength.search.front import Baseline, FrontPoint, hypervolume, pick
+from wordlength.search.front import Baseline, FrontPoint, hypervolume
 from wordlength.search.home import Home
 from wordlength.search.study import load_study, remembered
-from wordlength.search.trials import StudyView
+from wordlength.search.trials import StudyView, picked
 from wordlength.search.unchanged import differences
 from wordlength.space import Format, Slot
 
@@ -119,14 +119,13 @@ def compare(first: str, second: str, home: Home, rules: Sequence[str] = ("knee",
     one, other = load_study(first, home), load_study(second, home)
     _require_comparable(one, other)
     known, theirs = (remembered(home.find(view.name), home) for view in (one, other))
-    rule, other_rule = (rules[0], rules[-1])
     return Comparison(
         one,
         other,
         tuple(_settings(known, theirs)),
         tuple(_warnings(known, theirs)),
         known.get("data_digest") == theirs.get("data_digest"),
-        (_picked(one, rule), _picked(other, other_rule)),
+        (_picked(one, rules[0]), _picked(other, rules[-1])),
     )
 
 
@@ -167,10 +166,7 @@ def _named(one: Mapping[str, Any], other: Mapping[str, Any], *parts: str) -> str
 
 
 def _picked(view: StudyView, rule: str) -> FrontPoint:
-    try:
-        return pick(view.front, rule, view.points)
-    except ValueError as error:
-        raise SpecError(f"{error} (--pick, study {view.name!r})") from None
+    return picked(view, rule, f"--pick, study {view.name!r}")
 
 
 def _versus(point: FrontPoint, others: Sequence[FrontPoint]) -> Versus:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -13,9 +12,9 @@ from wordlength.search.compare import Comparison, Difference, Versus
 from wordlength.search.front import FrontPoint
 from wordlength.search.plots.scale import marked
 from wordlength.search.plots.table import finite, whole
+from wordlength.search.table_style import SPACED
 
 LETTERS = ("A", "B")
-_NARROW: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": (0, 1, 0, 0), "show_edge": False, "pad_edge": False}
 _CHARACTERS = 60
 
 
@@ -61,7 +60,7 @@ def comparison_json(found: Comparison) -> dict[str, Any]:
 
 def _fronts(found: Comparison) -> Table:
     goals = found.common.goals
-    table = Table(title=f"fronts of A and B, by {goals.cost.title}", **_NARROW)
+    table = Table(title=f"fronts of A and B, by {goals.cost.title}", **SPACED)
     cost = "bytes" if goals.cost.name == "memory_bytes" else goals.cost.title
     heads = ["", "trial", goals.quality.title, cost, *(goal.title for goal in goals.others)]
     heads = [head.replace(" ", "\n") for head in heads]
@@ -129,7 +128,7 @@ def _formats(found: Comparison) -> Iterator[Table | str]:
         yield f"formats of {named}: all {len(slots)} the same"
         return
     yield f"formats of {named}: {len(found.formats)} of {len(slots)} differ"
-    table = Table(**_NARROW)
+    table = Table(**SPACED)
     for head in ("slot", f"A {one.number}", f"B {other.number}"):
         table.add_column(head, no_wrap=True)
     for slot, pair in found.formats.items():
@@ -138,7 +137,7 @@ def _formats(found: Comparison) -> Iterator[Table | str]:
 
 
 def _settings(found: Comparison) -> Table:
-    table = Table(**_NARROW)
+    table = Table(**SPACED)
     for head in ("setting", "A", "B"):
         table.add_column(head)
     for row in found.settings:

@@ -17,6 +17,8 @@ from wordlength.search.spec import StudySpec, load_spec, parse_spec
 
 HOME_VARIABLE = "WORDLENGTH_HOME"
 STUDY_FILE = "study.yaml"
+LOCK = "lock"
+"""The file that a study's launches hold; locks of a narrower purpose end in .lock."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,23 @@ class Home:
         """MLflow's artifacts."""
         return self.root / "artifacts"
 
-    def optuna_address(self, spec: StudySpec) -> str:
+    @property
+    def optuna_file(self) -> Path:
+        """The project's own storage of trials."""
+        return self.root / "optuna.db"
+
+    @property
+    def mlflow_file(self) -> Path:
+        """The project's own MLflow database."""
+        return self.root / "mlflow.db"
+
+    def optuna_address(self, spec: StudySpec | None = None) -> str:
         """SQLAlchemy address of the trials."""
-        return spec.storage.optuna or f"sqlite:///{self.root / 'optuna.db'}"
+        return (spec and spec.storage.optuna) or f"sqlite:///{self.optuna_file}"
 
     def tracking_address(self, spec: StudySpec | None = None) -> str:
         """MLflow's tracking address."""
-        return (spec and spec.storage.tracking) or f"sqlite:///{self.root / 'mlflow.db'}"
+        return (spec and spec.storage.tracking) or f"sqlite:///{self.mlflow_file}"
 
     def artifact_root(self, spec: StudySpec) -> Path | None:
         """Where MLflow's artifacts go: None where a tracking server decides."""
@@ -196,7 +208,7 @@ class StudyFolder:
 
     @property
     def _lock(self) -> Path:
-        return self.path / "lock"
+        return self.path / LOCK
 
     def _turn(self, turn: Turn) -> Path:
         return self.path / f"{turn.value}.lock"
@@ -220,6 +232,16 @@ def without_login(address: str) -> str:
 def without_logins(text: str) -> str:
     """A text whose addresses name neither users nor passwords."""
     return re.sub(r"(https?://)[^/@\s]*@", r"\1", text)
+
+
+def is_sqlite(address: str) -> bool:
+    """Whether a store is an SQLite file, which one launch at a time can use."""
+    return address.startswith("sqlite")
+
+
+def is_lock(path: Path) -> bool:
+    """Whether a file of a study's folder is one of its locks."""
+    return path.name == LOCK or path.suffix == ".lock"
 
 
 def is_locked(path: Path) -> bool:

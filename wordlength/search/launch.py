@@ -17,14 +17,13 @@ from wordlength.objectives.settings import EvaluationSettings
 from wordlength.search.actors import TrialWorker
 from wordlength.search.description import describe
 from wordlength.search.drivers import joined
-from wordlength.search.home import Home
+from wordlength.search.home import Home, is_sqlite
 from wordlength.search.observer import Observer
 from wordlength.search.opening import Prepared, known_study, run_study
 from wordlength.search.references import references, require_references
 from wordlength.search.space_spec import build_space
 from wordlength.search.spec import StudySpec
 from wordlength.search.stopping import stop_signals
-from wordlength.search.storage import is_file
 from wordlength.search.tracking import check_server
 from wordlength.search.trials import StudyView
 from wordlength.search.unchanged import check_baseline
@@ -50,7 +49,7 @@ def launch(
     home, observer = home or Home.default(), observer or Observer()
     data = prepare_data(spec, home, observer)
     folder = home.study(spec.name)
-    several = not is_file(home.optuna_address(spec))
+    several = not is_sqlite(home.optuna_address(spec))
     with stop_signals() as stopping, folder.locked(shared=several), joined(folder.path, several) as drivers:
         known = known_study(spec, home, data.digest)
         check_server(home.tracking_address(spec))

@@ -26,7 +26,7 @@ from wordlength.search.spec import StudySpec
 from wordlength.search.stopping import Stopping
 from wordlength.search.study import StudyStore
 from wordlength.search.tracking import TrackerProcess
-from wordlength.search.trials import StudyView, TrialRow
+from wordlength.search.trials import ENDED, StudyView, TrialRow
 from wordlength.search.weights import save_weights
 from wordlength.search.workers import WorkerPool
 from wordlength.space import Candidate, SearchSpace
@@ -223,7 +223,7 @@ class Loop:
     def _catch_up(self) -> None:
         """Deliver what a launch that died told Optuna but not MLflow."""
         view, told = self.store.view(), self.tracker.trials
-        ended = (row for row in view.rows if row.state in ("complete", "pruned", "failed") and row.number not in told)
+        ended = (row for row in view.rows if row.state in ENDED and row.number not in told)
         left = (row for row in ended if self.drivers.is_nobodys(row.driver))
         self.delivery.catch_up(
             (row.number, row.label, self.scheduler.figures(row.candidate) if row.candidate else ()) for row in left

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from wordlength.objectives.proposals import Proposal
+from wordlength.search.table_style import NARROW
 from wordlength.space import Fixed, Format, PowerOfTwo, Role
 
 if TYPE_CHECKING:
@@ -273,8 +273,7 @@ def retrained_table(rows: Sequence[RetrainedTrial], base: Baseline) -> Table:
     `base`: the study's float baseline, of which each trial kept something on the validation mixtures. Where it has
     nothing to keep, or less is better, qualities stand in place of shares.
     """
-    narrow: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": 0, "show_edge": False, "pad_edge": False}
-    table = Table(title="retrained on all training data", caption=_retrained_caption(rows), **narrow)
+    table = Table(title="retrained on all training data", caption=_retrained_caption(rows), **NARROW)
     goal, cost = base.goals.quality, base.goals.cost
     keeps = goal.kept(base.quality, base.quality) is not None
     heads = (

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from wordlength.objectives.report import TrialReport
 from wordlength.search.home import StudyFolder
 from wordlength.search.study import StudyStore
-from wordlength.search.trials import TrialRow
+from wordlength.search.trials import ENDED, TrialRow
 from wordlength.space import Candidate
 
 
@@ -18,7 +18,7 @@ def end_left(store: StudyStore, folder: StudyFolder, left: Iterable[TrialRow]) -
 
 def known_result(store: StudyStore, folder: StudyFolder, candidate: Candidate) -> TrialReport | None:
     """The report of a trial that ended with this candidate, and would end so again."""
-    rows = (row for row in store.rows_of(candidate) if row.state in ("complete", "pruned", "failed") and row.repeatable)
+    rows = (row for row in store.rows_of(candidate) if row.state in ENDED and row.repeatable)
     return next((report for row in rows if (report := folder.read_report(row.number)) is not None), None)
 
 

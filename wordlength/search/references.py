@@ -73,9 +73,7 @@ class UniformSpec(BaseModel):
     """All layer outputs."""
     layers: dict[str, LayerReference] = {}
     """Layer name or pattern (`conv_*`) → overrides; later entries win."""
-    label: Annotated[str, StringConstraints(pattern=r"^[^\s\x00-\x1f]([^\x00-\x1f]{0,38}[^\s\x00-\x1f])?$")] | None = (
-        None
-    )
+    label: Label | None = None
     """How it is called in tables and plots, up to 40 characters; by default after the format of its weights."""
 
     _fitting = field_validator(*Role)(fitting)

@@ -22,15 +22,13 @@ from wordlength.objectives.goals import DEFAULT_GOALS, Goal
 from wordlength.objectives.noise import paired_difference
 from wordlength.objectives.report import Weights
 from wordlength.objectives.settings import RetrainingSettings
-from wordlength.search.front import FrontPoint, pick
+from wordlength.search.front import FrontPoint
 from wordlength.search.home import Home, StudyFolder, Turn
 from wordlength.search.progress import LaunchDisplay
-from wordlength.search.session import open_baseline
+from wordlength.search.session import open_unchanged
 from wordlength.search.spec import StudySpec
-from wordlength.search.study import remembered
 from wordlength.search.tracking import log_retrained
-from wordlength.search.trials import StudyView
-from wordlength.search.unchanged import check_baseline, check_unchanged
+from wordlength.search.trials import StudyView, picked
 from wordlength.search.weights import load_weights, save_weights
 
 if TYPE_CHECKING:
@@ -147,11 +145,8 @@ def chosen(view: StudyView, rules: Sequence[str]) -> tuple[FrontPoint, ...]:
     """
     if not view.front:
         raise SpecError(f"a study must have a complete trial to retrain, but {view.name!r} has none yet")
-    try:
-        picked = {point.number: point for rule in rules for point in [pick(view.front, rule, view.points)]}
-    except ValueError as error:
-        raise SpecError(f"{error} (--pick)") from None
-    return tuple(sorted(picked.values(), key=lambda point: (point.cost, point.number))) or view.front
+    found = {point.number: point for point in (picked(view, rule) for rule in rules)}
+    return tuple(sorted(found.values(), key=lambda point: (point.cost, point.number))) or view.front
 
 
 def retrain(
@@ -167,7 +162,7 @@ def retrain(
     A diverged training comes back with its reason. Raises SpecError if data or float baseline are not the study's.
     """
     spec, folder = home.find(view.name), home.study(view.name)
-    data, baseline = _opened(spec, home, display, verbose)
+    data, baseline = open_unchanged(spec, home, display, verbose)
     decides = {
         "version": RETRAINING_VERSION,
         "settings": asdict(settings),
@@ -216,14 +211,6 @@ def figures_of(view: StudyView, settings: RetrainingSettings, rows: Sequence[Ret
     """All figures of some retrained trials, with the study and the settings they belong to."""
     head = {"command": "retrain", "study": view.name, "baseline": view.baseline.to_json(), "settings": asdict(settings)}
     return head | {"trials": [row.to_dict() for row in rows]}
-
-
-def _opened(spec: StudySpec, home: Home, display: LaunchDisplay, verbose: bool) -> tuple[PreparedData, Baseline]:
-    data, baseline = open_baseline(spec, home, display, verbose)
-    known = remembered(spec, home)
-    check_unchanged(known, spec, data.digest)
-    check_baseline(known, spec.name, baseline.content_digest)
-    return data, baseline
 
 
 def _session(

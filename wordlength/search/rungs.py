@@ -187,7 +187,7 @@ class Ladder:
         return FrontPoint(0, values, 0, row.candidate, goals=goals)
 
 
-def counted(file: Path, settings: ScreeningSpec, trained: Iterable[str]) -> RungCounts:
+def rung_counts(file: Path, settings: ScreeningSpec, trained: Iterable[str]) -> RungCounts:
     """How many candidates stand on which rung, by a study's file. `trained`: digests of its trials."""
     return _counted({candidate.digest: rungs for candidate, rungs in _read(file, settings)}, trained)
 

@@ -12,8 +12,9 @@ from wordlength.search.launch import evaluation_settings, prepare_data
 from wordlength.search.observer import Observer
 from wordlength.search.space_spec import build_space
 from wordlength.search.spec import StudySpec
-from wordlength.search.study import load_study
+from wordlength.search.study import load_study, remembered
 from wordlength.search.tracking import Description
+from wordlength.search.unchanged import check_baseline, check_unchanged
 from wordlength.space import SlotInfo
 
 if TYPE_CHECKING:
@@ -58,6 +59,22 @@ def open_baseline(
         tell(item)
     assert isinstance(item, Baseline)
     return data, item
+
+
+def open_unchanged(
+    spec: StudySpec,
+    home: Home,
+    observer: Observer | None = None,
+    verbose: bool = False,
+    data: PreparedData | None = None,
+) -> tuple[PreparedData, Baseline]:
+    """As `open_baseline`, of a launched study. Raises SpecError if data or float baseline are no longer the study's."""
+    known = remembered(spec, home)
+    data = data or prepare_data(spec, home, observer)
+    check_unchanged(known, spec, data.digest)
+    data, baseline = open_baseline(spec, home, observer, verbose, data)
+    check_baseline(known, spec.name, baseline.content_digest)
+    return data, baseline
 
 
 def open_evaluator(

@@ -49,7 +49,10 @@ class Stopping:
 
 @contextmanager
 def stop_signals() -> Iterator[Stopping]:
-    """Handle Ctrl-C and SIGTERM while the block runs, if this is the main thread."""
+    """Handle Ctrl-C and SIGTERM while the block runs, if this is the main thread.
+
+    Ctrl-C also where a shell has told us to ignore it, as it does with what it starts in the background.
+    """
     stopping = Stopping()
     before = _handlers(stopping._ask)
     try:

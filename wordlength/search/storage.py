@@ -30,7 +30,8 @@ from sqlalchemy.exc import (
     SQLAlchemyError,
 )
 
-from wordlength.errors import SpecError
+from wordlength.errors import SpecError, first_line
+from wordlength.search.home import is_sqlite
 
 LOCK_SECONDS = 60
 """How long SQLite waits for another process that writes."""
@@ -58,7 +59,7 @@ class PatientStorage(RDBStorage):  # type: ignore[misc]  # optuna is not typed h
     def __init__(self, address: str, patience_seconds: float) -> None:
         self.patience_seconds = 0.0  # At first it must be there.
         self._calls = 0
-        if is_file(address):
+        if is_sqlite(address):
             super().__init__(address, engine_kwargs={"connect_args": {"timeout": LOCK_SECONDS}})
         else:
             arguments = {"connect_timeout": CONNECT_SECONDS}
@@ -73,11 +74,6 @@ class PatientStorage(RDBStorage):  # type: ignore[misc]  # optuna is not typed h
         self.engine.dispose()
 
 
-def is_file(address: str) -> bool:
-    """Whether the storage is an SQLite file, which one launch at a time can use."""
-    return address.startswith("sqlite")
-
-
 def open_storage(address: str, patience_seconds: float = 0.0) -> PatientStorage:
     """The storage at an SQLAlchemy address. Raises SpecError, without the address: it may hold a password."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -89,7 +85,7 @@ def open_storage(address: str, patience_seconds: float = 0.0) -> PatientStorage:
 
 def _reason(error: BaseException, address: str) -> str:
     """One line that names no password."""
-    text = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    text = first_line(error)
     try:
         password = make_url(address).password
     except (ArgumentError, ValueError):

@@ -1,4 +1,4 @@
-"""ask → submit → tell → record: a study in Optuna's storage.
+"""A study in Optuna's storage: what is queued and asked for, what it is told, how it stands.
 
 Optuna's storage is the truth about a study. Beside each finished trial lie its JSON report and, for
 front members, its weights, written before the trial is told, so that a trial known as complete can
@@ -21,11 +21,11 @@ from wordlength.errors import SpecError
 from wordlength.objectives.goals import DEFAULT_GOALS, Goals, goals_of
 from wordlength.objectives.report import TrialReport, TrialState
 from wordlength.search.front import Baseline
-from wordlength.search.home import Home
+from wordlength.search.home import Home, is_sqlite
 from wordlength.search.ledger import Ledger
 from wordlength.search.sampling import Sampler, directions, fresh_seed
 from wordlength.search.spec import SearchSpec, StudySpec
-from wordlength.search.storage import PatientStorage, is_file, open_storage
+from wordlength.search.storage import PatientStorage, open_storage
 from wordlength.search.trials import INTERRUPTED, StudyView, TrialRow
 from wordlength.space import Candidate
 from wordlength.space.search_space import SearchSpace
@@ -67,7 +67,7 @@ class StudyStore:
         study = optuna.create_study(
             storage=storage, study_name=spec.name, directions=directions(goals), load_if_exists=True
         )
-        store = cls(storage, study, goals, math.inf if is_file(address) else SHARED_SECONDS)
+        store = cls(storage, study, goals, math.inf if is_sqlite(address) else SHARED_SECONDS)
         if len(study.directions) == len(goals.goals):  # Else the launch refuses the changed study file.
             store.sample_with(spec.search, spec.seed)
         return store
@@ -142,7 +142,7 @@ class StudyStore:
     @property
     def has_others(self) -> bool:
         """Whether other launches may be writing to the study."""
-        return not is_file(str(self._storage.url))
+        return not is_sqlite(str(self._storage.url))
 
     def wait_at_most(self, seconds: float) -> None:
         """For the storage, from now on, if it is away."""

@@ -18,7 +18,7 @@ import yaml
 
 import wordlength
 from wordlength.atomic import write_atomically
-from wordlength.errors import SpecError, WorkerError
+from wordlength.errors import SpecError, WorkerError, first_line
 from wordlength.search.home import HOME_VARIABLE
 from wordlength.search.model_spec import with_files_beside
 from wordlength.search.spec import DATA_ROOT_VARIABLE, StudySpec
@@ -112,7 +112,7 @@ class Jobs:
         try:
             yield
         except (RayError, RuntimeError, ValueError, OSError) as error:  # The last is what requests raises, too.
-            raise WorkerError(f"a cluster must answer, but {self._address} does not: {_first_line(error)}") from None
+            raise WorkerError(f"a cluster must answer, but {self._address} does not: {first_line(error)}") from None
 
     def _of(self, study: str) -> list[Job]:
         """In the order in which they were submitted."""
@@ -166,7 +166,3 @@ def places(home: str | None, data: str | None) -> dict[str, str]:
     """Environment variables that name the cluster's own folders."""
     named = {HOME_VARIABLE: home, DATA_ROOT_VARIABLE: data}
     return {name: value for name, value in named.items() if value is not None}
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +16,7 @@ from wordlength.search.export.facts import accumulator_cells, layer_rows, with_e
 from wordlength.search.front import FrontPoint, indistinct, saved_percent
 from wordlength.search.plots.paper import point_name
 from wordlength.search.plots.scale import marked
+from wordlength.search.table_style import NARROW
 from wordlength.search.trials import StudyView
 from wordlength.space import Candidate, Role, SlotInfo
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 def front_tables(view: StudyView, width: int) -> Iterator[Table | str]:
     """The front, cheapest first, then its formats: a row per slot, a column per trial, as wide as fits."""
-    table = Table(title=f"Pareto front of {view.name!r}, {view.finished} of {view.wanted} trials finished", **_NARROW)
+    table = Table(title=f"Pareto front of {view.name!r}, {view.finished} of {view.wanted} trials finished", **NARROW)
     goals = view.goals
     cost = "bytes" if goals.cost.name == "memory_bytes" else goals.cost.title
     keeps = _kept(view.baseline.quality, view)  # Else the column would be empty.
@@ -166,7 +166,7 @@ def memory_table(slots: Iterable[SlotInfo], candidate: Candidate) -> Table:
     """Bytes per layer and in total."""
     rows = layer_rows(slots, candidate)
     count, size = sum(row.parameters for row in rows), sum(row.memory_bytes for row in rows)
-    table = Table(title=f"memory of all parameters: {size:,} bytes, in float32 {4 * count:,}", **_NARROW)
+    table = Table(title=f"memory of all parameters: {size:,} bytes, in float32 {4 * count:,}", **NARROW)
     table.add_column("layer", no_wrap=True)
     for name in ("params", "weights", "biases", "activations", "bytes", "saved"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -181,15 +181,11 @@ def _sizes(size: int, full: int) -> tuple[str, str]:
     return f"{size:,}", f"{saved_percent(size, full):.1f} %" if full else ""
 
 
-_NARROW: dict[str, Any] = {"box": SIMPLE_HEAD, "padding": 0, "show_edge": False, "pad_edge": False}
-"""For tables of many columns, which must fit 80 characters."""
-
-
 def analysis_table(report: TrialReport) -> Table:
     """The newest analysis of every slot, worst offenders first; fits 80 columns."""
     rows = ranked(report.last_analyses())
     when = f"step {rows[0].step}, epoch {rows[0].epoch}; worst offenders first" if rows else "not reached"
-    table = Table(title=f"fixed-point analysis ({when})", **_NARROW)
+    table = Table(title=f"fixed-point analysis ({when})", **NARROW)
     for name in ("tensor", "format"):
         table.add_column(name, no_wrap=True)
     for name in ("over-\nflow", "under-\nflow", "preci-\nsion", "zero\ngrad.", "largest", "int.\nbits", "SQNR\ndB"):
@@ -218,7 +214,7 @@ def findings_text(report: TrialReport, precision_limit: float) -> str:
 
 def accumulator_table(report: TrialReport) -> Table:
     """Bits of every layer's sums: that no input can overflow, and that the data used; "–" where unknown."""
-    table = Table(title="accumulators: bits that never overflow (worst), bits the data used", **_NARROW)
+    table = Table(title="accumulators: bits that never overflow (worst), bits the data used", **NARROW)
     for name in ("layer", "kernel"):
         table.add_column(name, no_wrap=True)
     for name in ("int. bits\nworst", "int. bits\nused", "fraction\nbits", "total\nworst", "total\nused"):

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
+from wordlength.errors import SpecError
 from wordlength.objectives.goals import DEFAULT_GOALS, Goals
-from wordlength.search.front import Baseline, FrontPoint, hypervolume, pareto_front
+from wordlength.search.front import Baseline, FrontPoint, hypervolume, pareto_front, pick
 from wordlength.search.study_front import Front
 from wordlength.space import Candidate
 
+ENDED = ("complete", "pruned", "failed")
+"""States of a trial that has a result."""
 INTERRUPTED = "interrupted"
-STATES = ("complete", "pruned", "failed", "running", INTERRUPTED)
+STATES = (*ENDED, "running", INTERRUPTED)
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,11 @@ class TrialRow:
     def quality(self) -> float | None:
         """The first quality's value; None unless complete."""
         return self.values.get(self.goals.quality.name)
+
+    @property
+    def was_run(self) -> bool:
+        """Whether it ended with a result of its own, not with that of another trial."""
+        return self.state in ENDED and self.reused_from is None
 
     @cached_property
     def point(self) -> FrontPoint | None:
@@ -94,7 +102,7 @@ class StudyView:
     def ended(self) -> dict[str, int]:
         """Complete, pruned, failed → number of trials that were really run."""
         states = Counter(row.state for row in self.rows if row.reused_from is None)
-        return {state: states[state] for state in ("complete", "pruned", "failed")}
+        return {state: states[state] for state in ENDED}
 
     @cached_property
     def finished(self) -> int:
@@ -150,4 +158,12 @@ def _under_way(rows: Iterable[TrialRow]) -> int:
 
 def finished_count(rows: Iterable[TrialRow]) -> int:
     """Rows that count towards a study's budget."""
-    return sum(row.state in ("complete", "pruned", "failed") and row.reused_from is None for row in rows)
+    return sum(row.was_run for row in rows)
+
+
+def picked(view: StudyView, rule: str, place: str = "--pick") -> FrontPoint:
+    """What the rule picks (see `front.pick`). Raises SpecError, with the place that the rule was given at."""
+    try:
+        return pick(view.front, rule, view.points)
+    except ValueError as error:
+        raise SpecError(f"{error} ({place})") from None

@@ -12,11 +12,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -170,21 +169,3 @@ def _require_free(port: int) -> int:
         except OSError as error:
             raise ValueError(f"the port must be free, but {port} cannot be used: {error.strerror}") from error
     return port
-
-
-@contextmanager
-def stop_signals() -> Iterator[None]:
-    """SIGTERM stops us like Ctrl-C, so that the server never outlives this command.
-
-    So does SIGINT where a shell has told us to ignore it, as it does with what it starts in the background.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers; whoever runs us elsewhere minds the signals
-        return
-    stops = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, signal.default_int_handler) for number in stops}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

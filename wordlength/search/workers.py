@@ -19,7 +19,7 @@ import ray
 from ray._private import ray_constants
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-from wordlength.errors import ModelError, WorkerError
+from wordlength.errors import ModelError, WorkerError, first_line
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, BaselineProgress
 from wordlength.objectives.report import TrialJob
@@ -302,7 +302,7 @@ def _connect(address: str | None, verbose: bool, cores: int | None = None) -> No
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
         hint = " (one with a token also needs RAY_AUTH_TOKEN, RAY_AUTH_MODE=token)" if address else ""
-        told = f"{address or 'local Ray'} is not: {_first_line(error)}{hint}"
+        told = f"{address or 'local Ray'} is not: {first_line(error)}{hint}"
         raise WorkerError(f"Ray must be reachable, but {told}") from None
 
 
@@ -344,8 +344,4 @@ def reason_of(error: BaseException) -> str:
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     if isinstance(error, RayActorError) and len(lines) > 1 and "creation task" in lines[0]:
         return lines[-1]  # Ray tells it with a traceback, whose last line is the exception.
-    return f"{type(cause).__name__}: {_first_line(cause)}"
-
-
-def _first_line(error: BaseException) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+    return f"{type(cause).__name__}: {first_line(cause, 'no message')}"

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from wordlength.digests import file_sha256
 from wordlength.errors import DataError
 from wordlength.objectives.audio import builtin, noises
 from wordlength.objectives.audio.corpora import read_noise, read_speech
-from wordlength.objectives.audio.files import file_sha256, read_audio
+from wordlength.objectives.audio.files import read_audio
 from wordlength.objectives.audio.sentences import SENTENCES
 from wordlength.objectives.audio.settings import CorpusSettings
 

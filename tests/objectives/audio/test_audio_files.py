@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from wordlength.digests import file_sha256
 from wordlength.errors import DataError
-from wordlength.objectives.audio.files import file_sha256, publish_folder, read_audio, write_wav
+from wordlength.objectives.audio.files import publish_folder, read_audio, write_wav
 
 RATE_HZ = 16000
 

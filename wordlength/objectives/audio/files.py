@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import shutil
@@ -83,12 +82,6 @@ def write_wav(path: Path, signal: NDArray[np.floating], sample_rate_hz: int = SA
     # Rounded here: the library would cut the fraction off.
     samples = np.clip(np.rint(signal * 32768.0), -32768, 32767).astype(np.int16)
     soundfile.write(path, samples, sample_rate_hz, subtype="PCM_16", format="WAV")
-
-
-def file_sha256(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager

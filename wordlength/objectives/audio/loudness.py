@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wordlength.digests import file_sha256
 from wordlength.errors import DataError
-from wordlength.objectives.audio.files import SILENCE_AMPLITUDE, decode, file_sha256
+from wordlength.objectives.audio.files import SILENCE_AMPLITUDE, decode
 
 FULL_SCALE = 0.999
 CLIPPED_RUN = 3

@@ -10,9 +10,9 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from wordlength.digests import file_sha256
 from wordlength.errors import DataError
 from wordlength.objectives.audio.corpora import Clip, read_noise, read_pairs, read_rooms, read_speech
-from wordlength.objectives.audio.files import file_sha256
 from wordlength.objectives.audio.mixing import Mixture, plan_mixtures, representative_subset
 from wordlength.objectives.audio.rooms import in_rooms
 from wordlength.objectives.audio.settings import DataSettings

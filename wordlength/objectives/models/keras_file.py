@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from wordlength.errors import ModelError
+from wordlength.errors import ModelError, first_line
 from wordlength.objectives.shape import NetworkShape
 from wordlength.strict import STRICT
 
@@ -79,8 +79,7 @@ class KerasFile:
             try:
                 return keras.saving.load_model(copy, compile=False, safe_mode=True)
             except Exception as error:  # Keras' readers raise whatever lies below them.
-                told = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-                told = told.replace(str(copy), self.label)
+                told = first_line(error).replace(str(copy), self.label)
                 raise ModelError(
                     f"a network's file must be one that Keras' safe mode reads, but {told} ({self.name})"
                 ) from None

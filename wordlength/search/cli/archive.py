@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from wordlength.search.cli.common import HomeOption, Study, app, home_of, refuse, say
+from wordlength.search.cli.common import HomeOption, Study, app, home_of, note, refuse, say
 from wordlength.search.cli.places import require_places
 
 
@@ -31,14 +31,13 @@ def archive(
     require_places(to=to)
     if to.exists() and not force:
         refuse(f"an archive's file must be new, but {to} exists (--force replaces it)")
-    from wordlength.search.archive import archive as run
+    from wordlength.search.disk.archive import archive as run
 
     done = run(study, home_of(home), to)
     for text in done.missing:
         say(f"missing: {text}")
     members, size = len(done.manifest.members), to.stat().st_size
-    told = f"written: {to}, {size:,} bytes, {done.manifest.about['trials']} trials in {members} files"
-    say(told)
+    note(f"written: {to}, {size:,} bytes, {done.manifest.about['trials']} trials in {members} files")
 
 
 @app.command()
@@ -72,8 +71,8 @@ def restore(
 
         wordlength restore klein.tar.gz --as klein-laptop --data-root /data/corpora
     """
-    from wordlength.search.restore import Places, corpus_paths
-    from wordlength.search.restore import restore as run
+    from wordlength.search.disk.restore import Places, corpus_paths
+    from wordlength.search.disk.restore import restore as run
 
     place = home_of(home)
     spec = run(file, place, name, Places(optuna, tracking, data_root))

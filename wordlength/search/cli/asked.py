@@ -26,10 +26,10 @@ Bits = Annotated[str, typer.Option("--bits", help="Widths, separated by commas."
 
 def study_spec(study: str, home: Home) -> StudySpec:
     """A study file as it is, launched or not; else the spec of a launched study. Raises SpecError."""
-    return read_spec(Path(study)) if is_file(study) else home.find(study)
+    return read_spec(Path(study)) if is_study_file(study) else home.find(study)
 
 
-def is_file(study: str) -> bool:
+def is_study_file(study: str) -> bool:
     """Whether STUDY is meant as a study file."""
     return Path(study).suffix in (".yaml", ".yml")
 

@@ -14,6 +14,7 @@ from wordlength.search.cli.common import (
     HomeOption,
     JsonFile,
     Pick,
+    Retrained,
     Study,
     Verbose,
     app,
@@ -60,9 +61,6 @@ Examples:
 """
 
 To = Annotated[Path, typer.Option("--to", help="New or empty folder for the bundle.")]
-Retrained = Annotated[
-    bool, typer.Option("--retrained", help="The weights of `wordlength retrain` in place of the trial's own.")
-]
 Vectors = Annotated[int, typer.Option("--vectors", min=1, max=100_000, help="Test frames.")]
 InputBits = Annotated[int, typer.Option("--input-bits", min=2, max=24, help="Width of the integer input.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")]

@@ -192,8 +192,8 @@ def _print_analysis(trial: TrialReport, baseline: Baseline, spec: StudySpec) -> 
 def _write_report(path: Path, trial: TrialReport, baseline: Baseline, spec: StudySpec) -> None:
     from wordlength.atomic import write_atomically
     from wordlength.objectives.goals import goals_of
-    from wordlength.search.analysis_html import analysis_html
     from wordlength.search.export.facts import with_error
+    from wordlength.search.pages.analysis import analysis_html
 
     improvement = with_error(baseline.goal, baseline.quality, baseline.standard_error)
     facts = {

@@ -12,7 +12,7 @@ from wordlength.search.cli.common import HomeOption, JsonFile, app, console, hom
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from wordlength.search.disk_item import Item
+    from wordlength.search.disk.item import Item
     from wordlength.search.home import Home
 
 
@@ -40,9 +40,9 @@ def clean(
 
         wordlength clean --study klein-try --caches --orphans
     """
-    from wordlength.search.cleaning import chosen
-    from wordlength.search.disk import look
-    from wordlength.search.disk_tables import disk_json, disk_tables
+    from wordlength.search.disk.cleaning import chosen
+    from wordlength.search.disk.contents import look
+    from wordlength.search.disk.tables import disk_json, disk_tables
 
     place = home_of(home)
     disk = look(place)
@@ -61,7 +61,7 @@ def clean(
 
 def _ask(items: Sequence[Item], yes: bool) -> None:
     """List what goes; go on only if that is wanted."""
-    from wordlength.search.disk_tables import items_table, size_text
+    from wordlength.search.disk.tables import items_table, size_text
 
     total = size_text(sum(item.size_bytes for item in items))
     console.print(items_table("to be removed", items), highlight=False)
@@ -75,8 +75,8 @@ def _ask(items: Sequence[Item], yes: bool) -> None:
 
 
 def _remove(items: Sequence[Item], home: Home) -> None:
-    from wordlength.search.cleaning import remove
-    from wordlength.search.disk_tables import size_text
+    from wordlength.search.disk.cleaning import remove
+    from wordlength.search.disk.tables import size_text
 
     for text in remove(items, home):
         say(f"left: {text}")

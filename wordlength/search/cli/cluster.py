@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wordlength.search.cli.asked import is_study_file
 from wordlength.search.cli.common import (
     JsonFile,
     Study,
@@ -133,7 +134,7 @@ def stop(study: Study, address: Address) -> None:
 
 def _name(study: str) -> str:
     """A study's name, or that of a study file."""
-    return read_spec(Path(study)).name if study.endswith((".yaml", ".yml")) else study
+    return read_spec(Path(study)).name if is_study_file(study) else study
 
 
 def _tell(known: Job) -> None:

@@ -15,7 +15,7 @@ from wordlength.search.cli.completion import complete_any_study, complete_pick, 
 from wordlength.search.cli.places import STANDARD_OUTPUT, require_places
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from wordlength.search.home import Home
     from wordlength.search.spec import StudySpec
@@ -74,6 +74,18 @@ Trials = Annotated[int | None, typer.Option("--trials", help="Finished trials th
 Workers = Annotated[int | None, typer.Option("--workers", help="Trials at a time.")]
 PICKS = "knee, best, smallest, trial=N or max-bytes=SIZE (as 120kB)"
 Pick = Annotated[str, typer.Option("--pick", help=f"{PICKS}.", autocompletion=complete_pick)]
+Picks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pick",
+        help=f"{PICKS}; may be given more than once.",
+        show_default="knee",
+        autocompletion=complete_pick,
+    ),
+]
+Retrained = Annotated[
+    bool, typer.Option("--retrained", help="The weights of `wordlength retrain` in place of the trial's own.")
+]
 HomeOption = Annotated[
     Path | None,
     typer.Option(
@@ -171,6 +183,12 @@ def write_text(place: Path, text: str) -> None:
         print(text, end="", flush=True)
     else:
         write_atomically(place, text.encode())
+
+
+def write_picture(place: Path, png: Callable[[], bytes], html: Callable[[], bytes]) -> None:
+    """Draw what the file's ending asks for (the option --plot refuses others), and say so."""
+    write_atomically(place, (png if place.suffix.lower() == ".png" else html)())
+    note(f"written: {place}")
 
 
 def say(text: str) -> None:

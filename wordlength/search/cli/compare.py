@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wordlength.search.cli.common import (
+    PICKS,
     HomeOption,
     JsonFile,
     PictureFile,
@@ -17,24 +18,40 @@ from wordlength.search.cli.common import (
     refuse,
     say,
     write_json,
+    write_picture,
 )
+from wordlength.search.cli.completion import complete_pick, complete_study
 
 if TYPE_CHECKING:
     from wordlength.search.compare import Comparison
 
 
+StudyA = Annotated[
+    str,
+    typer.Argument(
+        metavar="STUDY_A", help="Name of a launched study, or its study file.", autocompletion=complete_study
+    ),
+]
+StudyB = Annotated[
+    str,
+    typer.Argument(metavar="STUDY_B", help="Another one with the same objectives.", autocompletion=complete_study),
+]
+Whose = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--pick",
+        help=f"Whose formats are compared: {PICKS}; twice: of A, then of B.",
+        show_default="knee",
+        autocompletion=complete_pick,
+    ),
+]
+
+
 @app.command()
 def compare(
-    first: Annotated[str, typer.Argument(metavar="STUDY_A", help="Name of a launched study, or its study file.")],
-    second: Annotated[str, typer.Argument(metavar="STUDY_B", help="Another one with the same objectives.")],
-    pick: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--pick",
-            help="Whose formats are compared: knee, best, smallest, trial=N or max-bytes=SIZE; twice: of A, then of B.",
-            show_default="knee",
-        ),
-    ] = None,
+    first: StudyA,
+    second: StudyB,
+    pick: Whose = None,
     plot: PictureFile = None,
     json_file: JsonFile = None,
     home: HomeOption = None,
@@ -67,8 +84,6 @@ def compare(
 
 
 def _plot(found: Comparison, file: Path) -> None:
-    from wordlength.atomic import write_atomically
     from wordlength.search.plots.two_fronts import fronts_html, fronts_png
 
-    write_atomically(file, fronts_png(found) if file.suffix.lower() == ".png" else fronts_html(found))
-    say(f"written: {file}")
+    write_picture(file, lambda: fronts_png(found), lambda: fronts_html(found))

@@ -14,9 +14,9 @@ from wordlength.search.cli.common import (
     app,
     console,
     home_of,
-    note,
     refuse,
     write_json,
+    write_picture,
     write_text,
 )
 from wordlength.search.cli.places import STANDARD_OUTPUT
@@ -59,13 +59,10 @@ def front(
     console.print(*front_tables(view, console.width), verdict(view), sep="\n", highlight=False)
     if plot is not None:
         _plot(view, plot)
-        note(f"written: {plot}")
 
 
 def _plot(view: StudyView, file: Path) -> None:
-    from wordlength.atomic import write_atomically
     from wordlength.search.plots import pareto_html, pareto_png
 
     shown = view.points, view.front, view.baseline, view.name, view.finished, view.ended
-    drawn = pareto_png(*shown) if file.suffix.lower() == ".png" else pareto_html(*shown).encode()
-    write_atomically(file, drawn)
+    write_picture(file, lambda: pareto_png(*shown), lambda: pareto_html(*shown).encode())

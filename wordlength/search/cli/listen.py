@@ -7,12 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wordlength.search.cli.common import HomeOption, JsonFile, Study, Verbose, app, console, errors, home_of, write_json
+from wordlength.search.cli.common import (
+    HomeOption,
+    JsonFile,
+    Picks,
+    Retrained,
+    Study,
+    Verbose,
+    app,
+    console,
+    home_of,
+    note,
+    write_json,
+)
+from wordlength.search.cli.work import at_work
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from wordlength.search.listen import Listened
+    from wordlength.search.listening.listen import Listened
 
 
 LISTEN = """
@@ -30,14 +43,6 @@ Examples:
 """
 
 To = Annotated[Path, typer.Option("--to", help="New or empty folder for sounds and picture.")]
-Picks = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--pick",
-        help="knee, best, smallest, trial=N or max-bytes=SIZE (as 120kB); may be given more than once.",
-        show_default="knee",
-    ),
-]
 Clips = Annotated[
     str,
     typer.Option(
@@ -45,9 +50,6 @@ Clips = Annotated[
     ),
 ]
 Part = Annotated[str, typer.Option("--part", help="test, which no trial has heard, or validation.")]
-Retrained = Annotated[
-    bool, typer.Option("--retrained", help="The weights of `wordlength retrain` in place of the trial's own.")
-]
 Force = Annotated[bool, typer.Option("--force", help="Replace an earlier listening.")]
 
 
@@ -65,23 +67,16 @@ def listen(
     verbose: Verbose = False,
 ) -> None:
     """A table of STOI, or JSON."""
-    from wordlength.search.listen import listen as run
-    from wordlength.search.progress import LaunchDisplay
+    from wordlength.search.listening.listen import listen as run
 
     place, clips = home_of(home), [_clip_of(one) for one in clip.split(",")]
-    told = errors if json_file == Path("-") else console
     asked: dict[str, Any] = {"clips": clips, "part": part, "retrained": retrained, "force": force, "verbose": verbose}
-
-    def say(text: str) -> None:
-        told.print(text, highlight=False, soft_wrap=True, markup=False)
-
-    with LaunchDisplay(told) as display:
-        done = run(study, pick or ["knee"], to, place, **asked, observer=display, tell=say)
+    with at_work(f"{to} is as it was") as display:
+        done = run(study, pick or ["knee"], to, place, **asked, observer=display, tell=note)
     if json_file is not None:
         write_json(json_file, {"command": "listen", "study": done.facts[0]["study"], "clips": list(done.facts)})
-    if told is console:
-        console.print(_table(done))
-    say(f"written: {done.folder}")
+    console.print(_table(done))
+    note(f"written: {done.folder}")
 
 
 def _clip_of(text: str) -> int | str:

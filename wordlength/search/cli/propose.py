@@ -12,7 +12,7 @@ import typer
 
 from wordlength.atomic import write_atomically
 from wordlength.errors import SpecError
-from wordlength.search.cli.asked import Bits, Roles, is_file, one_of, roles_of, study_spec, widths_of, wish_of
+from wordlength.search.cli.asked import Bits, Roles, is_study_file, one_of, roles_of, study_spec, widths_of, wish_of
 from wordlength.search.cli.common import (
     AnyStudy,
     HomeOption,
@@ -125,7 +125,7 @@ def propose(
     else:
         candidate = _candidate(baseline, wanted, overflow)
         figures["candidate"] = candidate.to_dict()
-        known = study if is_file(study) else str(place.study(study).study_file)
+        known = study if is_study_file(study) else str(place.study(study).study_file)
         _write_candidate(candidate, to, known, home)
     if json_file is not None:
         write_json(json_file, figures_of("propose", spec, baseline, figures))

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wordlength.atomic import write_atomically
 from wordlength.search.cli.asked import Bits, Roles, one_of, roles_of, study_spec, widths_of
 from wordlength.search.cli.common import (
     AnyStudy,
@@ -18,8 +17,8 @@ from wordlength.search.cli.common import (
     app,
     console,
     home_of,
-    note,
     write_json,
+    write_picture,
 )
 from wordlength.search.cli.work import at_work
 
@@ -89,6 +88,4 @@ def sensitivity(
 def _draw(plot: Path, found: Sequence[Sensitivities], kind: str, title: str) -> None:
     from wordlength.search.measure_plots import sensitivity_html, sensitivity_png
 
-    draw = sensitivity_png if plot.suffix.lower() == ".png" else sensitivity_html
-    write_atomically(plot, draw(found, kind, title))
-    note(f"written: {plot}")
+    write_picture(plot, lambda: sensitivity_png(found, kind, title), lambda: sensitivity_html(found, kind, title))

@@ -75,7 +75,7 @@ def status(study: Study, json_file: JsonFile = None, home: HomeOption = None) ->
         wordlength status klein
     """
     from wordlength.search.figures import status_figures
-    from wordlength.search.rungs import counted
+    from wordlength.search.rungs import rung_counts
     from wordlength.search.study import load_study
     from wordlength.search.tables import status_table
 
@@ -83,7 +83,7 @@ def status(study: Study, json_file: JsonFile = None, home: HomeOption = None) ->
     view = load_study(study, place)
     folder, settings = place.study(view.name), place.find(view.name).search.screening
     trials = [row.candidate.digest for row in view.rows if row.candidate is not None]
-    screened = counted(folder.screening, settings, trials) if settings else None
+    screened = rung_counts(folder.screening, settings, trials) if settings else None
     if json_file is not None:
         write_json(json_file, status_figures(view, folder.is_live(), screened))
     console.print(status_table(view, folder.is_live(), screened))

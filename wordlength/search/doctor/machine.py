@@ -43,10 +43,7 @@ def free_bytes(cgroup: Path = _CGROUP, meminfo: Path = Path("/proc/meminfo")) ->
     for line in meminfo.read_text().splitlines() if meminfo.is_file() else ():
         if line.startswith("MemAvailable:"):
             rooms.append(1024 * int(line.split()[1]))
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
+    for limit, used in _LIMITS:
         most, now = _words(cgroup / limit), _words(cgroup / used)
         if most and now and most[0] != "max":
             rooms.append(max(0, int(most[0]) - int(now[0])))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from wordlength.search.doctor.finding import Finding, Look, Question, State
 from wordlength.search.doctor.machine import gpu_finding
-from wordlength.search.home import Home, is_server, without_login
+from wordlength.search.home import Home, is_server, is_sqlite, without_login
 
 if TYPE_CHECKING:
     from wordlength.search.spec import StudySpec
@@ -49,7 +49,7 @@ def looks(home: Home, spec: StudySpec | None) -> Iterator[Look]:
             lambda count: mlflow_finding(address, count),
             "start the server (storage.tracking); a damaged file may be moved away: the next launch records anew",
         )
-    if spec is not None and spec.storage.optuna is not None and not spec.storage.optuna.startswith("sqlite"):
+    if spec is not None and spec.storage.optuna is not None and not is_sqlite(spec.storage.optuna):
         yield Look(
             "trials' storage",
             Question(_OPEN_STORAGE, spec.storage.optuna),

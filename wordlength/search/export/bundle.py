@@ -12,7 +12,7 @@ from wordlength.objectives.report import Weights
 from wordlength.search.export.config import CONFIG, BundleConfig
 from wordlength.search.export.contents import Asked, Subject, write_bundle
 from wordlength.search.export.manifest import MANIFEST, foreign_files
-from wordlength.search.front import FrontPoint, pick
+from wordlength.search.front import FrontPoint
 from wordlength.search.home import Home
 from wordlength.search.observer import Observer
 from wordlength.search.retrain import RetrainedTrial
@@ -20,7 +20,7 @@ from wordlength.search.session import open_evaluator
 from wordlength.search.study import load_study
 from wordlength.search.tracking import log_bundle
 from wordlength.search.trained import own_weights, retrained_weights
-from wordlength.search.trials import StudyView
+from wordlength.search.trials import StudyView, picked
 
 _OLD = frozenset({CONFIG, "qkeras_model.keras", "report.md"})
 """What exports of earlier versions hold."""
@@ -61,7 +61,7 @@ def export(
     home, folder, observer = home or Home.default(), folder.expanduser().resolve(), observer or Observer()
     _require_replaceable(folder, force)
     view = load_study(study, home)
-    point = _picked(view, rule)
+    point = picked(view, rule)
     goal = view.goals.quality
     tell(f"trial {point.number}: {point.memory_bytes:,} bytes, {goal.title} {goal.text(point.quality)}")
     found = retrained_weights(view, point, home) if retrained else None
@@ -72,13 +72,6 @@ def export(
         config = write_bundle(draft, subject, Asked(vectors, input_bits, verify), observer.data)
         _require_replaceable(folder, force)  # Again: minutes have passed.
     return Exported(folder, point, config, found[0].digest if found else "")
-
-
-def _picked(view: StudyView, rule: str) -> FrontPoint:
-    try:
-        return pick(view.front, rule, view.points)
-    except ValueError as error:
-        raise SpecError(f"{error} (--pick)") from None
 
 
 def log_to_mlflow(done: Exported, home: Home) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
-from wordlength.errors import BundleError, IntegerError, SpecError
+from wordlength.errors import BundleError, IntegerError, SpecError, first_line
 from wordlength.objectives.goals import ObjectiveSettings
 from wordlength.search.export.config import CONFIG, Arithmetic, BundleConfig, LayerProof
 from wordlength.search.export.contents import (
@@ -100,8 +100,7 @@ def _loaded(name: str, load: Callable[[], Any]) -> Any:
     try:
         model = load()
     except _FOREIGN as error:
-        said = str(error).strip().splitlines() or [type(error).__name__]
-        raise BundleError(f"{name} must load, but: {said[0]}") from None
+        raise BundleError(f"{name} must load, but: {first_line(error)}") from None
     if not isinstance(model, keras.Model):
         raise BundleError(f"{name} must be a network, but is a {type(model).__name__}")
     return model
@@ -238,7 +237,7 @@ def check_layers(
     try:
         rows = compare_layers(model, program, codes, tell)
     except _FOREIGN as error:
-        raise BundleError(f"{MODEL} must have the layers of {NETWORK}, but: {str(error).splitlines()[0]}") from None
+        raise BundleError(f"{MODEL} must have the layers of {NETWORK}, but: {first_line(error)}") from None
     require_close(program, rows)
     return rows[-1], max(row.largest_alone for row in rows)
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from wordlength.digests import file_sha256
 from wordlength.errors import BundleError, SpecError
 
 MANIFEST = "SHA256SUMS"
@@ -15,7 +16,7 @@ _SELF = "# sha256 of the lines above: "
 
 def seal(folder: Path) -> None:
     """Write SHA256SUMS of all files below the folder."""
-    lines = [f"{_hash(folder / name)}  {name}\n" for name in sorted(_files(folder))]
+    lines = [f"{file_sha256(folder / name)}  {name}\n" for name in sorted(_files(folder))]
     text = "".join(lines)
     (folder / MANIFEST).write_text(f"{text}{_SELF}{_digest(text.encode())}\n", encoding="ascii")
 
@@ -34,7 +35,7 @@ def check_seal(folder: Path, needed: Collection[str] = ()) -> tuple[str, ...]:
         path = folder / name
         if not path.is_file():
             raise BundleError(f"the bundle must hold {name}, but it is missing ({folder})")
-        if (found := _hash(path)) != digest:
+        if (found := file_sha256(path)) != digest:
             raise BundleError(f"{name} must have the SHA-256 {digest[:12]}…, but has {found[:12]}… ({folder})")
     return tuple(sorted(set(_files(folder)) - set(named)))
 
@@ -65,11 +66,6 @@ def _named(folder: Path) -> dict[str, str]:
 def _files(folder: Path) -> Iterator[str]:
     paths = (path for path in folder.rglob("*") if path.is_file())
     return (name for path in paths if (name := path.relative_to(folder).as_posix()) != MANIFEST)
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _digest(text: bytes) -> str:

@@ -8,8 +8,6 @@ from html import escape
 
 from wordlength.objectives.report import TrialReport
 from wordlength.objectives.settings import AnalysisSettings
-from wordlength.search.analysis_html import analysis_sections, page_html, section, table_html
-from wordlength.search.analysis_style import STYLE
 from wordlength.search.export.config import BundleConfig
 from wordlength.search.export.facts import (
     LAYER_HEADS,
@@ -34,6 +32,9 @@ from wordlength.search.export.facts import (
     total_row,
 )
 from wordlength.search.front import FrontPoint
+from wordlength.search.pages.analysis import analysis_sections
+from wordlength.search.pages.parts import page_html, section, table_html
+from wordlength.search.pages.style import STYLE
 from wordlength.search.plots.cells import CELL_STYLE, KEY_STYLE, bits_style, cell_class, key_html
 from wordlength.search.plots.picture import front_svg
 from wordlength.search.plots.scale import view_of

@@ -10,8 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 
-from wordlength.search.analysis_style import STYLE
 from wordlength.search.front import Baseline, FrontPoint
+from wordlength.search.pages.parts import page_html
+from wordlength.search.pages.style import STYLE
 from wordlength.search.plots.cells import (
     CELL_STYLE,
     KEY_STYLE,
@@ -64,12 +65,8 @@ def formats_html(front: Front, baseline: Baseline, study: str, slots: Iterable[S
     formats = {fmt for point in front for _, fmt in point.candidate.pairs}
     body = _body(front, baseline, sizes) if front else "<p>No trial is complete yet.</p>"
     style = f"{STYLE}{CELL_STYLE}{KEY_STYLE}{_STYLE}{bits_style(fmt.width_bits for fmt in formats)}"
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style}</style></head>\n"
-        f'<body><main class="wide"><header><h1>{escape(title)}</h1></header>\n{body}\n</main></body></html>\n'
-    )
+    page = f"<header><h1>{escape(title)}</h1></header>\n{body}"
+    return page_html(title, style, page, kind="wide")
 
 
 def _body(front: Front, baseline: Baseline, sizes: Mapping[Slot, int]) -> str:

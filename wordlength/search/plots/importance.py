@@ -8,7 +8,8 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from wordlength.search.analysis_style import STYLE
+from wordlength.search.pages.parts import page_html
+from wordlength.search.pages.style import STYLE
 
 SHOWN = 30
 """Parameters in sight; the others unfold."""
@@ -45,13 +46,8 @@ def importance_html(importance: Importance, study: str, trials: int, chance: Map
         rest = _table(importance, names[SHOWN:])
         body += f"<details><summary>{len(names) - SHOWN} more parameters</summary>{rest}</details>"
     basis = f"From {trials:,} trial{'' if trials == 1 else 's'}.{_by_chance(chance or {})}"
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}{_STYLE}</style></head>\n<body><main>\n"
-        f"<header><h1>{escape(title)}</h1><p>{escape(MEANING)} {basis}</p></header>\n{body}\n"
-        "</main></body></html>\n"
-    )
+    head = f"<header><h1>{escape(title)}</h1><p>{escape(MEANING)} {basis}</p></header>"
+    return page_html(title, f"{STYLE}{_STYLE}", f"{head}\n{body}")
 
 
 def _by_chance(chance: Mapping[str, float]) -> str:

@@ -35,7 +35,7 @@ _PAGE_COLOURS = {
     GRID_COLOUR: "--line",
     "#ffffff": "--page",
 }
-"""Colour → the variable of `analysis_style` that takes its place in a page, for the reader's light or dark."""
+"""Colour → the variable of `pages.style` that takes its place in a page, for the reader's light or dark."""
 
 
 def pareto_png(
@@ -65,7 +65,7 @@ def pareto_png(
 
 
 def front_svg(view: View, chosen: FrontPoint, text: str, *, narrow: bool = False) -> str:
-    """The figure without its title as an `svg` element for a page with `analysis_style`; `chosen` has a halo.
+    """The figure without its title as an `svg` element for a page with the style of `pages`; `chosen` has a halo.
 
     `text`: the drawing in words; `narrow`: as wide as a telephone, the legend below. A page may hold one of each.
     """

@@ -19,7 +19,7 @@ from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport
 from wordlength.search.tracking.description import Description
 from wordlength.search.tracking.process import TrackingError
-from wordlength.search.tracking.store import REFUSALS, first_line, is_away
+from wordlength.search.tracking.store import REFUSALS, is_away, reason_of
 from wordlength.search.tracking.tracker import Tracker
 from wordlength.search.trials import StudyView, TrialRow
 
@@ -64,7 +64,7 @@ class _Served:
         except SpecError as error:
             return SpecError(str(error))
         except REFUSALS as error:
-            return TrackingError(first_line(error), is_away(error))
+            return TrackingError(reason_of(error), is_away(error))
         except Exception:  # A fault of ours: it ends the launch, with its place.
             return RuntimeError(traceback.format_exc())
 

@@ -34,8 +34,8 @@ from requests import RequestException
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from wordlength.errors import SpecError
-from wordlength.search.home import artifact_folder_name, without_login, without_logins
+from wordlength.errors import SpecError, first_line
+from wordlength.search.home import artifact_folder_name, is_server, is_sqlite, without_login, without_logins
 
 PARAM_CHARACTERS = 6000
 TAG_CHARACTERS = 8000
@@ -57,14 +57,12 @@ def answering(study: str) -> Iterator[None]:
     try:
         yield
     except REFUSALS as error:
-        raise SpecError(
-            f"MLflow must keep {study!r}, but it does not: {first_line(error)} (storage.tracking)"
-        ) from None
+        raise SpecError(f"MLflow must keep {study!r}, but it does not: {reason_of(error)} (storage.tracking)") from None
 
 
 def check_server(tracking_uri: str) -> None:
     """Raise SpecError if a tracking server does not answer; MLflow's own client would try for minutes."""
-    if not tracking_uri.startswith(("http://", "https://")):
+    if not is_server(tracking_uri):
         return
     try:
         urllib.request.urlopen(without_login(tracking_uri) + "/health", timeout=_SERVER_SECONDS).close()
@@ -200,10 +198,9 @@ def cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def first_line(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """What an error says, in one line; addresses in it lose their logins."""
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-    return without_logins(line)
+    return without_logins(first_line(error))
 
 
 def is_away(error: BaseException) -> bool:
@@ -228,7 +225,7 @@ def _log_ahead(tracking_uri: str) -> None:
 
     The file remembers it. Where it cannot be, on some network file systems, everything stays as it was.
     """
-    address = make_url(tracking_uri) if tracking_uri.startswith("sqlite") else None
+    address = make_url(tracking_uri) if is_sqlite(tracking_uri) else None
     path = address and address.database
     if not path or path == ":memory:":
         return
@@ -248,7 +245,7 @@ def unless_deleted() -> Iterator[None]:
 
 def _closed(error: Exception, tracking_uri: str) -> SpecError:
     """What is told of a store that does not open; without its address, which may hold a password."""
-    reason = first_line(error).replace(tracking_uri, tracking_uri.partition("://")[0] + "://…")
+    reason = reason_of(error).replace(tracking_uri, tracking_uri.partition("://")[0] + "://…")
     return SpecError(f"MLflow's store must open, but it does not: {reason} (storage.tracking)")
 
 

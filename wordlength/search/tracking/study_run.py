@@ -26,7 +26,7 @@ from wordlength.search.plots import (
 )
 from wordlength.search.tracking.description import DataSet, Description
 from wordlength.search.tracking.store import GAP, TAG_CHARACTERS, cut
-from wordlength.search.trials import StudyView, TrialRow
+from wordlength.search.trials import StudyView
 from wordlength.search.views import link, published_views
 from wordlength.space import SlotInfo
 
@@ -71,7 +71,9 @@ def front_history(view: StudyView) -> list[dict[str, float]]:
     found: list[dict[str, float]] = []
     front: tuple[FrontPoint, ...] = ()
     figures: dict[str, float] = {"hypervolume": 0.0, "front_size": 0.0}
-    for row in sorted(filter(_was_run, view.rows), key=lambda row: (row.ended is not None, row.ended, row.number)):
+    for row in sorted(
+        (row for row in view.rows if row.was_run), key=lambda row: (row.ended is not None, row.ended, row.number)
+    ):
         point = row.point
         if point is not None and (grown := pareto_front([*front, point])) != front:
             front = grown
@@ -80,10 +82,6 @@ def front_history(view: StudyView) -> list[dict[str, float]]:
             figures[f"best_{view.goals.quality.name}"] = pick(front, "best").quality
         found.append(figures)
     return found
-
-
-def _was_run(row: TrialRow) -> bool:
-    return row.state in ("complete", "pruned", "failed") and row.reused_from is None
 
 
 def artifacts(

@@ -28,10 +28,10 @@ from wordlength.search.tracking.store import (
     PARAM_CHARACTERS,
     Store,
     cut,
-    first_line,
     is_away,
     key,
     now_ms,
+    reason_of,
     unless_deleted,
 )
 from wordlength.search.tracking.trial_run import (
@@ -132,7 +132,7 @@ class Tracker:
         try:
             self._store.upload(self.run_id, {name: text.encode() for name, text in about.files.items()})
         except (MlflowException, OSError) as error:
-            raise SpecError(f"MLflow's artifacts must be writable, but they are not: {first_line(error)}") from None
+            raise SpecError(f"MLflow's artifacts must be writable, but they are not: {reason_of(error)}") from None
 
     def log_trial(self, report: TrialReport, label: str = "", rungs: Sequence[float | None] = ()) -> None:
         """Record a finished trial as a child run; a trial that is recorded already stays as it is.
@@ -278,7 +278,7 @@ def publish_views(tracking_uri: str, study: str) -> str | None:
         store = Store.existing(tracking_uri, study)
         parent = store and next(store.runs("tags.kind = 'study'"), None)
     except MlflowException as error:
-        raise SpecError(f"MLflow must tell of {study!r}, but it does not: {first_line(error)}") from None
+        raise SpecError(f"MLflow must tell of {study!r}, but it does not: {reason_of(error)}") from None
     if not store or not parent:
         return None
     searched = parent.data.params.get(SEARCHED, "")
@@ -309,7 +309,7 @@ def _told_if_refused(what: str) -> Iterator[None]:
     except (MlflowException, OSError) as error:
         if is_away(error):
             raise
-        _LOGGER.warning("MLflow refused %s: %s", what, first_line(error))
+        _LOGGER.warning("MLflow refused %s: %s", what, reason_of(error))
 
 
 def _importance(points: Sequence[FrontPoint]) -> tuple[Importance, dict[str, float]]:

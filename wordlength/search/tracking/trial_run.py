@@ -10,9 +10,9 @@ from mlflow.entities import Metric
 
 from wordlength.objectives.findings import Finding, findings
 from wordlength.objectives.report import TrialReport, TrialState
-from wordlength.search.analysis_html import analysis_html
 from wordlength.search.export.facts import layer_rows, with_error
 from wordlength.search.front import saved_percent
+from wordlength.search.pages.analysis import analysis_html
 from wordlength.search.tracking.description import Description
 from wordlength.search.tracking.store import GAP, TAG_CHARACTERS, cut, key
 from wordlength.search.views import LAYER_FIGURES, WORST_FIGURES, bits_metric, colour, link

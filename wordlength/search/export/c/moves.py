@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 from wordlength.objectives.integer import Join, Merge, Move, Shape
 from wordlength.search.export.c.plan import DEPTH, accumulator_bits, c_type
@@ -100,7 +101,4 @@ def _concatenated(step: Merge) -> Iterator[str]:
 
 def _count(shape: Shape, axis: int) -> int:
     """Values that lie together along an axis and those after it."""
-    count = 1
-    for size in shape[axis:]:
-        count *= size
-    return count
+    return prod(shape[axis:])

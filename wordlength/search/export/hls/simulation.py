@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from wordlength.errors import BundleError
+from wordlength.errors import BundleError, first_line
 from wordlength.objectives.integer import IntegerProgram, Integers
 from wordlength.search.export.hls.project import (
     CHECK,
@@ -139,8 +139,7 @@ class _Held:
             text = (folder / CONFIGURATION).read_text(encoding="utf-8")
             return cls(_parsed(text), np.load(folder / INPUTS), outputs, keras.models.load_model(folder / MODEL))
         except Exception as error:  # Keras, NumPy and PyYAML raise all kinds.
-            why = (str(error).splitlines() or [type(error).__name__])[0]
-            raise BundleError(f"{FOLDER}/ must be readable, but is not: {why}") from None
+            raise BundleError(f"{FOLDER}/ must be readable, but is not: {first_line(error)}") from None
 
 
 def _parsed(text: str) -> Any:

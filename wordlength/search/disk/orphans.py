@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from wordlength.search.disk_item import Item, Kind, counted, files_in, item_of
+from wordlength.search.disk.item import Item, Kind, counted, files_in, item_of
 from wordlength.search.drivers import is_running
 from wordlength.search.home import Home, artifact_folder_name
 from wordlength.search.storage import stored_studies
@@ -26,9 +26,8 @@ def orphans(home: Home, experiments: Sequence[KeptExperiment]) -> Iterator[Item]
         folder = home.study(name)
         yield item_of(Kind.FOLDER, name, [folder.path], live=is_running(folder))
     running = {name for name in names if is_running(home.study(name))}
-    if (home.root / "optuna.db").exists():
-        address = f"sqlite:///{home.root / 'optuna.db'}"
-        for name, one in stored_studies(address).items():
+    if home.optuna_file.exists():
+        for name, one in stored_studies(home.optuna_address()).items():
             if name not in known:
                 yield item_of(
                     Kind.TRIALS, name, [], live=name in running, told=f"{counted(one.trials, 'trial')} in optuna.db"
@@ -74,7 +73,7 @@ def _in_mlflow(home: Home, experiments: Sequence[KeptExperiment], known: set[str
             yield item_of(
                 Kind.TRASH, one.name, paths, live=one.name in running, told=counted(len(one.trashed_runs), "run")
             )
-    if (home.root / "mlflow.db").exists() and home.artifacts.exists():
+    if home.mlflow_file.exists() and home.artifacts.exists():
         yield from _lost_artifacts(home, experiments, {artifact_folder_name(name) for name in known}, running)
 
 

@@ -98,7 +98,7 @@ def require_replaceable(folder: Path, force: bool) -> None:
 
 def _write(place: Path, clip: Clip, facts: Mapping[str, Any], voices: Sequence[Voice]) -> None:
     from wordlength.objectives.audio.files import write_wav
-    from wordlength.search.clip_picture import clip_png
+    from wordlength.search.listening.picture import clip_png
 
     place.mkdir(exist_ok=True)
     for sound in clip.sounds:

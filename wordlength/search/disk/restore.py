@@ -20,10 +20,10 @@ import yaml
 
 from wordlength.atomic import write_atomically
 from wordlength.errors import ArchiveError, SpecError, WordlengthError
-from wordlength.objectives.baseline import load_baseline
-from wordlength.search.archive import BASELINES, RUNS, STUDY, TRIALS, own_files
-from wordlength.search.archive_file import Manifest, unpack
-from wordlength.search.home import STUDY_FILE, Home, StudyFolder
+from wordlength.objectives.baseline import baseline_path, load_baseline
+from wordlength.search.disk.archive import BASELINES, RUNS, STUDY, TRIALS, own_files
+from wordlength.search.disk.archive_file import Manifest, unpack
+from wordlength.search.home import STUDY_FILE, Home, StudyFolder, is_lock
 from wordlength.search.spec import CORPUS_ROLES, DATA_ROOT_VARIABLE, StudySpec, parse_spec
 from wordlength.search.storage import put_in, remove_stored, stored_studies
 from wordlength.search.tracking import has_experiment, publish_views, put_in_runs, remove_experiment
@@ -106,7 +106,7 @@ def _require_free(name: str, home: Home) -> None:
 def _require_baseline(draft: Path, home: Home, name: str) -> None:
     """Refuse where the cache has another float baseline of the same settings: its studies need that one."""
     for archived in (draft / BASELINES).glob("*.npz"):
-        ours, theirs = load_baseline(home.cache / "baselines" / archived.name), load_baseline(archived)
+        ours, theirs = load_baseline(baseline_path(home.cache, archived.stem)), load_baseline(archived)
         if ours is not None and (theirs is None or ours.content_digest != theirs.content_digest):
             raise SpecError(
                 f"a project has one float baseline for the same settings, but {home.root} has another one than the "
@@ -143,7 +143,7 @@ def _undone(spec: StudySpec, home: Home, folder: StudyFolder) -> Iterator[None]:
         for path in folder.path.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
-            elif not path.name.endswith("lock"):  # The folder's lock is held.
+            elif not is_lock(path):  # The folder's lock is held.
                 path.unlink()
         raise
 
@@ -176,7 +176,7 @@ def _move(draft: Path, home: Home, folder: StudyFolder) -> None:
     """The study's files and the baseline, each in one step; the study file comes later."""
     moves = {folder.path / name: path for name, path in own_files(draft / STUDY).items()}
     for archived in (draft / BASELINES).glob("*.npz"):
-        place = home.cache / "baselines" / archived.name
+        place = baseline_path(home.cache, archived.stem)
         if load_baseline(place) is None:
             moves[place] = archived
     # The study's identity last: with it, a launch would take the study for its own.

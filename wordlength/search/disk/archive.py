@@ -14,9 +14,9 @@ import yaml
 
 from wordlength.errors import SpecError
 from wordlength.objectives.baseline import baseline_path
-from wordlength.search.archive_file import Manifest, pack
+from wordlength.search.disk.archive_file import Manifest, pack
 from wordlength.search.drivers import is_running
-from wordlength.search.home import STUDY_FILE, Home, StudyFolder, Turn
+from wordlength.search.home import STUDY_FILE, Home, StudyFolder, Turn, is_lock
 from wordlength.search.spec import CORPUS_ROLES
 from wordlength.search.storage import take_out
 from wordlength.search.tracking import take_out_runs
@@ -95,7 +95,7 @@ def portable(file: Path) -> str:
 def own_files(folder: Path) -> dict[str, Path]:
     """What a study's folder holds beside the study file: neither locks, nor what a killed process left half."""
     found = {name: path for name, path in _below(folder).items() if name != STUDY_FILE}
-    return {name: path for name, path in found.items() if path.name != "lock" and path.suffix not in (".lock", ".tmp")}
+    return {name: path for name, path in found.items() if not is_lock(path) and path.suffix != ".tmp"}
 
 
 def _below(folder: Path) -> dict[str, Path]:

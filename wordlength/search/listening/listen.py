@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any
 from wordlength.errors import SpecError
 from wordlength.objectives.listening import EXTREMES, Clip, Ear, extreme, require_sound
 from wordlength.objectives.report import Weights
-from wordlength.search.clip_files import Voice, facts_of, require_replaceable, write_clips
-from wordlength.search.front import pick
 from wordlength.search.home import Home
-from wordlength.search.launch import prepare_data
+from wordlength.search.launch import evaluation_settings, prepare_data
+from wordlength.search.listening.files import Voice, facts_of, require_replaceable, write_clips
 from wordlength.search.observer import Observer
-from wordlength.search.session import open_evaluator
+from wordlength.search.session import open_unchanged
 from wordlength.search.spec import StudySpec
-from wordlength.search.study import load_study, remembered
+from wordlength.search.study import load_study
 from wordlength.search.trained import own_weights, retrained_weights
-from wordlength.search.trials import StudyView
-from wordlength.search.unchanged import check_baseline, check_unchanged
+from wordlength.search.trials import StudyView, picked
 from wordlength.version import VERSION
 
 if TYPE_CHECKING:
@@ -91,10 +89,7 @@ def _voices(view: StudyView, rules: Sequence[str], retrained: bool) -> tuple[Voi
     every = tuple(dict.fromkeys(rule.strip() for rule in rules))
     voices = []
     for rule in every:
-        try:
-            point = pick(view.front, rule, view.points)
-        except ValueError as error:
-            raise SpecError(f"{error} (--pick)") from None
+        point = picked(view, rule)
         label = re.sub(r"[^A-Za-z0-9.]+", "-", rule)
         voices.append(Voice(f"quantized-{label}" if len(every) > 1 else "quantized", rule, point, retrained))
     return tuple(voices)
@@ -118,11 +113,10 @@ def _require_numbers(clips: Sequence[int | str], count: int, part: str) -> None:
 
 def _opened(spec: StudySpec, home: Home, data: PreparedData, observer: Observer, verbose: bool) -> Evaluator:
     """What a worker of the study is. Raises SpecError if data or float baseline are no longer the study's."""
-    known = remembered(spec, home)
-    check_unchanged(known, spec, data.digest)
-    evaluator, baseline = open_evaluator(spec, home, observer, verbose, data)
-    check_baseline(known, spec.name, baseline.content_digest)
-    return evaluator
+    _, baseline = open_unchanged(spec, home, observer, verbose, data)
+    from wordlength.objectives.evaluate import Evaluator
+
+    return Evaluator(data, baseline, evaluation_settings(spec))
 
 
 def _heard(

@@ -10,9 +10,10 @@ from html import escape
 from wordlength.objectives.findings import Finding, findings, percent
 from wordlength.objectives.goals import DEFAULT_GOALS, Goals
 from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialReport
-from wordlength.search.analysis_charts import Axis, line_svg, magnitudes_svg, share_svg
-from wordlength.search.analysis_style import STYLE
 from wordlength.search.export.facts import ACCUMULATOR_HEADS, ACCUMULATOR_NOTE, accumulator_cells, with_error
+from wordlength.search.pages.charts import Axis, line_svg, magnitudes_svg, share_svg
+from wordlength.search.pages.parts import page_html, section, table_html
+from wordlength.search.pages.style import STYLE
 from wordlength.space import Binary, Candidate, Role, Slot
 
 SHOWN_FINDINGS = 12
@@ -65,15 +66,6 @@ def analysis_sections(
     if report.accumulators:
         parts["Accumulators"] = _accumulators(report.last_accumulators(), told)
     return parts
-
-
-def page_html(title: str, style: str, body: str) -> str:
-    """A page that needs nothing else."""
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style}</style></head>\n<body><main>\n{body}\n</main></body></html>\n"
-    )
 
 
 def _header(title: str, report: TrialReport, facts: Mapping[str, str], goals: Goals) -> str:
@@ -291,24 +283,3 @@ def _name(row: LayerAnalysis) -> str:
 
 def _decibel(value: float) -> str:
     return f"{value:.1f}" if math.isfinite(value) else ("∞" if value > 0 else "−∞")
-
-
-def section(title: str, inside: str, anchor: str = "") -> str:
-    """HTML below a heading; `anchor`: a name to link to."""
-    named = f' id="{anchor}"' if anchor else ""
-    return f"<section{named}><h2>{escape(title)}</h2>\n{inside}</section>"
-
-
-def table_html(
-    kind: str, caption: str, heads: Iterable[str], body: Iterable[tuple[str, Iterable[str]]], first: str = "tensor"
-) -> str:
-    """HTML cells → a table of a style's kind that scrolls on narrow screens; the first column heads its row."""
-    head = "".join(f'<th scope="col">{text}</th>' for text in (first, *heads))
-    rows = "\n".join(
-        f'<tr><th scope="row">{name}</th>{"".join(f"<td>{c}</td>" for c in cells)}</tr>' for name, cells in body
-    )
-    label = escape(caption)
-    return (
-        f'<div class="scroll" role="region" aria-label="{label}" tabindex="0"><table class="{kind}">'
-        f"<caption>{label}</caption><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table></div>"
-    )

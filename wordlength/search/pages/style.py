@@ -1,4 +1,4 @@
-"""The look of the analysis page: one style sheet, light and dark, wide and narrow.
+"""The look of all our pages: one style sheet, light and dark, wide and narrow.
 
 Colours are from the colour-blind-safe set of Okabe & Ito; what a colour says, position or text says too.
 """

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from wordlength.errors import SpecError
-from wordlength.search.disk_item import Item, Kind, counted, item_of, size_of
+from wordlength.search.disk.item import Item, Kind, counted, item_of, size_of
+from wordlength.search.disk.orphans import orphans
 from wordlength.search.drivers import is_running
-from wordlength.search.home import Home
-from wordlength.search.orphans import orphans
+from wordlength.search.home import Home, is_sqlite
 from wordlength.search.spec import StudySpec
-from wordlength.search.storage import StoredStudy, is_file, stored_studies
+from wordlength.search.storage import StoredStudy, stored_studies
 from wordlength.search.tracking import KeptExperiment, kept_experiments
 
 
@@ -77,7 +77,7 @@ def _need(home: Home, name: str, storages: dict[str, Mapping[str, StoredStudy]])
 
 def _experiments(home: Home) -> tuple[KeptExperiment, ...]:
     """Of the project's own database alone: another one may hold what is not ours."""
-    if not (home.root / "mlflow.db").exists():
+    if not home.mlflow_file.exists():
         return ()
     return kept_experiments(home.tracking_address(), home.artifacts)
 
@@ -91,7 +91,7 @@ def _study(home: Home, name: str, needs: _Needs, experiments: Sequence[KeptExper
     if kept is not None:
         told.append(f"{counted(len(kept.runs), 'run')} in MLflow")
     addresses = (home.optuna_address(spec), home.tracking_address(spec)) if spec is not None else ()
-    told += [f"the rest at {address.partition(':')[0]}://…" for address in addresses if not is_file(address)]
+    told += [f"the rest at {address.partition(':')[0]}://…" for address in addresses if not is_sqlite(address)]
     return item_of(Kind.STUDY, name, paths, live=is_running(folder), told=", ".join(told))
 
 
@@ -129,5 +129,5 @@ def _is_builtin(spec: StudySpec) -> bool:
 
 def _databases(home: Home) -> tuple[tuple[Path, int], ...]:
     """With what SQLite keeps beside them."""
-    found = ((home.root / name, sorted(home.root.glob(f"{name}*"))) for name in ("optuna.db", "mlflow.db"))
+    found = ((file, sorted(home.root.glob(f"{file.name}*"))) for file in (home.optuna_file, home.mlflow_file))
     return tuple((path, size_of(files)) for path, files in found if files)

@@ -9,10 +9,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from wordlength.errors import SpecError
-from wordlength.search.disk import Disk
-from wordlength.search.disk_item import Item, Kind
+from wordlength.search.disk.contents import Disk
+from wordlength.search.disk.item import Item, Kind
 from wordlength.search.drivers import is_running
-from wordlength.search.home import STUDY_FILE, Home, StudyFolder
+from wordlength.search.home import LOCK, STUDY_FILE, Home, StudyFolder
 from wordlength.search.storage import remove_stored
 from wordlength.search.tracking import kept_experiments, remove_experiment, remove_trashed_runs
 
@@ -41,8 +41,8 @@ def remove(items: Sequence[Item], home: Home) -> list[str]:
     """
     left = [text for item in items if (text := _remove(item, home))]
     if not any(is_running(home.study(name)) for name in home.names()):
-        for database in ("optuna.db", "mlflow.db"):
-            _shrink(home.root / database)
+        for database in (home.optuna_file, home.mlflow_file):
+            _shrink(database)
     return left
 
 
@@ -54,7 +54,7 @@ def _remove(item: Item, home: Home) -> str:
             _remove_folder(home.study(item.name))
         case Kind.TRIALS:
             _require_at_rest(home, item.name)
-            remove_stored(f"sqlite:///{home.root / 'optuna.db'}", item.name)
+            remove_stored(home.optuna_address(), item.name)
         case Kind.EXPERIMENT:
             _require_at_rest(home, item.name)
             return remove_experiment(home.tracking_address(), home.artifacts, item.name)
@@ -87,7 +87,7 @@ def _remove_folder(folder: StudyFolder) -> None:
 def _empty(folder: StudyFolder) -> None:
     """All but the study file, and the lock, which goes with it when it is let go."""
     for path in folder.path.iterdir():
-        if path.name not in (STUDY_FILE, "lock"):
+        if path.name not in (STUDY_FILE, LOCK):
             _delete(path)
 
 

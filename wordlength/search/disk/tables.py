@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from wordlength.search.disk import Disk
-from wordlength.search.disk_item import Item, Kind
+from wordlength.search.disk.contents import Disk
+from wordlength.search.disk.item import Item, Kind
+from wordlength.search.table_style import SPACED
 
 _DIGEST_CHARACTERS = 16
 
@@ -33,7 +33,7 @@ def disk_tables(disk: Disk, root: Path) -> Iterator[Table | str]:
 
 def items_table(title: str, items: Sequence[Item]) -> Table:
     """A row per thing: what it is, who uses it, when it was written last, its size; then their sum."""
-    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False, pad_edge=False)
+    table = Table(title=title, **SPACED)
     for name, justify in (
         ("what", "left"),
         ("name", "left"),

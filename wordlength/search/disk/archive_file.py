@@ -19,8 +19,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from wordlength.atomic import naming
+from wordlength.digests import file_sha256
 from wordlength.errors import ArchiveError
-from wordlength.objectives.audio.files import file_sha256
 
 FORMAT, VERSION = "wordlength study archive", 1
 MANIFEST = "manifest.json"
