@@ -40,9 +40,7 @@ def look(home: Home) -> Disk:
     studies = tuple(_study(home, name, needs[name], experiments) for name in home.names())
     others = tuple(orphans(home, experiments))
     caches = tuple(_caches(home, needs, {item.name for item in studies if item.live}))
-    if any(
-        item.live and item.kind is Kind.FOLDER for item in others
-    ):  # A launch that begins: what it needs is unknown.
+    if any(item.live and item.kind is Kind.FOLDER for item in others):  # It begins: its needs are unknown.
         caches = tuple(replace(item, live=True) for item in caches)
     return Disk(studies, caches, others, _databases(home))
 
