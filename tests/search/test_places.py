@@ -51,3 +51,16 @@ def test_what_takes_no_more_is_named_and_stays() -> None:
 def test_an_archive_goes_into_a_file(run_cli, place: str) -> None:
     status, _, err = run_cli("archive", "tiny", "--to", place, "--force")
     assert (status, err) == (2, f"error: an archive is written to a file, but got {place} (--to)\n")
+
+
+def test_a_kept_study_file_that_is_no_text_is_told(run_cli, tmp_path: Path) -> None:
+    (tmp_path / "studies" / "x").mkdir(parents=True)
+    (tmp_path / "studies" / "x" / "study.yaml").write_bytes(b"\xff")
+    status, _, err = run_cli("front", "x", "--home", tmp_path)
+    assert status == 2
+    assert "a study file must be UTF-8 text" in err
+    (tmp_path / "studies" / "x" / "study.yaml").unlink()
+    (tmp_path / "studies" / "x" / "study.yaml").mkdir()
+    status, out, _ = run_cli("clean", "--home", tmp_path)
+    assert status == 0
+    assert "must be readable" in out
