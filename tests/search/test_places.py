@@ -1,6 +1,8 @@
 """Where a command may write: files, through links, into devices and pipes, and nowhere else."""
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -64,3 +66,11 @@ def test_a_kept_study_file_that_is_no_text_is_told(run_cli, tmp_path: Path) -> N
     status, out, _ = run_cli("clean", "--home", tmp_path)
     assert status == 0
     assert "must be readable" in out
+
+
+def test_standard_output_that_takes_no_more_is_told(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "wordlength", "clean", "--home", str(tmp_path)]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    told = "error: what is written must find room, but: No space left on device (standard output)\n"
+    assert (done.returncode, done.stderr) == (2, told)
