@@ -12,8 +12,14 @@ from pathlib import Path
 def write_atomically(path: Path, content: bytes, private: bool = False) -> None:
     """Write beside `path`, then rename: a killed process leaves the old file or none.
 
+    Where a link leads, the link stays; what is no file, such as a pipe or /dev/null, is written into as it is.
     `private`: nobody but the user may read it.
     """
+    path = Path(os.path.realpath(path))
+    if is_special(path):
+        with naming(path):
+            path.write_bytes(content)
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -24,6 +30,11 @@ def write_atomically(path: Path, content: bytes, private: bool = False) -> None:
             os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def is_special(path: Path) -> bool:
+    """Whether a device, pipe or socket is there, which no file may take the place of."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import shutil
 import tarfile
 from collections.abc import Iterator
@@ -282,6 +283,30 @@ def test_an_archive_without_a_study(tmp_path: Path) -> None:
         restore(tmp_path / "x.tar.gz", Home(tmp_path / "home"))
     with tarfile.open(tmp_path / "x.tar.gz") as tar:
         assert json.load(tar.extractfile("manifest.json"))["study"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"name: [", r"study file must hold keys and values, but that of .*x\.tar\.gz does not"),
+        (b"\xff\xfe", "study file must hold keys and values"),
+        (b"- 1", "study file must hold keys and values"),
+        (b"name: x\nstorage: null", "study file must hold keys and values"),
+        (b"seed: 1", r"this key is required, but it is missing \(name in study\.yaml of .*x\.tar\.gz\)"),
+        (b"name: ../x", r"but got '\.\./x' \(name in study\.yaml of .*x\.tar\.gz\)"),
+    ],
+)
+def test_a_study_file_that_cannot_be_read_is_told_by_its_archive(tmp_path: Path, run_cli, text: bytes, message) -> None:
+    (tmp_path / "study.yaml").write_bytes(text)
+    (tmp_path / "trials.json").write_text("{}")
+    files = {"study/study.yaml": tmp_path / "study.yaml", "trials.json": tmp_path / "trials.json"}
+    pack(tmp_path / "x.tar.gz", {"study": "x"}, files)
+    status, _, err = run_cli("restore", tmp_path / "x.tar.gz", "--home", tmp_path / "home")
+    assert status == 2
+    assert re.search(message, err)
+    assert files_below(tmp_path / "home") == {}
+    assert run_cli("restore", tmp_path / "nothing.tar.gz", "--home", tmp_path / "none")[0] == 2
+    assert not (tmp_path / "none").exists()
 
 
 def test_trials_that_cannot_be_read_leave_nothing(tiny_archive: Path, tmp_path: Path) -> None:

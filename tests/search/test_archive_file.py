@@ -89,6 +89,12 @@ def test_a_newer_version_and_other_files_are_refused(tmp_path: Path) -> None:
         tar.addfile(plain("readme", b"")[0])
     with pytest.raises(ArchiveError, match=r"first member must be manifest.json"):
         unpack(other, tmp_path / "out")
+    with tarfile.open(other, "w:gz") as tar:
+        nested, content = plain(MANIFEST, b"[" * 100_000)
+        nested.size = len(content)
+        tar.addfile(nested, io.BytesIO(content))
+    with pytest.raises(ArchiveError, match=r"manifest must be readable, but .*RecursionError"):
+        unpack(other, tmp_path / "out")
     text.write_text("no archive")
     with pytest.raises(ArchiveError, match="must be a whole gzipped tar file"):
         unpack(text, tmp_path / "out")

@@ -162,6 +162,23 @@ def test_unknown_and_empty_studies_are_refused(address: str, store: StudyStore) 
         StudyStore.create(other, address).view()
 
 
+def test_a_study_of_another_version_is_told_in_one_line(address: str, store: StudyStore) -> None:
+    known = float_baseline(0.04, 1000).to_json()
+    trial = r"wordlength .* can read, but 's' was written by 0\.3 \(.*\); read it with that version"
+    store.remember({"wordlength": "0.3", "baseline": {key: known[key] for key in known if key != "goals"}})
+    with pytest.raises(SpecError, match=trial):
+        StudyStore.open("s", address)
+    store.remember({"baseline": known | {"goals": [{"name": "stoi_improvement", "of_then": 1}]}})
+    with pytest.raises(SpecError, match=trial):
+        StudyStore.open("s", address)
+    store.remember({"baseline": known})
+    store.sample_with(spec_of().search, 0)
+    number, _, _ = store.ask(SPACE)
+    store._ledger.note(number, {"candidate": {"dense_1.weights": "ternary<2>"}})
+    with pytest.raises(SpecError, match=trial):
+        StudyStore.open("s", address).view()
+
+
 class _Lowest:
     """Chooses the first of everything."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport
-from wordlength.search.spec import StudySpec, load_spec, parse_spec
+from wordlength.search.spec import StudySpec, load_spec
 
 HOME_VARIABLE = "WORDLENGTH_HOME"
 STUDY_FILE = "study.yaml"
@@ -148,8 +148,8 @@ class StudyFolder:
             yield
 
     def spec(self) -> StudySpec:
-        """The spec as launched last."""
-        return parse_spec(self.study_file.read_text(encoding="utf-8"), self.study_file)
+        """The spec as launched last. Raises SpecError."""
+        return load_spec(self.study_file)
 
     def report(self, number: int) -> Path:
         """JSON report of one trial."""

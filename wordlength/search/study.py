@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
-from contextlib import closing
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing, contextmanager
 from typing import Any
 
 import optuna
 from optuna.trial import FixedTrial, FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
-from wordlength.errors import SpecError
+from wordlength.errors import FormatError, SpecError, WordlengthError
 from wordlength.objectives.goals import DEFAULT_GOALS, Goals, goals_of
 from wordlength.objectives.report import TrialReport, TrialState
 from wordlength.search.front import Baseline
@@ -29,6 +29,7 @@ from wordlength.search.storage import PatientStorage, open_storage
 from wordlength.search.trials import INTERRUPTED, StudyView, TrialRow
 from wordlength.space import Candidate
 from wordlength.space.search_space import SearchSpace
+from wordlength.version import VERSION
 
 _TOLD = {
     TrialState.COMPLETE: OptunaState.COMPLETE,
@@ -81,8 +82,14 @@ class StudyStore:
         except KeyError:
             storage.close()
             raise SpecError(f"a study must be in its storage, but {name!r} has no trials there") from None
-        known = study.user_attrs.get("baseline")
-        return cls(storage, study, Baseline.from_json(known).goals if known else DEFAULT_GOALS)
+        known = study.user_attrs
+        try:
+            with _of_this_version(name, known):
+                goals = Baseline.from_json(known["baseline"]).goals if "baseline" in known else DEFAULT_GOALS
+        except SpecError:
+            storage.close()
+            raise
+        return cls(storage, study, goals)
 
     def close(self) -> None:
         """End the connections to the storage."""
@@ -115,13 +122,14 @@ class StudyStore:
             known = self.attributes
             if "baseline" not in known:
                 raise SpecError(f"a study must have its float baseline, but {self._study.study_name!r} has none yet")
-            view = StudyView(
-                self._study.study_name,
-                self.rows(),
-                Baseline.from_json(known["baseline"]),
-                known["wanted"],
-                known.get("most_wanted", known["wanted"]),
-            )
+            with _of_this_version(self._study.study_name, known):
+                view = StudyView(
+                    self._study.study_name,
+                    self.rows(),
+                    Baseline.from_json(known["baseline"]),
+                    known["wanted"],
+                    known.get("most_wanted", known["wanted"]),
+                )
             self._view = self._ledger.version, view
         return self._view[1]
 
@@ -301,6 +309,21 @@ def load_study(study: str, home: Home | None = None) -> StudyView:
     spec = home.find(study)
     with closing(StudyStore.open(spec.name, home.optuna_address(spec))) as store:
         return store.view()
+
+
+@contextmanager
+def _of_this_version(name: str, known: Mapping[str, Any]) -> Iterator[None]:
+    """Tell in one line that what a study remembers is not what this version writes. Raises SpecError."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, WordlengthError) and not isinstance(error, FormatError):
+            raise
+        raise SpecError(
+            f"a study must be one that wordlength {VERSION} can read, but {name!r} was written by "
+            f"{known.get('wordlength', 'an earlier version')} ({error!r}); read it with that version, or launch its "
+            "study file under another name"
+        ) from None
 
 
 def _as_proposed(candidate: Candidate, space: SearchSpace) -> FixedTrial:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -51,6 +52,10 @@ def refusing() -> Iterator[None]:
         print_error(str(error))
         sys.exit(2)
     except OSError as error:
+        if error.filename is None and error.errno == errno.ENOSPC:
+            print_error(f"what is written must find room, but: {error.strerror} (standard output)")
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # What is left of it would fail again at the end.
+            sys.exit(2)
         if error.filename is None:
             raise
         print_error(f"files must be readable and folders writable, but {error.filename}: {error.strerror}")

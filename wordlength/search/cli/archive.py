@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from wordlength.atomic import is_special
 from wordlength.search.cli.common import HomeOption, Study, app, home_of, note, refuse, say
-from wordlength.search.cli.places import require_places
+from wordlength.search.cli.places import STANDARD_OUTPUT, require_places
 
 
 @app.command()
@@ -28,6 +29,8 @@ def archive(
 
         wordlength archive klein --to klein.tar.gz
     """
+    if to == STANDARD_OUTPUT or is_special(to):
+        refuse(f"an archive is written to a file, but got {to} (--to)")
     require_places(to=to)
     if to.exists() and not force:
         refuse(f"an archive's file must be new, but {to} exists (--force replaces it)")

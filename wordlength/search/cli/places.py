@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from wordlength.atomic import is_special
 from wordlength.errors import SpecError
 
 STANDARD_OUTPUT = Path("-")
@@ -15,10 +16,17 @@ def require_places(**files: Path | None) -> None:
     for option, file in files.items():
         if file is None or file == STANDARD_OUTPUT:
             continue
-        folder = file.absolute().parent
+        if is_special(file):
+            continue  # Written into, as /dev/null.
+        folder = Path(os.path.realpath(file)).parent
         if not folder.is_dir():
-            raise SpecError(f"a file's folder must exist, but {file.parent} does not (--{option})")
+            raise SpecError(f"a file's folder must exist, but {_told(file, folder)} does not (--{option})")
         if file.is_dir():
             raise SpecError(f"a file to write must not be a folder, but {file} is (--{option})")
         if not os.access(folder, os.W_OK):
-            raise SpecError(f"a file's folder must be writable, but {file.parent} is not (--{option})")
+            raise SpecError(f"a file's folder must be writable, but {_told(file, folder)} is not (--{option})")
+
+
+def _told(file: Path, folder: Path) -> Path:
+    """The folder as the user named it, unless a link leads elsewhere."""
+    return folder if file.is_symlink() else file.parent

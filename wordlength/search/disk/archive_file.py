@@ -69,8 +69,7 @@ def unpack(file: Path, into: Path) -> Manifest:
 
     Only plain files that the manifest names are written, and nothing outside of the folder.
     """
-    if not file.is_file():
-        raise ArchiveError(f"an archive must be a file, but {file} is none")
+    require_file(file)
     with _whole(file), tarfile.open(file, "r:gz") as tar:
         manifest = _manifest(file, tar)
         seen: set[str] = set()
@@ -90,6 +89,12 @@ def unpack(file: Path, into: Path) -> Manifest:
     if missing := sorted(manifest.members.keys() - seen):
         raise ArchiveError(f"an archive must hold every member of its manifest, but {missing[0]} is missing ({file})")
     return manifest
+
+
+def require_file(file: Path) -> None:
+    """Raise ArchiveError where no file is."""
+    if not file.is_file():
+        raise ArchiveError(f"an archive must be a file, but {file} is none")
 
 
 def _write(raw: IO[bytes], manifest: Manifest, files: Mapping[str, Path]) -> None:
@@ -129,7 +134,7 @@ def _manifest(file: Path, tar: tarfile.TarFile) -> Manifest:
         plain = json.loads(content.read())
         form, version = plain.pop("format"), plain.pop("version")
         members = {name: (int(one["bytes"]), str(one["sha256"])) for name, one in plain.pop("members").items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ArchiveError(f"an archive's manifest must be readable, but {file}: {error!r}") from None
     if form != FORMAT:
         raise ArchiveError(f"an archive must be a {FORMAT}, but {file} is a {form!r}")

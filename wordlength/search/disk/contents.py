@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,11 @@ def look(home: Home) -> Disk:
     needs = _needs(home)
     experiments = _experiments(home)
     studies = tuple(_study(home, name, needs[name], experiments) for name in home.names())
+    others = tuple(orphans(home, experiments))
     caches = tuple(_caches(home, needs, {item.name for item in studies if item.live}))
-    return Disk(studies, caches, tuple(orphans(home, experiments)), _databases(home))
+    if any(item.live and item.kind is Kind.FOLDER for item in others):  # It begins: its needs are unknown.
+        caches = tuple(replace(item, live=True) for item in caches)
+    return Disk(studies, caches, others, _databases(home))
 
 
 @dataclass(frozen=True)

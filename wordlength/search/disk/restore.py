@@ -22,7 +22,7 @@ from wordlength.atomic import write_atomically
 from wordlength.errors import ArchiveError, SpecError, WordlengthError
 from wordlength.objectives.baseline import baseline_path, load_baseline
 from wordlength.search.disk.archive import BASELINES, RUNS, STUDY, TRIALS, own_files
-from wordlength.search.disk.archive_file import Manifest, unpack
+from wordlength.search.disk.archive_file import Manifest, require_file, unpack
 from wordlength.search.home import STUDY_FILE, Home, StudyFolder, is_lock
 from wordlength.search.spec import CORPUS_ROLES, DATA_ROOT_VARIABLE, StudySpec, parse_spec
 from wordlength.search.storage import put_in, remove_stored, stored_studies
@@ -49,11 +49,12 @@ def restore(file: Path, home: Home, name: str | None = None, places: Places | No
 
     Raises ArchiveError for a file that is not whole or not what it says, SpecError for a name that is taken.
     """
+    require_file(file)  # Before a folder is made for it.
     home.root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=home.root) as draft:
         manifest = unpack(file, Path(draft))
         text = _study_file(file, Path(draft), manifest, name, places or Places())
-        spec = parse_spec(text, Path(draft) / STUDY / STUDY_FILE)
+        spec = _spec(text, file, Path(draft) / STUDY / STUDY_FILE)
         _require_free(spec.name, home)
         _require_baseline(Path(draft), home, spec.name)
         folder = home.study(spec.name)
@@ -78,16 +79,28 @@ def _study_file(file: Path, draft: Path, manifest: Manifest, name: str | None, p
     """The archived study file with this machine's places."""
     if missing := [member for member in (f"{STUDY}/{STUDY_FILE}", TRIALS) if member not in manifest.members]:
         raise ArchiveError(f"an archive must hold a study, but {missing[0]} is missing ({file})")
-    plain = yaml.safe_load((draft / STUDY / STUDY_FILE).read_text(encoding="utf-8"))
-    if not isinstance(plain, dict):
+    try:
+        plain = yaml.safe_load((draft / STUDY / STUDY_FILE).read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError):
+        plain = None
+    if not isinstance(plain, dict) or not isinstance(plain.get("storage", {}), dict):
         raise ArchiveError(f"an archive's study file must hold keys and values, but that of {file} does not")
-    plain["name"] = name or plain["name"]
+    if name is not None:
+        plain["name"] = name
     addresses = {"optuna": _absolute(places.optuna), "tracking": _absolute(places.tracking)}
     plain["storage"] = {**plain.get("storage", {}), **{key: value for key, value in addresses.items() if value}}
     root = places.data_root or os.environ.get(DATA_ROOT_VARIABLE)
     if root is not None:
         plain["data_root"] = str(Path(root).expanduser().absolute())
     return yaml.safe_dump(plain, sort_keys=False)
+
+
+def _spec(text: str, file: Path, unpacked: Path) -> StudySpec:
+    """The study file read where it was unpacked, with its network beside it; a refusal names the archive."""
+    try:
+        return parse_spec(text, unpacked)
+    except SpecError as error:
+        raise SpecError(str(error).replace(str(unpacked), f"{STUDY_FILE} of {file}")) from None
 
 
 def _absolute(address: str | None) -> str | None:
@@ -155,7 +168,7 @@ def _readable(file: Path) -> Iterator[None]:
         yield
     except WordlengthError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ArchiveError(f"an archive's trials and runs must be readable, but {file}: {error!r}") from None
 
 
