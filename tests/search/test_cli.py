@@ -208,7 +208,9 @@ def test_an_empty_corpus_is_named(run_cli, write_study, tmp_path: Path) -> None:
         (("front", "nobody"), "a study must have been launched, but got 'nobody'"),
         (("status", "nobody"), "a study must have been launched, but got 'nobody'"),
         (("export", "nobody", "--to", "x"), "a study must have been launched, but got 'nobody'"),
+        (("front", "nobody"), "launched here: none yet, begin with wordlength launch STUDY_FILE"),
         (("ui",), "there must be a launched study to show"),
+        (("launch", "demo"), "No such file or directory; a study's name is not enough, give its file"),
         (("launch", "missing.yaml"), "a study file must be readable, but missing.yaml is not"),
     ],
 )

@@ -170,6 +170,7 @@ def test_a_missing_corpus_is_named_and_the_other_one_shown(look, place: Path) ->
     status, out, err = look()
     assert status == 1
     assert "corpus folders must exist, but got" in err
+    assert "start at data_root, or at WORDLENGTH_DATA" in err
     assert "folder:speech" in out
 
 

@@ -9,13 +9,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from wordlength.errors import WordlengthError
+
 
 @contextmanager
 def quiet_tensorflow(verbose: bool = False) -> Iterator[None]:
     """Around TensorFlow's first import and first device use: no notices of its own, of absl or of CUDA.
 
     Its C++ side writes to the file descriptor before it reads any setting, so standard error is put aside
-    meanwhile; if the block fails, what was put aside is shown. `verbose` leaves everything as it is.
+    meanwhile; what was put aside is shown if the block fails, unless by an error of ours, which says what is wrong
+    itself. `verbose` leaves everything as it is.
     """
     if verbose:
         yield
@@ -30,6 +33,8 @@ def quiet_tensorflow(verbose: bool = False) -> Iterator[None]:
 
             tf.get_logger().setLevel("ERROR")
             yield
+        except WordlengthError:
+            raise
         except Exception:
             aside.seek(0)
             os.write(saved, aside.read())

@@ -111,7 +111,7 @@ class Home:
             if name in self.names():
                 return self.study(name).spec()
             raise SpecError(f"a study must have been launched, but {name!r} has not; run: wordlength launch {study}")
-        known = ", ".join(self.names()) or "none yet"
+        known = ", ".join(self.names()) or "none yet, begin with wordlength launch STUDY_FILE"
         raise SpecError(f"a study must have been launched, but got {study!r}; launched here: {known} ({self.root})")
 
 

@@ -236,7 +236,8 @@ def load_spec(path: Path) -> StudySpec:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise SpecError(f"a study file must be readable, but {path} is not: {error.strerror}") from None
+        hint = "" if path.suffix else "; a study's name is not enough, give its file, such as examples/demo.yaml"
+        raise SpecError(f"a study file must be readable, but {path} is not: {error.strerror}{hint}") from None
     except UnicodeDecodeError:
         raise SpecError(f"a study file must be UTF-8 text, but {path} is not") from None
     return parse_spec(text, path)

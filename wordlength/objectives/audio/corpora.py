@@ -109,7 +109,8 @@ def read_rooms(settings: RoomSettings) -> list[Clip]:
 def _folder(settings: CorpusSettings | PairSettings) -> Path:
     assert settings.path is not None  # CorpusSettings has checked it
     if not settings.path.is_dir():
-        raise DataError(f"corpus folders must exist, but got {settings.path} (corpus {settings.kind})")
+        start = "a study file's paths start at data_root, or at WORDLENGTH_DATA"
+        raise DataError(f"corpus folders must exist, but got {settings.path} (corpus {settings.kind}); {start}")
     return settings.path
 
 

@@ -27,7 +27,7 @@ def check_seal(folder: Path, needed: Collection[str] = ()) -> tuple[str, ...]:
     `needed`: files that it must have.
     """
     if not folder.is_dir():
-        raise SpecError(f"a bundle must be a folder, but {folder} is none")
+        raise SpecError(f"a bundle must be a folder that wordlength export wrote, but {folder} is none")
     named = _named(folder)
     if missing := sorted(set(needed) - set(named)):
         raise BundleError(f"{MANIFEST} must name {missing[0]}, but does not ({folder})")
