@@ -3,8 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := build/tools
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: demo test test-browser test-fpga test-reliability test-cluster soak docs check format install dist smoke licences chromium postgresql clean
+.PHONY: demo test test-studies test-docs test-browser test-fpga test-reliability test-cluster soak docs check format install dist smoke licences chromium postgresql clean
 
 demo: $(VENV)/.installed
 	$(BIN)/wordlength launch examples/demo.yaml
@@ -12,7 +13,15 @@ demo: $(VENV)/.installed
 	@echo "The front in MLflow's UI: $(BIN)/wordlength ui demo"
 
 test: check
-	$(BIN)/pytest -n 2 --dist loadfile --ignore tests/browser --ignore tests/reliability --ignore tests/fpga
+	$(PYTEST) -m "not studies" --ignore tests/docs --ignore tests/browser --ignore tests/reliability --ignore tests/fpga
+
+# Whole studies, from their files to their exports, one of each kind.
+test-studies: $(VENV)/.installed
+	$(PYTEST) -m studies tests/search
+
+# What README and pages show: every command, YAML and Python block; and the site.
+test-docs: $(VENV)/.installed
+	$(PYTEST) tests/docs
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .

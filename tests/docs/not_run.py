@@ -4,6 +4,8 @@ NOT_RUN = {
     "make install": "installs an environment",
     "make demo": "installs an environment; the demo study itself is launched by its own command",
     "make test": "runs these tests",
+    "make test-studies": "has a job of its own in CI",
+    "make test-docs": "runs these tests",
     "make test-browser": "has a job of its own in CI",
     "make test-fpga": "has a job of its own in CI",
     "make test-reliability": "has a job of its own in CI",

@@ -115,6 +115,7 @@ def test_the_same_study_gives_the_same_bytes(tiny_study, tiny_archive: Path, tmp
     assert (tmp_path / "again.tar.gz").read_bytes() == tiny_archive.read_bytes()
 
 
+@pytest.mark.studies
 def test_it_goes_on_and_is_exported_where_it_arrives(
     tiny_study, tiny_archive: Path, tiny_corpora: Path, tmp_path: Path, run_cli
 ) -> None:

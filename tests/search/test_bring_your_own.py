@@ -13,7 +13,7 @@ from wordlength.search.proposal import layers_of, table
 from wordlength.search.space_spec import build_space
 from wordlength.space import Role, Slot, find_slots
 
-pytestmark = pytest.mark.usefixtures("tensorflow")
+pytestmark = [pytest.mark.studies, pytest.mark.usefixtures("tensorflow")]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "bring_your_own"
 

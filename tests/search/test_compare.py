@@ -168,7 +168,7 @@ def test_a_study_against_itself(two_studies: Home, run_cli, tmp_path) -> None:
         assert {found.difference(row.at_cost, row.point).error for row in rows} == {0.0}
     picture = tmp_path / "fronts.png"
     status, out, err = run_cli("compare", "tiny", "again", "--home", two_studies.root, "--plot", picture)
-    assert (status, err) == (0, "")
+    assert (status, err) == (0, f"written: {picture}\n"), out
     assert png_size(picture.read_bytes()) == (816, 480)
     assert "B against A +0.00000" in out
     assert "the same" in out

@@ -8,7 +8,7 @@ from wordlength.objectives.report import TrialReport
 from wordlength.search.session import model_slots
 from wordlength.space import Role, Slot
 
-pytestmark = pytest.mark.usefixtures("ray_session", "tensorflow")
+pytestmark = [pytest.mark.studies, pytest.mark.usefixtures("ray_session", "tensorflow")]
 
 SPACE = """
   weights: {vbs: {bits: [4, 6], group: channel}}

@@ -83,6 +83,7 @@ def test_a_submitted_study_takes_its_objectives_along(tmp_path: Path) -> None:
         _write_objectives(elsewhere, there)
 
 
+@pytest.mark.studies
 @pytest.mark.usefixtures("ray_session", "tensorflow")
 def test_a_study_of_four_objectives_from_launch_to_table(write_study, run_cli) -> None:
     """One of them the user's own; bits are still allocated by bytes."""

@@ -22,6 +22,7 @@ def test_it_is_kept_without_outputs(written: nbformat.NotebookNode) -> None:
     assert all(cell.outputs == [] and cell.execution_count is None for cell in code)
 
 
+@pytest.mark.studies
 def test_every_cell_runs(
     written: nbformat.NotebookNode, write_study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,7 +51,7 @@ search:
 """
 NAMES = ("pearson_correlation", "rmse", "inference_memory_bytes")
 
-pytestmark = pytest.mark.usefixtures("ray_session", "tensorflow")
+pytestmark = [pytest.mark.studies, pytest.mark.usefixtures("ray_session", "tensorflow")]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from wordlength.search.rungs import RungCounts
 from wordlength.search.session import open_evaluator
 from wordlength.search.spec import with_overrides
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = [pytest.mark.studies, pytest.mark.usefixtures("ray_session")]
 
 LEVERS = (
     "search: {trials: 6, first_front: 0, allocated: 0, startup_trials: 2}",

@@ -13,7 +13,7 @@ from wordlength.search.session import model_slots
 from wordlength.search.space_spec import build_space
 from wordlength.space import Role, Slot
 
-pytestmark = pytest.mark.usefixtures("ray_session", "tensorflow")
+pytestmark = [pytest.mark.studies, pytest.mark.usefixtures("ray_session", "tensorflow")]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FIRST, SECOND = (Slot(f"dense_{number}", Role.WEIGHTS) for number in (1, 2))
