@@ -19,7 +19,7 @@ ROOT = HERE.parents[1]
 CONSTRAINTS = ROOT / "constraints.txt"
 TEXT_OR_PICTURE = frozenset(
     {"", ".c", ".cfg", ".csv", ".h", ".html", ".in", ".ipynb", ".json", ".md", ".png", ".py", ".sh", ".svg", ".toml"}
-    | {".txt", ".typed", ".yaml", ".yml"}
+    | {".css", ".txt", ".typed", ".yaml", ".yml"}
 )
 """Endings of what a release may hold: no sound, no weights, no databases."""
 STUDY = """\
