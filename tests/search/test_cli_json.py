@@ -91,6 +91,7 @@ def test_analysis_as_figures(figures) -> None:
     assert set(found["values"]) == set(found["baseline"]) - {"stoi_standard_error"}
     assert found["memory"]["memory_bytes"] == found["values"]["memory_bytes"]
     assert {row["slot"] for row in found["tensors"]} > {"conv_1.weights", "dense_1.activations"}
+    assert all((row["bits_used"] is None) == (row["fraction_bits"] is None) for row in found["accumulators"])
     known = [row for row in found["accumulators"] if row["bits_used"] is not None]
     assert known
     assert all(row["bits_worst"] >= row["bits_used"] for row in known)
