@@ -21,7 +21,7 @@ from wordlength.objectives.baseline import baseline_path, load_baseline
 from wordlength.search.actors import TrialWorker
 from wordlength.search.jobs import AssessJob, Finished
 from wordlength.search.launch import evaluation_settings, prepare_data
-from wordlength.search.spec import ScreeningSpec, WorkersSpec, parse_spec
+from wordlength.search.study_file.spec import ScreeningSpec, WorkersSpec, parse_spec
 from wordlength.search.workers import WorkerPool
 
 BITS, INTEGER, ACTIVATIONS = 4, -1, (16, 2)

@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from wordlength.search.launch import launch
     from wordlength.search.listening.listen import Listened, listen
     from wordlength.search.observer import Observer
-    from wordlength.search.spec import StudySpec, load_spec
     from wordlength.search.study import load_study
+    from wordlength.search.study_file.spec import StudySpec, load_spec
     from wordlength.search.study_front import Front
     from wordlength.search.trials import StudyView, TrialRow
     from wordlength.space.candidate import Candidate
@@ -108,7 +108,7 @@ _HOMES = {
     "wordlength.search.launch": ["launch"],
     "wordlength.search.listening.listen": ["Listened", "listen"],
     "wordlength.search.observer": ["Observer"],
-    "wordlength.search.spec": ["StudySpec", "load_spec"],
+    "wordlength.search.study_file.spec": ["StudySpec", "load_spec"],
     "wordlength.search.study": ["load_study"],
     "wordlength.search.study_front": ["Front"],
     "wordlength.search.trials": ["StudyView", "TrialRow"],

@@ -63,7 +63,7 @@ def reference() -> str:
 
 @functools.cache
 def _schema() -> dict[str, Any]:
-    from wordlength.search.spec import json_schema
+    from wordlength.search.study_file.spec import json_schema
 
     return json_schema()
 
@@ -213,9 +213,9 @@ def _written(ends: list[str]) -> str:
 def _smallest(name: str) -> Any:
     """An object of a section's class, or none where the class is pydantic's, whose schema says its ranges."""
     import wordlength
-    from wordlength.search import space_spec
+    from wordlength.search.study_file import space
 
-    found = getattr(wordlength, name, None) or getattr(space_spec, name, None)
+    found = getattr(wordlength, name, None) or getattr(space, name, None)
     if not dataclasses.is_dataclass(found) or not isinstance(found, type):
         return None
     if name == "DataSettings":

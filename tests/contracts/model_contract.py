@@ -17,7 +17,7 @@ from wordlength.objectives.models import ModelSettings, build_model
 from wordlength.objectives.models.float_network import float_network
 from wordlength.objectives.quantized_model import quantize
 from wordlength.objectives.shape import NetworkShape
-from wordlength.search.model_spec import ModelField
+from wordlength.search.study_file.model import ModelField
 from wordlength.space import Candidate, Float32, Role, find_slots
 
 _READ = TypeAdapter(ModelField)

@@ -10,7 +10,7 @@ import yaml
 from pages import REPOSITORY, Block, blocks, pages
 
 from wordlength.errors import WordlengthError
-from wordlength.search.spec import json_schema, parse_spec
+from wordlength.search.study_file.spec import json_schema, parse_spec
 
 BLOCKS = [block for page in pages() for block in blocks(page) if block.kind == "yaml"]
 BUILTIN = [{"kind": "builtin"}]

@@ -14,7 +14,7 @@ from pages import REPOSITORY
 from typed import refusal
 
 import wordlength
-from wordlength.search.spec import json_schema
+from wordlength.search.study_file.spec import json_schema
 
 MACHINERY = REPOSITORY / "docs" / "site"
 

@@ -35,9 +35,9 @@ from wordlength.search.installed import machine
 from wordlength.search.jobs import DamagesJob
 from wordlength.search.ledger import Ledger
 from wordlength.search.observer import Observer
-from wordlength.search.spec import StudySpec, parse_spec
 from wordlength.search.stopping import stop_signals
 from wordlength.search.study import StudyStore
+from wordlength.search.study_file.spec import StudySpec, parse_spec
 from wordlength.search.tracking import Description, Tracker, TrackerProcess, process
 from wordlength.search.trials import StudyView
 from wordlength.search.workers import WorkerPool

@@ -10,7 +10,7 @@ from servers import has_postgresql, mlflow_server, postgresql
 
 LISTENING = """
 import psutil
-from wordlength.search.spec import WorkersSpec
+from wordlength.search.study_file.spec import WorkersSpec
 from wordlength.search.workers import WorkerPool
 
 with WorkerPool(None, WorkersSpec(count=1)):

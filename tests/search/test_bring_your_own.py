@@ -9,8 +9,8 @@ from wordlength import Home, export, launch, load_spec
 from wordlength.objectives.models.float_network import float_network
 from wordlength.search.export.proof import find_compiler
 from wordlength.search.export.verify import verify
-from wordlength.search.proposal import layers_of, table
-from wordlength.search.space_spec import build_space
+from wordlength.search.study_file.layers import layers_of, table
+from wordlength.search.study_file.space import build_space
 from wordlength.space import Role, Slot, find_slots
 
 pytestmark = [pytest.mark.studies, pytest.mark.usefixtures("tensorflow")]

@@ -6,7 +6,7 @@ import pytest
 
 from wordlength.errors import SpecError
 from wordlength.objectives.goals import DEFAULT_OBJECTIVES, require_fitting
-from wordlength.search.spec import load_spec, parse_spec
+from wordlength.search.study_file.spec import load_spec, parse_spec
 
 MINIMAL = "name: s\ndata: {speech: [{kind: builtin}], noise: [{kind: builtin}]}\n"
 OWN = "def level(heard):\n    return -float(abs(heard.enhanced).mean())\n"

@@ -14,8 +14,8 @@ from wordlength import Home, launch, load_spec
 from wordlength.objectives.goals import require_fitting
 from wordlength.objectives.goals.target import target_of
 from wordlength.objectives.models.float_network import float_network
-from wordlength.search.new_study import corpus_kind
-from wordlength.search.space_spec import build_space
+from wordlength.search.study_file.new_study import corpus_kind
+from wordlength.search.study_file.space import build_space
 from wordlength.space import Role, Slot, find_slots
 
 pytestmark = pytest.mark.usefixtures("tensorflow")

@@ -20,7 +20,7 @@ from wordlength.objectives.baseline import Baseline, BaselineProgress, load_base
 from wordlength.search.home import StudyFolder
 from wordlength.search.loop import MOST_REPEATS_IN_A_ROW
 from wordlength.search.observer import Observer
-from wordlength.search.spec import with_overrides
+from wordlength.search.study_file.spec import with_overrides
 from wordlength.search.weights import load_weights
 
 pytestmark = [

@@ -13,7 +13,7 @@ import yaml
 from wordlength import Home, launch, load_spec
 from wordlength.errors import ModelError, SpecError
 from wordlength.objectives.models import IrmCnn, KerasFile, QualityCnn, SpectrumDnn, UserModel
-from wordlength.search.spec import StudySpec, json_schema
+from wordlength.search.study_file.spec import StudySpec, json_schema
 from wordlength.search.submit import write_study
 
 NETWORK = """

@@ -8,8 +8,8 @@ import yaml
 
 from wordlength.errors import SpecError
 from wordlength.objectives.proposals import proposed
-from wordlength.search.references import references, require_references
-from wordlength.search.spec import json_schema, parse_spec
+from wordlength.search.study_file.references import references, require_references
+from wordlength.search.study_file.spec import json_schema, parse_spec
 from wordlength.space import Binary, Fixed, FixedRange, Float32, Role, Slot, SlotInfo, TensorInfo
 
 MINIMAL = "name: s\ndata: {speech: [{kind: builtin}], noise: [{kind: builtin}]}\n"

@@ -11,7 +11,7 @@ from two_goals import untrained
 from wordlength.objectives.goals import DEFAULT_GOALS, DEFAULT_OBJECTIVES
 from wordlength.search.rungs import Ask, Ladder
 from wordlength.search.sampling import Proposals
-from wordlength.search.spec import ScreeningSpec, SearchSpec
+from wordlength.search.study_file.spec import ScreeningSpec, SearchSpec
 from wordlength.space import Anchors, Candidate, Fixed, FixedRange, Role, SearchSpace, SlotRange
 from wordlength.space.allocation import Allocation, Alternative
 from wordlength.space.search_space import Group

@@ -7,7 +7,7 @@ from optuna.trial import TrialState as OptunaState
 
 from wordlength.objectives.goals import DEFAULT_GOALS
 from wordlength.search.sampling import MOST_LEARNED, Sampler
-from wordlength.search.spec import SearchSpec
+from wordlength.search.study_file.spec import SearchSpec
 
 FINISHED, RUNNING = 6 * MOST_LEARNED, 2 * MOST_LEARNED
 

@@ -12,7 +12,7 @@ from wordlength.search.launch import search_space
 from wordlength.search.observer import Observer
 from wordlength.search.rungs import RungCounts
 from wordlength.search.session import open_evaluator
-from wordlength.search.spec import with_overrides
+from wordlength.search.study_file.spec import with_overrides
 
 pytestmark = [pytest.mark.studies, pytest.mark.usefixtures("ray_session")]
 

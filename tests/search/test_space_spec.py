@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from wordlength.errors import FormatError, SpecError
-from wordlength.search.space_spec import LayerSpace, SpaceSpec, build_space
+from wordlength.search.study_file.space import LayerSpace, SpaceSpec, build_space
 from wordlength.space import Fixed, FixedRange, PowerOfTwo, Role, Slot, SlotInfo, SlotRange, TensorInfo
 
 LAYERS = ("conv_1", "conv_2", "dense_1")

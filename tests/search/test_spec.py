@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from wordlength.errors import SpecError
-from wordlength.search.spec import ScreeningSpec, json_schema, load_spec, parse_spec, with_overrides
+from wordlength.search.study_file.spec import ScreeningSpec, json_schema, load_spec, parse_spec, with_overrides
 from wordlength.space import Fixed, PowerOfTwo
 from wordlength.space.search_space import SlotRange
 

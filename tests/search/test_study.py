@@ -10,10 +10,10 @@ from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport, TrialState
 from wordlength.search.home import StudyFolder
 from wordlength.search.recovery import end_left
-from wordlength.search.spec import StudySpec, parse_spec
 from wordlength.search.study import StudyStore
+from wordlength.search.study_file.spec import StudySpec, parse_spec
+from wordlength.search.study_file.unchanged import check_unchanged
 from wordlength.search.trials import INTERRUPTED
-from wordlength.search.unchanged import check_unchanged
 from wordlength.space import (
     Anchors,
     Candidate,

@@ -10,7 +10,7 @@ from wordlength.objectives.memory import slot_bytes
 from wordlength.search.export.verify import verify
 from wordlength.search.front import pick
 from wordlength.search.session import model_slots
-from wordlength.search.space_spec import build_space
+from wordlength.search.study_file.space import build_space
 from wordlength.space import Role, Slot
 
 pytestmark = [pytest.mark.studies, pytest.mark.usefixtures("ray_session", "tensorflow")]

@@ -12,7 +12,7 @@ from wordlength.errors import WorkerError
 from wordlength.search.actors import TrialWorker
 from wordlength.search.installed import machine
 from wordlength.search.jobs import Finished, Retried
-from wordlength.search.spec import WorkersSpec
+from wordlength.search.study_file.spec import WorkersSpec
 from wordlength.search.workers import DEATHS_WHILE_STARTING, WorkerPool
 
 pytestmark = pytest.mark.usefixtures("ray_session")

@@ -12,8 +12,8 @@ from wordlength.objectives.report import TrialReport, TrialState
 from wordlength.search.drivers import LOOKING_ON, Drivers, joined
 from wordlength.search.home import Home, StudyFolder, Turn
 from wordlength.search.recovery import end_left
-from wordlength.search.spec import StudySpec
 from wordlength.search.study import StudyStore, load_study
+from wordlength.search.study_file.spec import StudySpec
 from wordlength.search.tracking import (
     RUN_STATUS,
     WEIGHTS,

@@ -15,8 +15,8 @@ from wordlength.objectives.noise import DISTINCT, paired_difference
 from wordlength.search.front import Baseline, FrontPoint, hypervolume
 from wordlength.search.home import Home
 from wordlength.search.study import load_study, remembered
+from wordlength.search.study_file.unchanged import differences
 from wordlength.search.trials import StudyView, picked
-from wordlength.search.unchanged import differences
 from wordlength.space import Format, Slot
 
 

@@ -19,7 +19,7 @@ from wordlength.objectives.baseline import Baseline
 from wordlength.objectives.goals import goals_of
 from wordlength.objectives.goals.meter import float_values
 from wordlength.search import front
-from wordlength.search.spec import StudySpec
+from wordlength.search.study_file.spec import StudySpec
 from wordlength.search.tracking import DataSet, Description
 from wordlength.space import Format, Role, SearchSpace, SlotRange
 from wordlength.version import VERSION

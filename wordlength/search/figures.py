@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wordlength.objectives.baseline import Baseline
     from wordlength.search.export.verify import Verified
     from wordlength.search.rungs import RungCounts
-    from wordlength.search.spec import StudySpec
+    from wordlength.search.study_file.spec import StudySpec
 
 
 def status_figures(view: StudyView, live: bool, screened: RungCounts | None = None) -> dict[str, Any]:

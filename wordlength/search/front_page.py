@@ -14,8 +14,8 @@ from rich.console import Console
 
 from wordlength.errors import ServerError, SpecError
 from wordlength.search.home import Home, is_server, without_login
-from wordlength.search.spec import StudySpec
 from wordlength.search.stopping import stop_signals
+from wordlength.search.study_file.spec import StudySpec
 from wordlength.search.ui import UiServer
 from wordlength.search.views import link
 

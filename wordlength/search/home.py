@@ -13,7 +13,7 @@ from pathlib import Path
 
 from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport
-from wordlength.search.spec import StudySpec, load_spec
+from wordlength.search.study_file.spec import StudySpec, load_spec
 
 HOME_VARIABLE = "WORDLENGTH_HOME"
 STUDY_FILE = "study.yaml"

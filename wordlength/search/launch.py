@@ -20,13 +20,13 @@ from wordlength.search.drivers import joined
 from wordlength.search.home import Home, is_sqlite
 from wordlength.search.observer import Observer
 from wordlength.search.opening import Prepared, known_study, run_study
-from wordlength.search.references import references, require_references
-from wordlength.search.space_spec import build_space
-from wordlength.search.spec import StudySpec
 from wordlength.search.stopping import stop_signals
+from wordlength.search.study_file.references import references, require_references
+from wordlength.search.study_file.space import build_space
+from wordlength.search.study_file.spec import StudySpec
+from wordlength.search.study_file.unchanged import check_baseline
 from wordlength.search.tracking import check_server
 from wordlength.search.trials import StudyView
-from wordlength.search.unchanged import check_baseline
 from wordlength.search.workers import WorkerPool
 from wordlength.space import Format, SearchSpace, Slot, SlotInfo
 from wordlength.space.search_space import Anchors

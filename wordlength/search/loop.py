@@ -22,9 +22,9 @@ from wordlength.search.jobs import Finished, Retried, Told
 from wordlength.search.observer import Observer
 from wordlength.search.recovery import end_left, known_result
 from wordlength.search.scheduler import Scheduler
-from wordlength.search.spec import StudySpec
 from wordlength.search.stopping import Stopping
 from wordlength.search.study import StudyStore
+from wordlength.search.study_file.spec import StudySpec
 from wordlength.search.tracking import TrackerProcess
 from wordlength.search.trials import ENDED, StudyView, TrialRow
 from wordlength.search.weights import save_weights

@@ -16,7 +16,7 @@ from wordlength.objectives.settings import GateSettings
 from wordlength.search.home import Home
 from wordlength.search.launch import evaluation_settings
 from wordlength.search.progress import LaunchDisplay
-from wordlength.search.spec import StudySpec
+from wordlength.search.study_file.spec import StudySpec
 from wordlength.space import Role, Slot
 
 if TYPE_CHECKING:

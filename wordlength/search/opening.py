@@ -18,14 +18,14 @@ from wordlength.search.description import float_baseline
 from wordlength.search.drivers import Drivers
 from wordlength.search.home import Home, StudyFolder, Turn
 from wordlength.search.loop import Loop
-from wordlength.search.model_spec import with_files_beside
 from wordlength.search.observer import Observer
-from wordlength.search.spec import StudySpec
 from wordlength.search.stopping import Stopping
 from wordlength.search.study import StudyStore, remembered
+from wordlength.search.study_file.model import with_files_beside
+from wordlength.search.study_file.spec import StudySpec
+from wordlength.search.study_file.unchanged import check_baseline, check_unchanged
 from wordlength.search.tracking import Description, TrackerProcess, TrackingError
 from wordlength.search.trials import StudyView
-from wordlength.search.unchanged import check_baseline, check_unchanged
 from wordlength.search.workers import WorkerPool
 from wordlength.space import SearchSpace
 from wordlength.version import VERSION

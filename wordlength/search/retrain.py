@@ -26,7 +26,7 @@ from wordlength.search.front import FrontPoint
 from wordlength.search.home import Home, StudyFolder, Turn
 from wordlength.search.progress import LaunchDisplay
 from wordlength.search.session import open_unchanged
-from wordlength.search.spec import StudySpec
+from wordlength.search.study_file.spec import StudySpec
 from wordlength.search.tracking import log_retrained
 from wordlength.search.trials import StudyView, picked
 from wordlength.search.weights import load_weights, save_weights

@@ -23,7 +23,7 @@ from wordlength.objectives.goals.meter import candidate_costs, float_values
 from wordlength.search import front as fronts
 from wordlength.search.front import FrontPoint, hypervolume
 from wordlength.search.sampling import Proposals
-from wordlength.search.spec import ScreeningSpec
+from wordlength.search.study_file.spec import ScreeningSpec
 from wordlength.space import Candidate
 
 SHORT_RUNGS = 2

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 
 from wordlength.objectives.goals import Goals
-from wordlength.search.spec import SearchSpec
+from wordlength.search.study_file.spec import SearchSpec
 from wordlength.space import Candidate, SearchSpace
 from wordlength.space.allocation import Allocation
 

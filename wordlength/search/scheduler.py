@@ -18,11 +18,11 @@ from wordlength.objectives.memory import alternatives
 from wordlength.search.home import StudyFolder
 from wordlength.search.jobs import AssessJob, DamagesJob, Finished, Progress, SharedJob
 from wordlength.search.observer import Observer
-from wordlength.search.references import references
 from wordlength.search.rungs import SHORT_RUNGS, Ladder
 from wordlength.search.sampling import Proposals, fresh_seed
-from wordlength.search.spec import StudySpec
 from wordlength.search.study import StudyStore
+from wordlength.search.study_file.references import references
+from wordlength.search.study_file.spec import StudySpec
 from wordlength.search.weights import load_weights, save_weights
 from wordlength.search.workers import WorkerPool
 from wordlength.space import Candidate, SearchSpace

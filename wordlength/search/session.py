@@ -10,11 +10,11 @@ from wordlength.objectives.quiet import quiet_tensorflow, start_tensorflow
 from wordlength.search.home import Home
 from wordlength.search.launch import evaluation_settings, prepare_data
 from wordlength.search.observer import Observer
-from wordlength.search.space_spec import build_space
-from wordlength.search.spec import StudySpec
 from wordlength.search.study import load_study, remembered
+from wordlength.search.study_file.space import build_space
+from wordlength.search.study_file.spec import StudySpec
+from wordlength.search.study_file.unchanged import check_baseline, check_unchanged
 from wordlength.search.tracking import Description
-from wordlength.search.unchanged import check_baseline, check_unchanged
 from wordlength.space import SlotInfo
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from wordlength.search.front import Baseline
 from wordlength.search.home import Home, is_sqlite
 from wordlength.search.ledger import Ledger
 from wordlength.search.sampling import Sampler, directions, fresh_seed
-from wordlength.search.spec import SearchSpec, StudySpec
 from wordlength.search.storage import PatientStorage, open_storage
+from wordlength.search.study_file.spec import SearchSpec, StudySpec
 from wordlength.search.trials import INTERRUPTED, StudyView, TrialRow
 from wordlength.space import Candidate
 from wordlength.space.search_space import SearchSpace

@@ -20,8 +20,8 @@ import wordlength
 from wordlength.atomic import write_atomically
 from wordlength.errors import SpecError, WorkerError, first_line
 from wordlength.search.home import HOME_VARIABLE
-from wordlength.search.model_spec import with_files_beside
-from wordlength.search.spec import DATA_ROOT_VARIABLE, StudySpec
+from wordlength.search.study_file.model import with_files_beside
+from wordlength.search.study_file.spec import DATA_ROOT_VARIABLE, StudySpec
 
 STUDY = "wordlength.study"
 """The key of a job's metadata that names its study."""

@@ -28,7 +28,7 @@ from wordlength.objectives.shape import NetworkShape
 from wordlength.search.actors import BaselineWorker, Worker
 from wordlength.search.installed import check_same, installed
 from wordlength.search.jobs import Finished, Job, Progress, Retried, Told
-from wordlength.search.spec import WorkersSpec
+from wordlength.search.study_file.spec import WorkersSpec
 from wordlength.space import SlotInfo
 
 NODE_SECONDS = 120

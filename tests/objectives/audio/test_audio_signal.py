@@ -13,7 +13,7 @@ from wordlength.objectives.audio.dataset import _digest
 from wordlength.objectives.audio.planning import Material
 from wordlength.objectives.audio.prepared import join_frames, join_segments
 from wordlength.objectives.shape import NetworkShape
-from wordlength.search.spec import load_spec, parse_spec
+from wordlength.search.study_file.spec import load_spec, parse_spec
 
 BUILTIN = (CorpusSettings("builtin"),)
 

@@ -14,7 +14,7 @@ from wordlength.search.cli.common import read_spec
 
 if TYPE_CHECKING:
     from wordlength.search.home import Home
-    from wordlength.search.spec import StudySpec
+    from wordlength.search.study_file.spec import StudySpec
     from wordlength.space import Format, KindRange, Role
 
 Roles = Annotated[

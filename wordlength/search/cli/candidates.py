@@ -28,7 +28,7 @@ from wordlength.search.cli.work import at_work
 if TYPE_CHECKING:
     from wordlength.objectives.baseline import Baseline
     from wordlength.objectives.report import TrialReport
-    from wordlength.search.spec import StudySpec
+    from wordlength.search.study_file.spec import StudySpec
     from wordlength.space import Candidate, SlotInfo
 
 DEFAULT_FORMAT = "fixed:16,2"

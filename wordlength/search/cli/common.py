@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from wordlength.search.home import Home
-    from wordlength.search.spec import StudySpec
+    from wordlength.search.study_file.spec import StudySpec
 
 app = typer.Typer(
     name="wordlength",
@@ -210,7 +210,7 @@ def home_of(folder: Path | None) -> Home:
 
 def read_spec(study_file: Path, overrides: dict[str, int | None] | None = None) -> StudySpec:
     """The study file with command-line overrides, checked like the file's own values."""
-    from wordlength.search.spec import load_spec, with_overrides
+    from wordlength.search.study_file.spec import load_spec, with_overrides
 
     return with_overrides(load_spec(study_file), **(overrides or {}))
 

@@ -60,8 +60,8 @@ def init(
     """Write a study file."""
     from wordlength.atomic import write_atomically
     from wordlength.objectives.quiet import quiet_tensorflow
-    from wordlength.search.new_study import Given, new_study, read_argument, require_name
-    from wordlength.search.proposal import table
+    from wordlength.search.study_file.layers import table
+    from wordlength.search.study_file.new_study import Given, new_study, read_argument, require_name
 
     if model is None and baseline is None:
         refuse("a study needs a network, but got none (--model file.py:function, or --baseline file.keras)")
@@ -96,6 +96,6 @@ def schema(
     import json
 
     from wordlength.search.export.config import json_schema as bundle_schema
-    from wordlength.search.spec import json_schema
+    from wordlength.search.study_file.spec import json_schema
 
     print(json.dumps(bundle_schema() if bundle else json_schema(), indent=2))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from wordlength.objectives.settings import RetrainingSettings
     from wordlength.search.home import Home
     from wordlength.search.retrain import RetrainedTrial
-    from wordlength.search.spec import StudySpec
+    from wordlength.search.study_file.spec import StudySpec
     from wordlength.search.trials import StudyView
 
 RETRAIN = """

@@ -17,8 +17,8 @@ from wordlength.objectives.baseline import baseline_path
 from wordlength.search.disk.archive_file import Manifest, pack
 from wordlength.search.drivers import is_running
 from wordlength.search.home import STUDY_FILE, Home, StudyFolder, Turn, is_lock
-from wordlength.search.spec import CORPUS_ROLES
 from wordlength.search.storage import take_out
+from wordlength.search.study_file.spec import CORPUS_ROLES
 from wordlength.search.tracking import take_out_runs
 from wordlength.version import VERSION
 

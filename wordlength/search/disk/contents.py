@@ -13,8 +13,8 @@ from wordlength.search.disk.item import Item, Kind, counted, item_of, size_of
 from wordlength.search.disk.orphans import orphans
 from wordlength.search.drivers import is_running
 from wordlength.search.home import Home, is_sqlite
-from wordlength.search.spec import StudySpec
 from wordlength.search.storage import StoredStudy, stored_studies
+from wordlength.search.study_file.spec import StudySpec
 from wordlength.search.tracking import KeptExperiment, kept_experiments
 
 

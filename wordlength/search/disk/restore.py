@@ -24,8 +24,8 @@ from wordlength.objectives.baseline import baseline_path, load_baseline
 from wordlength.search.disk.archive import BASELINES, RUNS, STUDY, TRIALS, own_files
 from wordlength.search.disk.archive_file import Manifest, require_file, unpack
 from wordlength.search.home import STUDY_FILE, Home, StudyFolder, is_lock
-from wordlength.search.spec import CORPUS_ROLES, DATA_ROOT_VARIABLE, StudySpec, parse_spec
 from wordlength.search.storage import put_in, remove_stored, stored_studies
+from wordlength.search.study_file.spec import CORPUS_ROLES, DATA_ROOT_VARIABLE, StudySpec, parse_spec
 from wordlength.search.tracking import has_experiment, publish_views, put_in_runs, remove_experiment
 
 BEGUN = "restoring"

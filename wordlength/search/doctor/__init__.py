@@ -14,7 +14,7 @@ from wordlength.search.doctor.versions import version_findings
 from wordlength.search.home import Home
 
 if TYPE_CHECKING:
-    from wordlength.search.spec import StudySpec
+    from wordlength.search.study_file.spec import StudySpec
 
 __all__ = ["Finding", "State", "examine"]
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from wordlength.errors import DataError
 from wordlength.search.doctor.finding import Finding, State
-from wordlength.search.spec import CORPUS_ROLES, DATA_ROOT_VARIABLE
+from wordlength.search.study_file.spec import CORPUS_ROLES, DATA_ROOT_VARIABLE
 
 if TYPE_CHECKING:
-    from wordlength.search.spec import StudySpec
+    from wordlength.search.study_file.spec import StudySpec
 
 
 def corpus_findings(spec: StudySpec | None) -> Iterator[Finding]:

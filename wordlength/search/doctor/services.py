@@ -12,7 +12,7 @@ from wordlength.search.doctor.machine import gpu_finding
 from wordlength.search.home import Home, is_server, is_sqlite, without_login
 
 if TYPE_CHECKING:
-    from wordlength.search.spec import StudySpec
+    from wordlength.search.study_file.spec import StudySpec
 
 _NAME_GPUS = """
 import json, tensorflow as tf

@@ -26,7 +26,7 @@ from wordlength.search.export.contents import (
 from wordlength.search.export.packing import laid_out, pack, unpack
 from wordlength.search.home import Home
 from wordlength.search.installed import installed
-from wordlength.search.spec import StudySpec, load_spec
+from wordlength.search.study_file.spec import StudySpec, load_spec
 from wordlength.space import Fixed, Rounding, parse_format
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from wordlength.search.export.report_html import report_html
 from wordlength.search.front import FrontPoint
 from wordlength.search.installed import installed
 from wordlength.search.retrain import RetrainedTrial
-from wordlength.search.spec import StudySpec
+from wordlength.search.study_file.spec import StudySpec
 from wordlength.search.trained import MODEL_TOLERANCE
 from wordlength.search.trials import StudyView
 from wordlength.space import Candidate, Fixed

@@ -16,8 +16,8 @@ from wordlength.search.launch import evaluation_settings, prepare_data
 from wordlength.search.listening.files import Voice, facts_of, require_replaceable, write_clips
 from wordlength.search.observer import Observer
 from wordlength.search.session import open_unchanged
-from wordlength.search.spec import StudySpec
 from wordlength.search.study import load_study
+from wordlength.search.study_file.spec import StudySpec
 from wordlength.search.trained import own_weights, retrained_weights
 from wordlength.search.trials import StudyView, picked
 from wordlength.version import VERSION

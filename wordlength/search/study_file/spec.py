@@ -17,15 +17,15 @@ from wordlength.objectives.goals import DEFAULT_OBJECTIVES, ObjectiveSettings, g
 from wordlength.objectives.models import IrmCnn
 from wordlength.objectives.settings import AnalysisSettings, GateSettings, TrainingSettings
 from wordlength.search.front import parse_bytes
-from wordlength.search.model_spec import (
+from wordlength.search.study_file.errors import booleans, error_lines, shown
+from wordlength.search.study_file.model import (
     BaselineField,
     ModelField,
     published_model,
     with_files,
 )
-from wordlength.search.references import UniformSpec
-from wordlength.search.space_spec import STRICT, SpaceSpec
-from wordlength.search.spec_errors import booleans, error_lines, shown
+from wordlength.search.study_file.references import UniformSpec
+from wordlength.search.study_file.space import STRICT, SpaceSpec
 from wordlength.space import Fixed, PowerOfTwo
 
 DATA_ROOT_VARIABLE = "WORDLENGTH_DATA"

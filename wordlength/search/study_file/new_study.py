@@ -26,10 +26,10 @@ from wordlength.objectives.audio.settings import (
 from wordlength.objectives.goals import require_fitting
 from wordlength.objectives.goals.target import target_of
 from wordlength.objectives.settings import TrainingSettings
-from wordlength.search.own_signal import own_signal
-from wordlength.search.proposal import Layer, layers_of, repeated, small, table
-from wordlength.search.space_spec import SpaceSpec, build_space
-from wordlength.search.spec import SearchSpec, StudySpec, parse_spec
+from wordlength.search.study_file.layers import Layer, layers_of, repeated, small, table
+from wordlength.search.study_file.own_signal import own_signal
+from wordlength.search.study_file.space import SpaceSpec, build_space
+from wordlength.search.study_file.spec import SearchSpec, StudySpec, parse_spec
 from wordlength.space import find_slots
 
 _FIXED = "fixed: {bits: [2, 8], offset: [-1, 1]}"

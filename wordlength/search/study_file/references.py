@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from wordlength.errors import FormatError, SpecError
-from wordlength.search.space_spec import STRICT, fitting, matching
+from wordlength.search.study_file.space import STRICT, fitting, matching
 from wordlength.space import AtProposal, Candidate, Fixed, Format, Role, Slot, SlotInfo, Wish, parse_wish
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from wordlength.objectives.models import (
 )
 
 if TYPE_CHECKING:
-    from wordlength.search.spec import StudySpec
+    from wordlength.search.study_file.spec import StudySpec
 
 _TAG = "model:"
 """What tags of the union begin with: pydantic puts them into the places of errors, where they mean nothing."""

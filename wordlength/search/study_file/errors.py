@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import Any
 
-from wordlength.search.model_spec import is_tag
+from wordlength.search.study_file.model import is_tag
 
 
 def booleans(given: Any, read: Any, place: str = "") -> Iterator[tuple[str, bool]]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from wordlength.errors import SpecError
 from wordlength.objectives.settings import TrainingSettings
-from wordlength.search.space_spec import SpaceSpec
-from wordlength.search.spec import StudySpec
+from wordlength.search.study_file.space import SpaceSpec
+from wordlength.search.study_file.spec import StudySpec
 
 
 def check_unchanged(known: Mapping[str, Any], spec: StudySpec, data_digest: str) -> None:
