@@ -16,7 +16,7 @@ from two_goals import float_baseline, values
 from wordlength import Home, StudyView, load_study
 from wordlength.errors import SpecError
 from wordlength.search.compare import Comparison, compare
-from wordlength.search.compare_tables import comparison_json, comparison_tables
+from wordlength.search.compare_tables import comparison_figures, comparison_tables
 from wordlength.search.disk.restore import restore
 from wordlength.search.front import Baseline
 from wordlength.search.plots.two_fronts import fronts_figure, fronts_html, fronts_png
@@ -129,7 +129,7 @@ def test_the_drawings_tell_the_two_apart_without_colour() -> None:
 
 
 def test_json_has_every_figure() -> None:
-    plain = json.loads(json.dumps(comparison_json(comparison(A, B)), allow_nan=False))
+    plain = json.loads(json.dumps(comparison_figures(comparison(A, B)), allow_nan=False))
     first = plain["studies"][0]["front"][0]
     assert first["trial"] == 0
     assert first["beaten_by"]["trial"] == 0

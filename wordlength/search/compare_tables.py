@@ -32,7 +32,7 @@ def comparison_tables(found: Comparison) -> Iterator[Table | str]:
         yield _settings(found)
 
 
-def comparison_json(found: Comparison) -> dict[str, Any]:
+def comparison_figures(found: Comparison) -> dict[str, Any]:
     """JSON-able: all figures."""
     one, other, both = found.hypervolumes
     studies = zip((found.first, found.second), found.members, found.picked, (one, other), strict=True)

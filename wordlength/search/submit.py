@@ -31,7 +31,7 @@ _FILE = "study.yaml"
 
 
 @dataclass(frozen=True)
-class Job:
+class ClusterJob:
     """A launch on a cluster. `state`: PENDING, RUNNING, STOPPED, SUCCEEDED or FAILED."""
 
     id: str
@@ -44,7 +44,7 @@ class Job:
         return self.state not in ("PENDING", "RUNNING")
 
 
-class Jobs:
+class ClusterJobs:
     """The launches of studies on one cluster. `address`: its dashboard's, as http://head:8265.
 
     All of it raises WorkerError if the cluster does not answer, or refuses.
@@ -57,7 +57,9 @@ class Jobs:
 
             self._client = JobSubmissionClient(address)
 
-    def submit(self, spec: StudySpec, options: tuple[str, ...] = (), places: Mapping[str, str] | None = None) -> Job:
+    def submit(
+        self, spec: StudySpec, options: tuple[str, ...] = (), places: Mapping[str, str] | None = None
+    ) -> ClusterJob:
         """Launch a study there. `options`: of `wordlength launch`; `places`: environment variables of the job.
 
         Raises SpecError if the study was not read from a file, or runs there already.
@@ -85,7 +87,7 @@ class Jobs:
                 )
         return self.newest(spec.name)
 
-    def newest(self, study: str) -> Job:
+    def newest(self, study: str) -> ClusterJob:
         """The study's last launch there. Raises SpecError if there is none."""
         jobs = self._of(study)
         if not jobs:
@@ -98,7 +100,7 @@ class Jobs:
         with self._answering():
             return str(self._client.get_job_logs(newest.id))
 
-    def stop(self, study: str) -> Job:
+    def stop(self, study: str) -> ClusterJob:
         """Ask the study's last launch to stop; its running trials are queued again."""
         newest = self.newest(study)
         with self._answering():
@@ -114,15 +116,15 @@ class Jobs:
         except (RayError, RuntimeError, ValueError, OSError) as error:  # The last is what requests raises, too.
             raise WorkerError(f"a cluster must answer, but {self._address} does not: {first_line(error)}") from None
 
-    def _of(self, study: str) -> list[Job]:
+    def _of(self, study: str) -> list[ClusterJob]:
         """In the order in which they were submitted."""
         with self._answering():
             return sorted(self._all(study), key=lambda job: int(job.id.rpartition("-")[2]))
 
-    def _all(self, study: str) -> Iterator[Job]:
+    def _all(self, study: str) -> Iterator[ClusterJob]:
         for details in self._client.list_jobs():
             if details.submission_id and (details.metadata or {}).get(STUDY) == study:
-                yield Job(details.submission_id, str(details.status.value), details.message or "")
+                yield ClusterJob(details.submission_id, str(details.status.value), details.message or "")
 
 
 def write_study(spec: StudySpec, folder: Path) -> None:

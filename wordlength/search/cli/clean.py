@@ -42,12 +42,12 @@ def clean(
     """
     from wordlength.search.disk.cleaning import chosen
     from wordlength.search.disk.contents import look
-    from wordlength.search.disk.tables import disk_json, disk_tables
+    from wordlength.search.disk.tables import disk_figures, disk_tables
 
     place = home_of(home)
     disk = look(place)
     if json_file is not None:
-        write_json(json_file, disk_json(disk, place.root))
+        write_json(json_file, disk_figures(disk, place.root))
     if not (study or caches or all_caches or orphans):
         console.print(*disk_tables(disk, place.root), sep="\n", highlight=False)
         return

@@ -23,7 +23,7 @@ from wordlength.search.cli.common import (
 )
 
 if TYPE_CHECKING:
-    from wordlength.search.submit import Job, Jobs
+    from wordlength.search.submit import ClusterJob, ClusterJobs
 
 job = typer.Typer(no_args_is_help=True, help="A submitted launch: its **status**, its **logs**, **stop** it.")
 app.add_typer(job, name="job")
@@ -63,11 +63,11 @@ def submit(
         wordlength job logs klein --address http://head:8265
     """
     spec = read_spec(study_file, {"trials": trials, "count": workers})
-    from wordlength.search.submit import Jobs, places
+    from wordlength.search.submit import ClusterJobs, places
 
     asked = {"--trials": trials, "--workers": workers}
     options = tuple(f"{name} {value}" for name, value in asked.items() if value is not None)
-    jobs = Jobs(address)
+    jobs = ClusterJobs(address)
     begun = jobs.submit(spec, options, places(cluster_home, cluster_data))
     _tell(begun)
     if not wait:
@@ -78,7 +78,7 @@ def submit(
     raise typer.Exit(0 if known.state == "SUCCEEDED" else 1)
 
 
-def _followed(jobs: Jobs, study: str) -> Job:
+def _followed(jobs: ClusterJobs, study: str) -> ClusterJob:
     """The study's last launch once it has ended; what it prints is printed meanwhile."""
     printed = 0
     while True:
@@ -98,9 +98,9 @@ def status(study: Study, address: Address, json_file: JsonFile = None) -> None:
 
         wordlength job status klein --address http://head:8265
     """
-    from wordlength.search.submit import Jobs
+    from wordlength.search.submit import ClusterJobs
 
-    known = Jobs(address).newest(_name(study))
+    known = ClusterJobs(address).newest(_name(study))
     if json_file is not None:
         write_json(json_file, {"study": _name(study), "job": known})
     _tell(known)
@@ -114,9 +114,9 @@ def logs(study: Study, address: Address) -> None:
 
         wordlength job logs klein --address http://head:8265
     """
-    from wordlength.search.submit import Jobs
+    from wordlength.search.submit import ClusterJobs
 
-    print(Jobs(address).logs(_name(study)), end="")
+    print(ClusterJobs(address).logs(_name(study)), end="")
 
 
 @job.command()
@@ -127,9 +127,9 @@ def stop(study: Study, address: Address) -> None:
 
         wordlength job stop klein --address http://head:8265
     """
-    from wordlength.search.submit import Jobs
+    from wordlength.search.submit import ClusterJobs
 
-    _tell(Jobs(address).stop(_name(study)))
+    _tell(ClusterJobs(address).stop(_name(study)))
 
 
 def _name(study: str) -> str:
@@ -137,6 +137,6 @@ def _name(study: str) -> str:
     return read_spec(Path(study)).name if is_study_file(study) else study
 
 
-def _tell(known: Job) -> None:
+def _tell(known: ClusterJob) -> None:
     text = f"{known.id}: {known.state.lower()}" + (f", {known.message}" if known.message else "")
     say(text)

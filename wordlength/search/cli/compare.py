@@ -72,11 +72,11 @@ def compare(
     if len(rules) > 2:
         refuse(f"a member is picked from each of two studies, but got {len(rules)} rules (--pick)")
     from wordlength.search.compare import compare as run
-    from wordlength.search.compare_tables import comparison_json, comparison_tables
+    from wordlength.search.compare_tables import comparison_figures, comparison_tables
 
     found = run(first, second, home_of(home), rules)
     if json_file is not None:
-        write_json(json_file, comparison_json(found))
+        write_json(json_file, comparison_figures(found))
     for part in comparison_tables(found):
         say(part) if isinstance(part, str) else console.print(part, highlight=False)
     if plot is not None:

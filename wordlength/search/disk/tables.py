@@ -52,7 +52,7 @@ def items_table(title: str, items: Sequence[Item]) -> Table:
     return table
 
 
-def disk_json(disk: Disk, root: Path) -> dict[str, Any]:
+def disk_figures(disk: Disk, root: Path) -> dict[str, Any]:
     """JSON-able: all of it, in bytes."""
     parts = {"studies": disk.studies, "caches": disk.caches, "orphans": disk.orphans}
     plain: dict[str, Any] = {name: [item.to_json(root) for item in items] for name, items in parts.items()}
