@@ -172,7 +172,7 @@ def _fraction_row(
     )
 
 
-def figures_of(command: str, spec: StudySpec, baseline: Baseline, figures: Mapping[str, Any]) -> dict[str, Any]:
+def measured_figures(command: str, spec: StudySpec, baseline: Baseline, figures: Mapping[str, Any]) -> dict[str, Any]:
     """All figures of a command, with the study and the baseline that they belong to."""
     known = {"digest": baseline.digest, **baseline.values, baseline.goal.error_name: baseline.standard_error}
     head = {

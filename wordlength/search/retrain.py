@@ -207,7 +207,7 @@ def record(view: StudyView, home: Home, rows: Sequence[RetrainedTrial] = ()) -> 
     return ""
 
 
-def figures_of(view: StudyView, settings: RetrainingSettings, rows: Sequence[RetrainedTrial]) -> dict[str, Any]:
+def retrained_figures(view: StudyView, settings: RetrainingSettings, rows: Sequence[RetrainedTrial]) -> dict[str, Any]:
     """All figures of some retrained trials, with the study and the settings they belong to."""
     head = {"command": "retrain", "study": view.name, "baseline": view.baseline.to_json(), "settings": asdict(settings)}
     return head | {"trials": [row.to_dict() for row in rows]}

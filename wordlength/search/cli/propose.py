@@ -113,7 +113,7 @@ def propose(
     tables = _tables(bits, kind, overflow, role, sqnr)
     wanted = _wanted(rule, weights, biases, activations)
     require_places(to=to)
-    from wordlength.search.measures import figures_of, slot_proposals
+    from wordlength.search.measures import measured_figures, slot_proposals
     from wordlength.search.session import open_baseline
 
     with at_work() as display:
@@ -128,7 +128,7 @@ def propose(
         known = study if is_study_file(study) else str(place.study(study).study_file)
         _write_candidate(candidate, to, known, home)
     if json_file is not None:
-        write_json(json_file, figures_of("propose", spec, baseline, figures))
+        write_json(json_file, measured_figures("propose", spec, baseline, figures))
 
 
 def _tables(bits: str, kind: str, overflow: float, role: list[str] | None, sqnr: bool) -> _Tables:

@@ -88,7 +88,7 @@ def retrain(
     place = home_of(home)
     settings = _settings(place.find(study), epochs, distillation)
     from wordlength.search.measure_tables import retrained_table
-    from wordlength.search.retrain import figures_of, record
+    from wordlength.search.retrain import record, retrained_figures
     from wordlength.search.study import load_study
 
     view = load_study(study, place)
@@ -98,7 +98,7 @@ def retrain(
         if row.reason:
             say(f"trial {row.point.number}: {row.reason}")
     if json_file is not None:
-        write_json(json_file, figures_of(view, settings, rows))
+        write_json(json_file, retrained_figures(view, settings, rows))
     if missing := record(view, place, rows):
         errors.print(missing, highlight=False, markup=False, soft_wrap=True)
     else:

@@ -65,7 +65,7 @@ def sensitivity(
 
     widths = widths_of(bits, one_of(kind, tuple(KINDS), "--kind"), roles)
     from wordlength.search.measure_tables import sensitivity_table
-    from wordlength.search.measures import figures_of, sensitivities
+    from wordlength.search.measures import measured_figures, sensitivities
     from wordlength.search.session import open_baseline
 
     with at_work() as display:
@@ -75,7 +75,7 @@ def sensitivity(
         console.print(sensitivity_table(width, kind, baseline))
     if json_file is not None:
         figures = {"kind": kind, "roles": roles, "widths": found}
-        write_json(json_file, figures_of("sensitivity", spec, baseline, figures))
+        write_json(json_file, measured_figures("sensitivity", spec, baseline, figures))
     if plot is not None:
         _draw(
             plot,

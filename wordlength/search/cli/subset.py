@@ -52,7 +52,7 @@ def subset(
     spec = study_spec(study, place)
     shares = fractions_of(fractions)
     _require_trainable(formats)
-    from wordlength.search.measures import fidelity, figures_of
+    from wordlength.search.measures import fidelity, measured_figures
     from wordlength.search.session import open_baseline
 
     with at_work() as display:
@@ -61,7 +61,7 @@ def subset(
     *parts, again, full = rows
     if json_file is not None:
         figures = {"subset_fraction": spec.data.subset_fraction, "fractions": parts, "again": again, "all": full}
-        write_json(json_file, figures_of("subset", spec, baseline, figures))
+        write_json(json_file, measured_figures("subset", spec, baseline, figures))
     _tell(rows, baseline.goal)
     if not any(row.is_own for row in parts):
         say(f"This study's own subset_fraction is {spec.data.subset_fraction:g}.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wordlength.atomic import replacing
-from wordlength.errors import BundleError, SpecError
+from wordlength.errors import BundleError
 from wordlength.objectives.report import Weights
 from wordlength.search.export.config import CONFIG, BundleConfig
 from wordlength.search.export.contents import Asked, Subject, write_bundle
@@ -15,6 +15,7 @@ from wordlength.search.export.manifest import MANIFEST, foreign_files
 from wordlength.search.front import FrontPoint
 from wordlength.search.home import Home
 from wordlength.search.observer import Observer
+from wordlength.search.replaceable import require_replaceable
 from wordlength.search.retrain import RetrainedTrial
 from wordlength.search.session import open_evaluator
 from wordlength.search.study import load_study
@@ -82,26 +83,18 @@ def log_to_mlflow(done: Exported, home: Home) -> str:
 
 
 def _require_replaceable(folder: Path, force: bool) -> None:
-    """Nothing but an earlier export is ever replaced."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise SpecError(f"the export goes into a folder, but {folder} is a file (--to)")
-    names = {path.name for path in folder.iterdir()}
-    if names and (foreign := _foreign(folder, names)):
-        raise SpecError(f"the export folder must be new or empty, but {folder} holds other files: {foreign[0]} (--to)")
-    if names and not force:
-        raise SpecError(f"the export folder must be new or empty, but {folder} holds an export (--force replaces it)")
+    require_replaceable(folder, "an export", _foreign, force)
 
 
-def _foreign(folder: Path, names: set[str]) -> list[str]:
+def _foreign(folder: Path) -> set[str]:
     """Files that no export wrote; what its Makefile compiles may be there."""
+    names = {path.name for path in folder.iterdir()}
     if CONFIG not in names or MANIFEST not in names:
-        return sorted(names - _OLD)
+        return names - _OLD
     try:
-        return sorted(set(foreign_files(folder)) - {"c/network", "c/network_sanitized"})
+        return set(foreign_files(folder)) - {"c/network", "c/network_sanitized"}
     except BundleError:
-        return [MANIFEST]
+        return {MANIFEST}
 
 
 def _subject(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordlength.atomic import replacing
-from wordlength.errors import SpecError
 from wordlength.search.front import FrontPoint
+from wordlength.search.replaceable import require_replaceable
 
 if TYPE_CHECKING:
     from wordlength.objectives.listening import Clip
@@ -77,23 +77,18 @@ def write_clips(
         draft.mkdir()
         for clip, fact in zip(clips, facts, strict=True):
             _write(draft / f"clip-{clip.number}" if len(clips) > 1 else draft, clip, fact, voices)
-        require_replaceable(folder, force)
+        require_replaceable_by_clips(folder, force)
 
 
-def require_replaceable(folder: Path, force: bool) -> None:
-    """Nothing but an earlier listening is ever replaced."""
-    if not folder.exists():
-        return
-    if not folder.is_dir():
-        raise SpecError(f"a listening goes into a folder, but {folder} is a file (--to)")
-    there = sorted(folder.iterdir())
-    for path in there:
+def require_replaceable_by_clips(folder: Path, force: bool) -> None:
+    """Nothing but an earlier listening is ever replaced. Raises SpecError."""
+    require_replaceable(folder, "a listening", _foreign, force)
+
+
+def _foreign(folder: Path) -> Iterator[str]:
+    for path in folder.iterdir():
         clip = path.is_dir() and re.fullmatch(r"clip-\d+", path.name)
-        for inner in path.iterdir() if clip else [path]:
-            if not _OURS.fullmatch(inner.name):
-                raise SpecError(f"the folder must be new or empty, but {folder} holds other files: {inner.name} (--to)")
-    if there and not force:
-        raise SpecError(f"the folder must be new or empty, but {folder} holds a listening (--force replaces it)")
+        yield from (inner.name for inner in (path.iterdir() if clip else [path]) if not _OURS.fullmatch(inner.name))
 
 
 def _write(place: Path, clip: Clip, facts: Mapping[str, Any], voices: Sequence[Voice]) -> None:

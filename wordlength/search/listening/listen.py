@@ -13,7 +13,7 @@ from wordlength.objectives.listening import EXTREMES, Clip, Ear, extreme, requir
 from wordlength.objectives.report import Weights
 from wordlength.search.home import Home
 from wordlength.search.launch import evaluation_settings, prepare_data
-from wordlength.search.listening.files import Voice, facts_of, require_replaceable, write_clips
+from wordlength.search.listening.files import Voice, facts_of, require_replaceable_by_clips, write_clips
 from wordlength.search.observer import Observer
 from wordlength.search.session import open_unchanged
 from wordlength.search.study import load_study
@@ -68,7 +68,7 @@ def listen(
     spec = home.find(study)
     require_sound(spec.data)
     _require_part(part)
-    require_replaceable(folder, force)
+    require_replaceable_by_clips(folder, force)
     view = load_study(study, home)
     voices = _voices(view, rules, retrained)
     kept = {voice.name: retrained_weights(view, voice.point, home)[1] for voice in voices if retrained}
