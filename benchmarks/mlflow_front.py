@@ -26,7 +26,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests" / "browser"))
 from browser import Browser, find_chromium, running_browser
 
 from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialReport, TrialState
-from wordlength.search.front import Baseline
+from wordlength.search.front import FloatPoint
 from wordlength.search.tracking import Description, Tracker, tracker
 from wordlength.search.trials import StudyView, TrialRow
 from wordlength.search.ui import UiServer
@@ -50,7 +50,7 @@ SLOTS = tuple(
     for layer, sizes in PARAMETERS.items()
     for place, role in enumerate(Role)
 )
-BASELINE = Baseline({"stoi_improvement": 0.044, "memory_bytes": 1_875_812}, 1_875_812)
+BASELINE = FloatPoint({"stoi_improvement": 0.044, "memory_bytes": 1_875_812}, 1_875_812)
 CHARTS = {"pareto-front": 3, "all-trials": 5, "fixed-point-health": 4}
 HEIGHT = 2600
 """Pixels in which all charts lie in the window: the page draws the others when they are scrolled to."""

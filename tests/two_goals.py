@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from wordlength.objectives.baseline import Baseline as FloatModel
+from wordlength.objectives.baseline import Baseline
 from wordlength.objectives.goals import DEFAULT_GOALS
 from wordlength.objectives.network import NetworkFacts
-from wordlength.search.front import Baseline, FrontPoint
+from wordlength.search.front import FloatPoint, FrontPoint
 from wordlength.space import Candidate, SlotInfo
 
 
@@ -17,8 +17,8 @@ def front_point(number: int, stoi: float, memory: int, candidate: Candidate, *mo
     return FrontPoint(number, values(stoi, memory), memory, candidate, *more, **named)
 
 
-def float_baseline(stoi: float, memory: int, network: str = "irm_cnn") -> Baseline:
-    return Baseline(values(stoi, memory), memory, network=network)
+def float_point(stoi: float, memory: int, network: str = "irm_cnn") -> FloatPoint:
+    return FloatPoint(values(stoi, memory), memory, network=network)
 
 
 def reached(stoi: float, memory: float) -> dict[str, Any]:
@@ -26,8 +26,8 @@ def reached(stoi: float, memory: float) -> dict[str, Any]:
     return {"values": values(stoi, memory), "quality": stoi}
 
 
-def untrained(slots: tuple[SlotInfo, ...]) -> FloatModel:
+def untrained(slots: tuple[SlotInfo, ...]) -> Baseline:
     """What is known of a float model that was never trained: its slots."""
     goal, reached_values = DEFAULT_GOALS.quality, {"stoi_improvement": 0.04}
     size = sum(4 * info.count for info in slots)
-    return FloatModel((), slots, {}, NetworkFacts(()), goal, reached_values, 0.04, 0.001, (), size, (), (), 1, "0" * 16)
+    return Baseline((), slots, {}, NetworkFacts(()), goal, reached_values, 0.04, 0.001, (), size, (), (), 1, "0" * 16)

@@ -27,9 +27,10 @@ from wordlength.objectives.goals import DEFAULT_GOALS
 from wordlength.objectives.memory import memory_bytes
 from wordlength.objectives.network import NetworkFacts
 from wordlength.objectives.report import TrialJob, TrialReport, TrialState
-from wordlength.search import front, launch, loop, opening
+from wordlength.search import launch, loop, opening
 from wordlength.search.cli import refusing
 from wordlength.search.drivers import joined
+from wordlength.search.front import FloatPoint
 from wordlength.search.home import Home, is_sqlite
 from wordlength.search.installed import machine
 from wordlength.search.jobs import DamagesJob
@@ -91,7 +92,7 @@ def baseline() -> Baseline:
 def description(known: Baseline, identity: str) -> Description:
     """What MLflow is told of such a study."""
     values = {"stoi_improvement": known.quality, "memory_bytes": known.memory_bytes}
-    about = front.Baseline(values, known.memory_bytes)
+    about = FloatPoint(values, known.memory_bytes)
     searched = tuple(info.slot for info in known.slots)
     return Description(about, known.slots, searched, tags={"study.id": identity})
 

@@ -3,14 +3,14 @@
 import random
 import struct
 
-from two_goals import float_baseline, front_point
+from two_goals import float_point, front_point
 
 from wordlength.search.front import FrontPoint
 from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, Slot
 
 SLOTS = [Slot(layer, role) for layer in ("conv_1", "dense_1") for role in Role]
-BASELINE = float_baseline(0.034, 1_875_812)
-OTHER_NETWORK = float_baseline(0.034, 1_875_816)
+BASELINE = float_point(0.034, 1_875_812)
+OTHER_NETWORK = float_point(0.034, 1_875_816)
 
 POWERS = Candidate.uniform(SLOTS, PowerOfTwo(4, -1), Fixed(16, 2), Fixed(16, 2))
 FIXED_313 = Candidate.uniform(SLOTS, Fixed(16, 2), Fixed(16, 2), Fixed(16, 2))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
-from two_goals import float_baseline, reached, values
+from two_goals import float_point, reached, values
 
 from wordlength.objectives.report import LayerAnalysis, TrialReport, TrialState
 from wordlength.search.tracking import Tracker
@@ -13,7 +13,7 @@ from wordlength.search.trials import StudyView, TrialRow
 from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, Slot, SlotInfo
 from wordlength.space.slots import TensorInfo
 
-BASELINE = float_baseline(0.034, 100_000)
+BASELINE = float_point(0.034, 100_000)
 SLOTS = [Slot(f"dense_{n}", role) for n in range(1, 10) for role in Role]
 INFOS = tuple(
     SlotInfo(slot, () if slot.role is Role.ACTIVATIONS else (TensorInfo(slot.role, (100,)),)) for slot in SLOTS

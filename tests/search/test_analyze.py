@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from two_goals import float_baseline, reached
+from two_goals import float_point, reached
 
 from wordlength.objectives.goals import DEFAULT_GOALS, KNOWN, Goals
 from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialReport, TrialState
@@ -207,7 +207,7 @@ def test_accumulators_show_a_dash_for_what_is_unknown() -> None:
 
 
 def test_the_verdict_tells_the_paired_difference() -> None:
-    base = float_baseline(0.0332, 100)
+    base = float_point(0.0332, 100)
     measured = reached(0.031, 50) | {"standard_error": 0.0042}
     full = trial(**measured, baseline_difference=-0.0022, baseline_difference_error=0.0009)
     assert trial_verdict(full, base, DEFAULT_GOALS) == (
@@ -224,7 +224,7 @@ def test_the_verdict_tells_the_paired_difference() -> None:
 def test_the_verdict_tells_every_other_objective_by_its_title() -> None:
     known = {"energy_pj_per_frame": 1234.0, "rmse": 0.25, "memory_bytes": 50.0, "stoi_improvement": 0.031}
     goals = Goals(tuple(KNOWN[name][0] for name in ("stoi_improvement", "rmse", "energy_pj_per_frame", "memory_bytes")))
-    told = trial_verdict(trial(**reached(0.031, 50) | {"values": known}), float_baseline(0.0332, 100), goals)
+    told = trial_verdict(trial(**reached(0.031, 50) | {"values": known}), float_point(0.0332, 100), goals)
     assert told == (
         "STOI improvement +0.0310 (float32 +0.0332); RMSE 0.2500; energy per frame 1,234 pJ; 50 bytes, 50.0 % saved"
     )

@@ -11,14 +11,14 @@ from front_points import BASELINE, FIXED_313, MIXED, POWERS, png_size
 from recorded import candidate
 from strict_page import StrictPage
 from test_goals_front import THREE
-from two_goals import float_baseline, values
+from two_goals import float_point, values
 
 from wordlength import Home, StudyView, load_study
 from wordlength.errors import SpecError
 from wordlength.search.compare import Comparison, compare
 from wordlength.search.compare_tables import comparison_figures, comparison_tables
 from wordlength.search.disk.restore import restore
-from wordlength.search.front import Baseline
+from wordlength.search.front import FloatPoint
 from wordlength.search.plots.two_fronts import fronts_figure, fronts_html, fronts_png
 from wordlength.search.study import StudyStore
 from wordlength.search.trials import TrialRow
@@ -27,7 +27,7 @@ from wordlength.space import Role, Slot
 MEMORY = BASELINE.memory_bytes
 
 
-def study(name: str, rows, baseline: Baseline = BASELINE, formats=MIXED) -> StudyView:
+def study(name: str, rows, baseline: FloatPoint = BASELINE, formats=MIXED) -> StudyView:
     """Trials (STOI improvement, share of float32's memory, gains of the mixtures)."""
     told = tuple(
         TrialRow(
@@ -81,7 +81,7 @@ def test_hypervolumes_count_from_one_reference() -> None:
     assert other == pytest.approx(0.025 * 0.5 + 0.02 * 0.25)
     assert both == pytest.approx(0.03 * 0.5 + 0.02 * 0.25)
     # A network of twice the size: of both, shares are of the larger one's memory.
-    larger = replace(B, baseline=float_baseline(0.034, 2 * MEMORY))
+    larger = replace(B, baseline=float_point(0.034, 2 * MEMORY))
     found = comparison(A, larger)
     assert found.common.memory_bytes == 2 * MEMORY
     assert found.hypervolumes[0] == pytest.approx(0.03 * 0.75 + 0.01 * 0.125)
@@ -101,7 +101,7 @@ def test_three_objectives() -> None:
             )
             for number, row in enumerate(rows)
         )
-        return StudyView(name, told, Baseline({"rmse": 1.0, "energy": 3.0, "life": 1.0}, 100, THREE), len(told))
+        return StudyView(name, told, FloatPoint({"rmse": 1.0, "energy": 3.0, "life": 1.0}, 100, THREE), len(told))
 
     found = comparison(three("a", (2, 2, 2), (3, 1, 1)), three("b", (2, 2, 3), (3, 1, 0.5)))
     one, other = ({row.point.number: row.beaten_by for row in rows} for rows in found.members)

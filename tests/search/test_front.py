@@ -5,11 +5,11 @@ from fractions import Fraction
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from two_goals import float_baseline, front_point, values
+from two_goals import float_point, front_point, values
 
 from wordlength.objectives.goals import DEFAULT_GOALS, Goals
 from wordlength.search.front import (
-    Baseline,
+    FloatPoint,
     FrontPoint,
     hypervolume,
     indistinct,
@@ -29,10 +29,10 @@ def points(*pairs: tuple[int, float]) -> list[FrontPoint]:
     return [front_point(n, stoi, memory, NOTHING) for n, (memory, stoi) in enumerate(pairs)]
 
 
-def against(memory: int, stoi: float = 0.0) -> Baseline:
+def against(memory: int, stoi: float = 0.0) -> FloatPoint:
     """What hypervolumes count from: float32's memory, and this improvement."""
     goals = Goals((dataclasses.replace(DEFAULT_GOALS.quality, worst=float(stoi)), DEFAULT_GOALS.cost))
-    return Baseline(values(0.0, memory), memory, goals)
+    return FloatPoint(values(0.0, memory), memory, goals)
 
 
 def numbers(found):
@@ -72,7 +72,7 @@ def test_front_is_what_the_definition_says(cloud):
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
-@pytest.mark.parametrize("use", [pareto_front, lambda cloud: hypervolume(cloud, float_baseline(0.0, 1000))])
+@pytest.mark.parametrize("use", [pareto_front, lambda cloud: hypervolume(cloud, float_point(0.0, 1000))])
 def test_numbers_that_are_none_are_refused(bad, use):
     with pytest.raises(ValueError, match=rf"stoi_improvement must be finite, but trial 1 has {bad}"):
         use(points((100, 0.01), (50, bad)))

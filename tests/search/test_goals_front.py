@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordlength.objectives.goals import KNOWN, Goal, GoalKind, Goals
-from wordlength.search.front import Baseline, FrontPoint, hypervolume, knee, pareto_front, pick, plane
+from wordlength.search.front import FloatPoint, FrontPoint, hypervolume, knee, pareto_front, pick, plane
 from wordlength.search.hypervolume import volume
 from wordlength.search.tables import verdict
 from wordlength.search.trials import StudyView
@@ -53,7 +53,7 @@ def test_the_hypervolume_is_the_count_of_unit_cells(cloud) -> None:
         any(6 - p.values["rmse"] > x and 6 - p.values["energy"] > y and p.values["life"] > z for p in cloud)
         for x, y, z in itertools.product(range(6), range(6), range(6))
     )
-    own = Baseline({"rmse": 1.0, "energy": 1.0, "life": 1.0}, 100, THREE)
+    own = FloatPoint({"rmse": 1.0, "energy": 1.0, "life": 1.0}, 100, THREE)
     assert hypervolume(cloud, own) == pytest.approx(cells, abs=1e-9)
 
 
@@ -84,7 +84,7 @@ def test_a_size_is_no_rule_where_the_first_cost_counts_no_bytes() -> None:
 
 def test_a_share_of_float32s_own_counts_where_nothing_absolute_is_the_worst() -> None:
     goals = Goals((KNOWN["pearson_correlation"][0], KNOWN["inference_memory_bytes"][0]))
-    own = Baseline({"pearson_correlation": 0.9, "inference_memory_bytes": 1000}, 100, goals)
+    own = FloatPoint({"pearson_correlation": 0.9, "inference_memory_bytes": 1000}, 100, goals)
     assert hypervolume([point(0, 0.8, 250, goals=goals)], own) == pytest.approx(0.8 * 0.75)
 
 
@@ -93,7 +93,7 @@ def test_a_share_of_float32s_own_counts_where_nothing_absolute_is_the_worst() ->
 )
 def test_the_verdict_names_a_cost_that_is_no_bytes(cost: str, told: str) -> None:
     goals = Goals((KNOWN["stoi"][0], KNOWN[cost][0]))
-    view = StudyView("c", (), Baseline({"stoi": 0.5, cost: 100}, 100, goals), 4)
+    view = StudyView("c", (), FloatPoint({"stoi": 0.5, cost: 100}, 100, goals), 4)
     assert verdict(view) == f"float32: STOI 0.5000 {told} no trial is complete yet"
 
 
@@ -124,7 +124,7 @@ def test_only_improvements_are_drawn_from_nothing_on(name: str, qualities, low: 
 
     goals = Goals((KNOWN[name][0], KNOWN["memory_bytes"][0]))
     cloud = [point(n, quality, 100 - n, goals=goals) for n, quality in enumerate(qualities)]
-    own = Baseline({name: max(qualities), "memory_bytes": 1000}, 1000, goals)
+    own = FloatPoint({name: max(qualities), "memory_bytes": 1000}, 1000, goals)
     drawn = view_of(cloud, pareto_front(cloud), own, "study")
     assert low < drawn.qualities[0] < high < drawn.qualities[1]
     assert [mark.text for mark in drawn.marks] == ["knee, best"]
@@ -138,7 +138,7 @@ def test_less_is_higher_in_drawings_where_less_is_better() -> None:
     goals = Goals((KNOWN["rmse"][0], KNOWN["energy_pj_per_frame"][0]))
     cloud = [point(n, *row, goals=goals) for n, row in enumerate([(0.3, 1e5), (0.2, 2e5), (0.1, 4e5)])]
     front = pareto_front(cloud)
-    own = Baseline({"rmse": 0.1, "energy_pj_per_frame": 3e6}, 100, goals)
+    own = FloatPoint({"rmse": 0.1, "energy_pj_per_frame": 3e6}, 100, goals)
     drawn = view_of(cloud, front, own, "study")
     bottom, top = drawn.qualities
     assert bottom > 0.3 > 0.1 > top

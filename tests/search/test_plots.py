@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import pytest
 from front_points import BASELINE, FIXED_313, MIXED, OTHER_NETWORK, POWERS, SLOTS, alike_pair, cloud, crowd
-from two_goals import float_baseline, front_point
+from two_goals import float_point, front_point
 
 from wordlength.search.front import pareto_front
 from wordlength.search.plots import marked, paper_mark, pareto_html, plotly_figure, point_name, view_of
@@ -141,7 +141,7 @@ def test_the_papers_formats_are_known_by_the_candidate(candidate, mark):
 
 
 def test_another_network_has_no_paper():
-    other = float_baseline(0.034, 1_875_812, "spectrum_dnn")
+    other = float_point(0.034, 1_875_812, "spectrum_dnn")
     assert (paper_mark(POWERS, "spectrum_dnn"), paper_mark(POWERS, "")) == ("", "")
     names = [trace.get("name", "") for trace in figure_of(cloud(), other)["data"]]
     assert "uniform po2&lt;4,-1&gt;" in names
@@ -279,6 +279,6 @@ def test_importing_draws_nothing_in():
 
 
 def test_a_baseline_is_a_point_of_its_own():
-    data = embedded(page_of(cloud(), float_baseline(0.05, 2_000)), "data")
+    data = embedded(page_of(cloud(), float_point(0.05, 2_000)), "data")
     assert data["references"] == [["float32 baseline", "", 2_000, 0.05, []]]
     assert data["cost"] == {"head": "", "unit": "bytes", "decimals": 0, "float32": 2_000}

@@ -25,9 +25,9 @@ def test_png_leaves_matplotlib_as_it_was():
         # Reading the backend would choose one, and import pyplot for it.
         "def settings(): return {k: matplotlib.rcParams[k] for k in matplotlib.rcParams if k != 'backend'}\n"
         "before = settings()\n"
-        "from wordlength.search.front import Baseline\n"
+        "from wordlength.search.front import FloatPoint\n"
         "from wordlength.search.plots import pareto_png\n"
-        "assert pareto_png([], [], Baseline({'stoi_improvement': 0.034, 'memory_bytes': 1000}, 1000), 'empty')\n"
+        "assert pareto_png([], [], FloatPoint({'stoi_improvement': 0.034, 'memory_bytes': 1000}, 1000), 'empty')\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
         "assert settings() == before\n"
     )

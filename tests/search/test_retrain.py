@@ -9,7 +9,7 @@ import pytest
 from front_points import MIXED
 from retrainings import StandIn, both
 from rich.console import Console
-from two_goals import float_baseline, front_point, values
+from two_goals import float_point, front_point, values
 
 from wordlength import SpecError, load_study
 from wordlength.errors import TrainingDiverged
@@ -26,7 +26,7 @@ pytestmark = [
 
 def view_of(*objectives: tuple[float, int]) -> StudyView:
     rows = (TrialRow(n, "complete", MIXED, values=values(s, m), memory_bytes=m) for n, (s, m) in enumerate(objectives))
-    return StudyView("s", tuple(rows), float_baseline(0.04, 1_875_812), len(objectives))
+    return StudyView("s", tuple(rows), float_point(0.04, 1_875_812), len(objectives))
 
 
 FOUR = view_of((0.03, 200_000), (0.01, 100_000), (0.005, 150_000), (0.04, 400_000))
@@ -76,7 +76,7 @@ def test_the_table_fits_80_columns() -> None:
     point = front_point(123_456, 0.0123, 1_875_811, MIXED)
     file = io.StringIO()
     Console(file=file, width=80).print(
-        retrained_table([RetrainedTrial(point, part, part)], float_baseline(0.0345, 1_875_812))
+        retrained_table([RetrainedTrial(point, part, part)], float_point(0.0345, 1_875_812))
     )
     assert "…" not in file.getvalue()
     assert "1,875,811  0.0%" in file.getvalue()
@@ -86,7 +86,7 @@ def test_without_a_share_the_quality_is_told() -> None:
     worse = HeldOut((-0.02, -0.04), (-0.01, -0.02))
     rows = [RetrainedTrial(front_point(1, -0.031, 1000, MIXED), worse, worse)]
     file = io.StringIO()
-    Console(file=file, width=80).print(retrained_table(rows, float_baseline(-0.015, 4000)))
+    Console(file=file, width=80).print(retrained_table(rows, float_point(-0.015, 4000)))
     assert "kept" not in file.getvalue()
     assert "1 1,000 75.0%   -0.0310    -0.0300    -0.0300" in file.getvalue()
 
@@ -226,9 +226,9 @@ def test_what_cannot_be_done_is_refused_at_once(run_retrain, stand_in, copied_st
 def test_another_float_baseline_is_refused(
     run_retrain, stand_in, copied_study, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from wordlength.objectives.baseline import Baseline as Trained
+    from wordlength.objectives.baseline import Baseline
 
-    monkeypatch.setattr(Trained, "content_digest", "0123456789abcdef")
+    monkeypatch.setattr(Baseline, "content_digest", "0123456789abcdef")
     status, _, err = run_retrain()
     assert status == 2
     assert "a study keeps its float baseline, but that of 'tiny' was trained again with another result" in err

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from two_goals import float_baseline, reached
+from two_goals import float_point, reached
 
 from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport, TrialState
@@ -50,7 +50,7 @@ def address(tmp_path: Path) -> str:
 @pytest.fixture
 def store(address: str) -> StudyStore:
     store = StudyStore.create(spec_of(), address)
-    store.remember({"baseline": float_baseline(0.04, 1000).to_json(), "wanted": 5})
+    store.remember({"baseline": float_point(0.04, 1000).to_json(), "wanted": 5})
     return store
 
 
@@ -163,7 +163,7 @@ def test_unknown_and_empty_studies_are_refused(address: str, store: StudyStore) 
 
 
 def test_a_study_of_another_version_is_told_in_one_line(address: str, store: StudyStore) -> None:
-    known = float_baseline(0.04, 1000).to_json()
+    known = float_point(0.04, 1000).to_json()
     trial = r"wordlength .* can read, but 's' was written by 0\.3 \(.*\); read it with that version"
     store.remember({"wordlength": "0.3", "baseline": {key: known[key] for key in known if key != "goals"}})
     with pytest.raises(SpecError, match=trial):

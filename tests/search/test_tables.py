@@ -3,7 +3,7 @@ import re
 
 import pytest
 from rich.console import Console
-from two_goals import float_baseline, values
+from two_goals import float_point, values
 
 from wordlength.search.tables import front_tables
 from wordlength.search.trials import StudyView, TrialRow
@@ -31,7 +31,7 @@ def row(number: int, improvement: float, memory_bytes: int, label: str = "", can
 
 def printed(*rows: TrialRow, width: int = 80, float32: float = 0.04) -> str:
     file = io.StringIO()
-    view = StudyView("klein", rows, float_baseline(float32, 1_875_812), 10_000)
+    view = StudyView("klein", rows, float_point(float32, 1_875_812), 10_000)
     Console(file=file, width=width).print(*front_tables(view, width), sep="\n")
     text = file.getvalue()
     assert all(len(line) <= width for line in text.splitlines())

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 from recorded import BASELINE, SLOTS, artifact, candidate, children, curve, parent, report, view
-from two_goals import float_baseline, front_point, values
+from two_goals import float_point, front_point, values
 
 from wordlength.search.tracking.study_run import front_table
 from wordlength.search.trials import StudyView, TrialRow
@@ -183,7 +183,7 @@ def test_an_empty_front(opened, store):
 
 def test_the_table_of_the_front_links_and_ends_in_time():
     front = [front_point(n, n / 1000, 100 + n, candidate(), "uniform po2<4,-1>" if n == 1 else "") for n in range(200)]
-    text = front_table(front, float_baseline(0.03, 1000), {0: "#/zero"}, 2000)
+    text = front_table(front, float_point(0.03, 1000), {0: "#/zero"}, 2000)
     lines = text.splitlines()
     assert len(text) <= 2000
     assert lines[2] == "| [0](#/zero) | &ensp;searched&ensp; | 0.0000 | 100 | 90.0 % |"
@@ -198,6 +198,6 @@ def test_the_note_marks_what_is_not_told_apart() -> None:
         front_point(number, sum(gains) / 2, number, candidate(), gains=gains)
         for number, gains in ((1, (0.01, 0.03)), (2, (0.032, 0.01)))
     )
-    table = front_table(front, float_baseline(0.05, 1000), {}, 5000)
+    table = front_table(front, float_point(0.05, 1000), {}, 5000)
     assert "| 0.0200 ≈ 2 |" in table
     assert "| 0.0210 ≈ 1 |" in table

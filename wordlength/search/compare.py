@@ -12,7 +12,7 @@ from typing import Any
 
 from wordlength.errors import SpecError
 from wordlength.objectives.noise import DISTINCT, paired_difference
-from wordlength.search.front import Baseline, FrontPoint, hypervolume
+from wordlength.search.front import FloatPoint, FrontPoint, hypervolume
 from wordlength.search.home import Home
 from wordlength.search.study import load_study, remembered
 from wordlength.search.study_file.unchanged import differences
@@ -72,13 +72,13 @@ class Comparison:
     picked: tuple[FrontPoint, FrontPoint]
 
     @cached_property
-    def common(self) -> Baseline:
+    def common(self) -> FloatPoint:
         """From where both hypervolumes count: of the float models, in every objective the worse."""
         one, other = self.first.baseline, self.second.baseline
         values = {
             goal.name: min(one.values[goal.name], other.values[goal.name], key=goal.ahead) for goal in one.goals.goals
         }
-        return Baseline(values, max(one.memory_bytes, other.memory_bytes), one.goals)
+        return FloatPoint(values, max(one.memory_bytes, other.memory_bytes), one.goals)
 
     @cached_property
     def hypervolumes(self) -> tuple[float, float, float]:

@@ -18,7 +18,7 @@ from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline
 from wordlength.objectives.goals import goals_of
 from wordlength.objectives.goals.meter import float_values
-from wordlength.search import front
+from wordlength.search.front import FloatPoint
 from wordlength.search.study_file.spec import StudySpec
 from wordlength.search.tracking import DataSet, Description
 from wordlength.space import Format, Role, SearchSpace, SlotRange
@@ -32,7 +32,7 @@ _CONTEXTS = {"train": "training", "validation": "validation", "test": "test"}
 def describe(spec: StudySpec, data: PreparedData, baseline: Baseline, space: SearchSpace, identity: str) -> Description:
     """The study as its parent run tells it; `identity` tells it from others of its name."""
     return Description(
-        baseline=float_baseline(spec, baseline),
+        baseline=float_point(spec, baseline),
         slots=baseline.slots,
         searched=space.searched,
         precision_limit=spec.analysis.precision_limit,
@@ -45,10 +45,10 @@ def describe(spec: StudySpec, data: PreparedData, baseline: Baseline, space: Sea
     )
 
 
-def float_baseline(spec: StudySpec, baseline: Baseline) -> front.Baseline:
+def float_point(spec: StudySpec, baseline: Baseline) -> FloatPoint:
     """The float model in every goal of the study, and its network."""
     values = float_values(spec.objectives, baseline)
-    return front.Baseline(values, baseline.memory_bytes, goals_of(spec.objectives), spec.model.label)
+    return FloatPoint(values, baseline.memory_bytes, goals_of(spec.objectives), spec.model.label)
 
 
 def _metrics(spec: StudySpec, data: PreparedData, baseline: Baseline) -> dict[str, float]:

@@ -66,7 +66,7 @@ class FrontPoint:
 
 
 @dataclass(frozen=True)
-class Baseline:
+class FloatPoint:
     """The unquantized float32 model, which every candidate is compared with, and what it is compared by.
 
     `network`: what it is called, as `irm_cnn`; empty if unknown.
@@ -102,7 +102,7 @@ class Baseline:
         return plain | {"goals": self.goals.to_json()}
 
     @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> Baseline:
+    def from_json(cls, plain: Mapping[str, Any]) -> FloatPoint:
         """Inverse of `to_json`. Studies that began before they said their network are of an unknown one."""
         goals = Goals.from_json(plain["goals"])
         return cls(plain["values"], plain["memory_bytes"], goals, plain.get("network", ""))
@@ -135,7 +135,7 @@ def plane(points: Iterable[FrontPoint]) -> tuple[FrontPoint, ...]:
     return tuple(front)
 
 
-def hypervolume(points: Iterable[FrontPoint], baseline: Baseline) -> float:
+def hypervolume(points: Iterable[FrontPoint], baseline: FloatPoint) -> float:
     """Volume that the points dominate, from each goal's worst value on.
 
     By default an area, in STOI × share of float32's memory: 1 STOI at no memory at all would be 1. A point that is not

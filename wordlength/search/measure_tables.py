@@ -13,12 +13,12 @@ from wordlength.search.table_style import NARROW
 from wordlength.space import Fixed, Format, PowerOfTwo, Role
 
 if TYPE_CHECKING:
-    from wordlength.objectives.baseline import Baseline as FloatModel
+    from wordlength.objectives.baseline import Baseline
     from wordlength.objectives.fidelity import RankFidelity
     from wordlength.objectives.goals import Goal
     from wordlength.objectives.reach import SlotReach
     from wordlength.objectives.sensitivity import Effect
-    from wordlength.search.front import Baseline
+    from wordlength.search.front import FloatPoint
     from wordlength.search.measures import FractionRow, Sensitivities, SlotProposals
     from wordlength.search.retrain import HeldOut, RetrainedTrial
 
@@ -85,7 +85,7 @@ def _per_role(
             yield table
 
 
-def sensitivity_table(found: Sensitivities, kind: str, baseline: FloatModel) -> Table:
+def sensitivity_table(found: Sensitivities, kind: str, baseline: Baseline) -> Table:
     """Slots by the loss that they cause alone, the largest first."""
     table = Table(
         title=f"{sensitivity_title(found, kind)}, {baseline.goal.text(baseline.quality)} in float32; nothing trained",
@@ -267,7 +267,7 @@ def _listed(layers: Sequence[str]) -> str:
     return layers[0] if len(layers) == 1 else f"{', '.join(layers[:-1])} and {layers[-1]}"
 
 
-def retrained_table(rows: Sequence[RetrainedTrial], base: Baseline) -> Table:
+def retrained_table(rows: Sequence[RetrainedTrial], base: FloatPoint) -> Table:
     """Every retrained trial against float32 on the same mixtures; fits 80 columns.
 
     `base`: the study's float baseline, of which each trial kept something on the validation mixtures. Where it has

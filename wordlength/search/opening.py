@@ -14,7 +14,7 @@ import yaml
 from wordlength.atomic import write_atomically
 from wordlength.errors import SpecError
 from wordlength.objectives.baseline import Baseline
-from wordlength.search.description import float_baseline
+from wordlength.search.description import float_point
 from wordlength.search.drivers import Drivers
 from wordlength.search.home import Home, StudyFolder, Turn
 from wordlength.search.loop import Loop
@@ -122,7 +122,7 @@ def _remember(store: StudyStore, spec: StudySpec, prepared: Prepared) -> None:
             "data_digest": prepared.data_digest,
             "baseline_digest": baseline.digest,
             "baseline_content": baseline.content_digest,
-            "baseline": float_baseline(spec, baseline).to_json(),
+            "baseline": float_point(spec, baseline).to_json(),
             "wanted": wanted,
             "most_wanted": max(wanted, store.attributes.get("most_wanted", 0)),
             "wordlength": VERSION,

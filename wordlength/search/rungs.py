@@ -20,8 +20,7 @@ from typing import Any
 from wordlength.objectives.baseline import Baseline
 from wordlength.objectives.goals import ObjectiveSettings, goals_of
 from wordlength.objectives.goals.meter import candidate_costs, float_values
-from wordlength.search import front as fronts
-from wordlength.search.front import FrontPoint, hypervolume
+from wordlength.search.front import FloatPoint, FrontPoint, hypervolume
 from wordlength.search.sampling import Proposals
 from wordlength.search.study_file.spec import ScreeningSpec
 from wordlength.space import Candidate
@@ -80,7 +79,7 @@ class Ladder:
     def __post_init__(self) -> None:
         self._goals = goals_of(self.objectives)
         plane = self._goals.plane
-        self._float = fronts.Baseline(float_values(self.objectives, self.baseline), self.baseline.memory_bytes, plane)
+        self._float = FloatPoint(float_values(self.objectives, self.baseline), self.baseline.memory_bytes, plane)
         for candidate, rungs in _read(self.file, self.settings):
             self._keep(candidate, rungs)
 

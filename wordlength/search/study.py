@@ -20,7 +20,7 @@ from optuna.trial import TrialState as OptunaState
 from wordlength.errors import FormatError, SpecError, WordlengthError
 from wordlength.objectives.goals import DEFAULT_GOALS, Goals, goals_of
 from wordlength.objectives.report import TrialReport, TrialState
-from wordlength.search.front import Baseline
+from wordlength.search.front import FloatPoint
 from wordlength.search.home import Home, is_sqlite
 from wordlength.search.ledger import Ledger
 from wordlength.search.sampling import Sampler, directions, fresh_seed
@@ -85,7 +85,7 @@ class StudyStore:
         known = study.user_attrs
         try:
             with _of_this_version(name, known):
-                goals = Baseline.from_json(known["baseline"]).goals if "baseline" in known else DEFAULT_GOALS
+                goals = FloatPoint.from_json(known["baseline"]).goals if "baseline" in known else DEFAULT_GOALS
         except SpecError:
             storage.close()
             raise
@@ -126,7 +126,7 @@ class StudyStore:
                 view = StudyView(
                     self._study.study_name,
                     self.rows(),
-                    Baseline.from_json(known["baseline"]),
+                    FloatPoint.from_json(known["baseline"]),
                     known["wanted"],
                     known.get("most_wanted", known["wanted"]),
                 )

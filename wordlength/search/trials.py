@@ -10,7 +10,7 @@ from functools import cached_property
 
 from wordlength.errors import SpecError
 from wordlength.objectives.goals import DEFAULT_GOALS, Goals
-from wordlength.search.front import Baseline, FrontPoint, hypervolume, pareto_front, pick
+from wordlength.search.front import FloatPoint, FrontPoint, hypervolume, pareto_front, pick
 from wordlength.search.study_front import Front
 from wordlength.space import Candidate
 
@@ -84,7 +84,7 @@ class StudyView:
 
     name: str
     rows: tuple[TrialRow, ...]
-    baseline: Baseline
+    baseline: FloatPoint
     wanted: int
     most_wanted: int = 0
 

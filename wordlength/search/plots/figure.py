@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from wordlength.search.front import Baseline, FrontPoint
+from wordlength.search.front import FloatPoint, FrontPoint
 from wordlength.search.plots.paper import Published, published
 from wordlength.search.plots.scale import (
     BASELINE_COLOUR,
@@ -64,7 +64,7 @@ def _trace(
     }
 
 
-def _single(view: View, name: str, result: Baseline | Published, row: int, marker: dict[str, Any]) -> dict[str, Any]:
+def _single(view: View, name: str, result: FloatPoint | Published, row: int, marker: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "scatter",
         "mode": "markers",

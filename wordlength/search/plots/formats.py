@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 
-from wordlength.search.front import Baseline, FrontPoint
+from wordlength.search.front import FloatPoint, FrontPoint
 from wordlength.search.pages.parts import page_html
 from wordlength.search.pages.style import STYLE
 from wordlength.search.plots.cells import (
@@ -58,7 +58,7 @@ padding:2px 0;text-align:left;line-height:1;vertical-align:middle}
 """
 
 
-def formats_html(front: Front, baseline: Baseline, study: str, slots: Iterable[SlotInfo] = ()) -> str:
+def formats_html(front: Front, baseline: FloatPoint, study: str, slots: Iterable[SlotInfo] = ()) -> str:
     """`front`: as `pareto_front` gives it; `slots`: what they store, so that shares count parameters, not slots."""
     title = f"{study}: formats along the Pareto front"
     sizes = {info.slot: info.count for info in slots}
@@ -69,7 +69,7 @@ def formats_html(front: Front, baseline: Baseline, study: str, slots: Iterable[S
     return page_html(title, style, page, kind="wide")
 
 
-def _body(front: Front, baseline: Baseline, sizes: Mapping[Slot, int]) -> str:
+def _body(front: Front, baseline: FloatPoint, sizes: Mapping[Slot, int]) -> str:
     slots = list({slot: None for point in front for slot, _ in point.candidate.pairs})
     # Looking slots up in a candidate is slow: once each.
     chosen = [dict(point.candidate.pairs) for point in front]
@@ -88,7 +88,7 @@ def _body(front: Front, baseline: Baseline, sizes: Mapping[Slot, int]) -> str:
     return "\n".join([note, key, *pinned, _table(front, baseline, groups) if groups else ""])
 
 
-def _table(front: Front, baseline: Baseline, groups: Sequence[str]) -> str:
+def _table(front: Front, baseline: FloatPoint, groups: Sequence[str]) -> str:
     width = 58 if len(front) <= WIDE_CELLS else 22 if len(front) <= NUMBER_CELLS else 16
     kind = "formats" if len(front) <= WIDE_CELLS else "formats tall"
     columns = f'<colgroup><col style="width:{_NAMES_PX}px"><col span="{len(front)}" style="width:{width}px"></colgroup>'
@@ -101,7 +101,7 @@ def _table(front: Front, baseline: Baseline, groups: Sequence[str]) -> str:
     )
 
 
-def _heads(front: Front, baseline: Baseline) -> str:
+def _heads(front: Front, baseline: FloatPoint) -> str:
     """Trial, memory, STOI improvement and the names of smallest, knee and best, a row each."""
     names = {point.number: text.replace(", ", " ") for point, text in marked(front)}
     trials = (f'<th scope="col" title="{escape(_told(point, baseline))}">{point.number}</th>' for point in front)
@@ -129,7 +129,7 @@ def _tall_px(front: Front, names: Mapping[int, str]) -> tuple[int, ...]:
     return tuple(8 + 8 * length for length in (trials, memory, improvement, max(map(len, names.values()))))
 
 
-def _told(point: FrontPoint, baseline: Baseline) -> str:
+def _told(point: FrontPoint, baseline: FloatPoint) -> str:
     goals = baseline.goals
     told = f"trial {point.number} {point_name(point, baseline.network)}".rstrip()
     cost = f"{goals.cost.told(point.cost)}, {baseline.saved(point):.1f} % saved"

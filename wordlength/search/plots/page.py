@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from wordlength.search.front import Baseline, FrontPoint
+from wordlength.search.front import FloatPoint, FrontPoint
 from wordlength.search.plots.cells import (
     CELL_STYLE,
     KEY_STYLE,
@@ -41,7 +41,7 @@ from wordlength.space import Format, Role, Slot
 def pareto_html(
     points: Points,
     front: Front,
-    baseline: Baseline,
+    baseline: FloatPoint,
     study: str,
     trial_count: int | None = None,
     counts: Mapping[str, int] | None = None,
@@ -75,14 +75,14 @@ def page_data(view: View, palette: dict[Format, int]) -> dict[str, Any]:
     }
 
 
-def _cost(baseline: Baseline) -> dict[str, Any]:
+def _cost(baseline: FloatPoint) -> dict[str, Any]:
     """How a cost is told; that of the parameters needs no name before its bytes."""
     goal = baseline.goals.cost
     head = "" if goal.name == "memory_bytes" else f"{goal.title} "
     return {"head": head, "unit": goal.unit, "decimals": goal.decimals, "float32": baseline.cost}
 
 
-def _others(held: FrontPoint | Baseline) -> list[str]:
+def _others(held: FrontPoint | FloatPoint) -> list[str]:
     """The objectives that are not drawn, in words."""
     return [f"{goal.title} {goal.told(held.values[goal.name])}" for goal in held.goals.others]
 

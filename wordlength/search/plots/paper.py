@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wordlength.objectives.goals import DEFAULT_GOALS
-from wordlength.search.front import Baseline, FrontPoint
+from wordlength.search.front import FloatPoint, FrontPoint
 from wordlength.space import Candidate, Fixed, Format, PowerOfTwo, Role
 
 NETWORK = "irm_cnn"
@@ -32,7 +32,7 @@ _PAPERS = {Fixed(16, 2): "the paper’s 3.13", PowerOfTwo(4, -1): "the paper’s
 """Format of the weights → what the paper made of it, with biases and activations in 3.13."""
 
 
-def published(baseline: Baseline) -> tuple[Published, ...]:
+def published(baseline: FloatPoint) -> tuple[Published, ...]:
     """The paper's results where the study has the paper's objectives and its network at its size; else none."""
     same = baseline.network == NETWORK and baseline.memory_bytes == NETWORK_BYTES
     return PUBLISHED if same and baseline.goals.plane == DEFAULT_GOALS else ()

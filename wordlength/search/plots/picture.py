@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from wordlength.search.front import Baseline, FrontPoint
+from wordlength.search.front import FloatPoint, FrontPoint
 from wordlength.search.plots.scale import (
     BASELINE_COLOUR,
     FRONT_COLOUR,
@@ -41,7 +41,7 @@ _PAGE_COLOURS = {
 def pareto_png(
     points: Points,
     front: Front,
-    baseline: Baseline,
+    baseline: FloatPoint,
     study: str,
     trial_count: int | None = None,
     counts: Mapping[str, int] | None = None,

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from wordlength.objectives.goals import Goal, Goals
-from wordlength.search.front import Baseline, FrontPoint, indistinct, pick, plane
+from wordlength.search.front import FloatPoint, FrontPoint, indistinct, pick, plane
 from wordlength.search.plots.paper import paper_mark, point_name
 
 LOG_SPREAD = 8.0
@@ -72,7 +72,7 @@ class View:
     front: tuple[FrontPoint, ...]
     dominated: tuple[FrontPoint, ...]
     uniform: tuple[FrontPoint, ...]
-    baseline: Baseline
+    baseline: FloatPoint
     title: str
     counts: Mapping[str, int]
     logarithmic: bool
@@ -158,7 +158,7 @@ class View:
 def view_of(
     points: Points,
     front: Front,
-    baseline: Baseline,
+    baseline: FloatPoint,
     study: str,
     trial_count: int | None = None,
     counts: Mapping[str, int] | None = None,

@@ -7,13 +7,13 @@ import io
 import math
 from typing import Any
 
-from wordlength.search.front import Baseline, FrontPoint, indistinct
+from wordlength.search.front import FloatPoint, FrontPoint, indistinct
 from wordlength.search.plots.paper import paper_mark, uniform_formats
 from wordlength.search.plots.scale import Front, marked
 from wordlength.search.trials import StudyView
 
 
-def front_csv(front: Front, baseline: Baseline) -> str:
+def front_csv(front: Front, baseline: FloatPoint) -> str:
     """The front as CSV: trial, label, first quality, first cost, saved_percent, the other objectives, standard errors,
     the neighbours that are not told apart (trial numbers), then a column per slot.
     """
@@ -53,7 +53,7 @@ def front_figures(view: StudyView) -> dict[str, Any]:
     }
 
 
-def _member(point: FrontPoint, baseline: Baseline, alike: tuple[int, ...]) -> dict[str, Any]:
+def _member(point: FrontPoint, baseline: FloatPoint, alike: tuple[int, ...]) -> dict[str, Any]:
     return {
         "trial": point.number,
         "label": point.label,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wordlength.objectives.settings import AnalysisSettings
-from wordlength.search.front import Baseline
+from wordlength.search.front import FloatPoint
 from wordlength.space import Slot, SlotInfo
 
 
@@ -40,7 +40,7 @@ class Description:
     file; `settings`: lines of the run's note.
     """
 
-    baseline: Baseline
+    baseline: FloatPoint
     slots: tuple[SlotInfo, ...] = ()
     searched: tuple[Slot, ...] = ()
     precision_limit: float = AnalysisSettings.precision_limit

@@ -11,7 +11,7 @@ from mlflow.entities import Metric, Run
 
 from wordlength.errors import SpecError
 from wordlength.search.export.facts import with_error
-from wordlength.search.front import Baseline, saved_percent
+from wordlength.search.front import FloatPoint, saved_percent
 from wordlength.search.tracking.store import GAP, Store, answering, check_server, key, now_ms
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ FIGURES = "retrained.json"
 """The artifact with all figures, those of every mixture included."""
 
 
-def log_retrained(tracking_uri: str, study: str, baseline: Baseline, rows: Sequence[RetrainedTrial]) -> None:
+def log_retrained(tracking_uri: str, study: str, baseline: FloatPoint, rows: Sequence[RetrainedTrial]) -> None:
     """Give each of these retrainings its run; one that has it stays as it is, and one left half written is completed.
 
     `baseline`: the study's. Raises SpecError if MLflow does not take them all, or has no such study.
@@ -46,7 +46,7 @@ def log_retrained(tracking_uri: str, study: str, baseline: Baseline, rows: Seque
                 _write(store, run, row, baseline)
 
 
-def _write(store: Store, run: Run, row: RetrainedTrial, baseline: Baseline) -> None:
+def _write(store: Store, run: Run, row: RetrainedTrial, baseline: FloatPoint) -> None:
     run_id = run.info.run_id
     # One time stamp, kept by the run: what an earlier call has written is not there twice.
     figures = ((key(name), step, value) for name, step, value in _figures(row, baseline))
@@ -89,7 +89,7 @@ def _params(row: RetrainedTrial) -> dict[str, str]:
     return formats | {name: str(value) for name, value in settings.items()}
 
 
-def _figures(row: RetrainedTrial, baseline: Baseline) -> Iterator[tuple[str, int, float]]:
+def _figures(row: RetrainedTrial, baseline: FloatPoint) -> Iterator[tuple[str, int, float]]:
     yield "memory_bytes", 0, row.point.memory_bytes
     yield "memory_saved_percent", 0, saved_percent(row.point.memory_bytes, baseline.memory_bytes)
     yield "seconds/retraining", 0, row.seconds
@@ -108,7 +108,7 @@ def _parts(row: RetrainedTrial) -> Iterator[tuple[str, HeldOut]]:
             yield name, part
 
 
-def _note(row: RetrainedTrial, baseline: Baseline) -> str:
+def _note(row: RetrainedTrial, baseline: FloatPoint) -> str:
     """Markdown: what was measured on mixtures that no trial has heard, and what guided the search."""
     cost = f"{baseline.goals.cost.told(row.point.cost)}, {baseline.saved(row.point):.1f} % saved"
     head = f"Trial {row.point.number} retrained on all training data, {cost}"

@@ -9,7 +9,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag
 from wordlength.objectives.goals import Goal
 from wordlength.search.export.facts import with_error
 from wordlength.search.front import (
-    Baseline,
+    FloatPoint,
     FrontPoint,
     hypervolume,
     indistinct,
@@ -135,7 +135,7 @@ def study_note(
     return head + front_table(view.front, view.baseline, links, TAG_CHARACTERS - len(head))
 
 
-def front_table(front: Sequence[FrontPoint], baseline: Baseline, links: Mapping[int, str], characters: int) -> str:
+def front_table(front: Sequence[FrontPoint], baseline: FloatPoint, links: Mapping[int, str], characters: int) -> str:
     """The front as a Markdown table of at most `characters`; what does not fit is counted below it.
 
     `links`: trial number → address, for the trials that have one.
@@ -164,7 +164,7 @@ def _head(goal: Goal) -> str:
     return goal.title if goal.unit in goal.title else f"{goal.title} in {goal.unit}"
 
 
-def _costs(point: FrontPoint, baseline: Baseline) -> str:
+def _costs(point: FrontPoint, baseline: FloatPoint) -> str:
     """First cost, what of it is saved, the other goals: the last cells of a row."""
     goals = baseline.goals
     others = "".join(f" {goal.text(point.values[goal.name])} |" for goal in goals.others)
