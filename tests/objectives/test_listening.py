@@ -6,17 +6,17 @@ import pytest
 from wordlength.errors import SpecError
 from wordlength.objectives.audio import CorpusSettings, DataSettings, PreparedData, TargetSettings
 from wordlength.objectives.audio.scoring import intelligibility
-from wordlength.objectives.listening import EXTREMES, Clip, Ear, extreme, require_sound
+from wordlength.objectives.listening import EXTREMES, Ear, HeardClip, extreme, require_sound
 
 
 @pytest.fixture(scope="module")
-def clip(tiny_data: PreparedData) -> Clip:
+def clip(tiny_data: PreparedData) -> HeardClip:
     """The second test mixture, with the ideal mask, and with none."""
     ideal = tiny_data.test.frames.targets[tiny_data.test.frames.windows_of(1)]
     return Ear(tiny_data.test).clip(1, {"ideal": ideal, "open": np.ones_like(ideal)})
 
 
-def test_a_clip_holds_the_mixture_and_what_each_network_makes_of_it(clip: Clip, tiny_data: PreparedData) -> None:
+def test_a_clip_holds_the_mixture_and_what_each_network_makes_of_it(clip: HeardClip, tiny_data: PreparedData) -> None:
     clean, noisy, ideal, through = clip.sounds
     assert [sound.name for sound in clip.sounds] == ["clean", "noisy", "ideal", "open"]
     wanted = tiny_data.test.mixture(1)
@@ -31,13 +31,13 @@ def test_a_clip_holds_the_mixture_and_what_each_network_makes_of_it(clip: Clip, 
     assert clip.name == f"{clip.utterance} + {clip.noise_class} {clip.name.split()[3]} at 0 dB"
 
 
-def test_one_gain_brings_the_loudest_sound_to_one_decibel_below_full_scale(clip: Clip) -> None:
+def test_one_gain_brings_the_loudest_sound_to_one_decibel_below_full_scale(clip: HeardClip) -> None:
     peaks = [float(np.abs(sound.samples).max()) for sound in clip.sounds]
     assert max(peaks) > min(peaks) * 1.1
     assert clip.gain * max(peaks) == pytest.approx(10 ** (-1 / 20), rel=1e-6)
 
 
-def test_improvements_are_those_of_the_clips(clip: Clip, tiny_data: PreparedData) -> None:
+def test_improvements_are_those_of_the_clips(clip: HeardClip, tiny_data: PreparedData) -> None:
     frames, told = tiny_data.test.frames, []
     gains = Ear(tiny_data.test).improvements(
         lambda number: frames.targets[frames.windows_of(number)], lambda *done: told.append(done)

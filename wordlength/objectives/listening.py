@@ -1,7 +1,7 @@
 """What an ear judges: one mixture clean, noisy, and as networks enhance it.
 
 Waveforms are float32 `(samples,)` at the study's rate, all of one clip equally long and as loud as they came out;
-masks are float32 `(frames, bins)`. STOI is that of Taal et al. 2011, against the clean waveform.
+networks' outputs are float32 `(frames, bins)`. STOI is that of Taal et al. 2011, against the clean waveform.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Sound:
 
 
 @dataclass(frozen=True, eq=False)
-class Clip:
+class HeardClip:
     """One mixture with everything that can be heard of it: clean, noisy, then what each network made of it.
 
     `number`: the mixture's in its part of the data; `name` tells utterance, noise and level; `targets`: what the
@@ -78,7 +78,7 @@ class Ear:
         self._mixtures = mixtures
         self._listener = Listener(mixtures)
 
-    def clip(self, number: int, outputs: Mapping[str, Float32]) -> Clip:
+    def clip(self, number: int, outputs: Mapping[str, Float32]) -> HeardClip:
         """One mixture; `outputs`: name of each network → what it gives for the mixture's windows (frames, bins)."""
         mixtures, frames = self._mixtures, self._mixtures.frames
         clean, noisy = mixtures.mixture(number)
@@ -87,7 +87,7 @@ class Ear:
             (heard,) = self._listener.heard(given, [number])
             stoi = intelligibility(clean, heard.enhanced, heard.sample_rate_hz)
             sounds.append(Sound(name, heard.enhanced, stoi, given))
-        return Clip(
+        return HeardClip(
             number,
             mixtures.names[number],
             mixtures.speakers[number],

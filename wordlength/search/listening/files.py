@@ -15,7 +15,7 @@ from wordlength.search.front import FrontPoint
 from wordlength.search.replaceable import require_replaceable
 
 if TYPE_CHECKING:
-    from wordlength.objectives.listening import Clip
+    from wordlength.objectives.listening import HeardClip
 
 FACTS, PICTURE = "clip.json", "picture.png"
 _OURS = re.compile(r"(clean|noisy|float|quantized[\w.-]*)\.wav|clip\.json|picture\.png")
@@ -48,7 +48,7 @@ class Voice:
         }
 
 
-def facts_of(clip: Clip, voices: Sequence[Voice]) -> dict[str, Any]:
+def facts_of(clip: HeardClip, voices: Sequence[Voice]) -> dict[str, Any]:
     """All that is known of a clip itself, in JSON types."""
     told = {voice.name: voice.facts for voice in voices}
     return {
@@ -70,7 +70,7 @@ def facts_of(clip: Clip, voices: Sequence[Voice]) -> dict[str, Any]:
 
 
 def write_clips(
-    folder: Path, clips: Sequence[Clip], facts: Sequence[Mapping[str, Any]], voices: Sequence[Voice], force: bool
+    folder: Path, clips: Sequence[HeardClip], facts: Sequence[Mapping[str, Any]], voices: Sequence[Voice], force: bool
 ) -> None:
     """Write the folder whole or not at all. Raises SpecError if something else has come to lie there."""
     with replacing(folder) as draft:
@@ -91,7 +91,7 @@ def _foreign(folder: Path) -> Iterator[str]:
         yield from (inner.name for inner in (path.iterdir() if clip else [path]) if not _OURS.fullmatch(inner.name))
 
 
-def _write(place: Path, clip: Clip, facts: Mapping[str, Any], voices: Sequence[Voice]) -> None:
+def _write(place: Path, clip: HeardClip, facts: Mapping[str, Any], voices: Sequence[Voice]) -> None:
     from wordlength.objectives.audio.files import write_wav
     from wordlength.search.listening.picture import clip_png
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordlength.errors import SpecError
-from wordlength.objectives.listening import EXTREMES, Clip, Ear, extreme, require_sound
+from wordlength.objectives.listening import EXTREMES, Ear, HeardClip, extreme, require_sound
 from wordlength.objectives.report import Weights
 from wordlength.search.home import Home
 from wordlength.search.launch import evaluation_settings, prepare_data
@@ -39,7 +39,7 @@ class Listened:
     folder: Path
     part: str
     voices: tuple[Voice, ...]
-    clips: tuple[Clip, ...]
+    clips: tuple[HeardClip, ...]
     facts: tuple[Mapping[str, Any], ...] = field(repr=False)
     """What `clip.json` says of each clip."""
 
@@ -126,7 +126,7 @@ def _heard(
     weights: Mapping[str, Weights],
     clips: Sequence[int | str],
     observer: Observer,
-) -> tuple[Clip, ...]:
+) -> tuple[HeardClip, ...]:
     """The clips in the order asked for, each once."""
     from wordlength.objectives.training import Predictor, Windows
 

@@ -16,7 +16,7 @@ from wordlength.search.plots.scale import SOFT_COLOUR, TEXT_COLOUR
 
 if TYPE_CHECKING:
     from wordlength.objectives.audio.prepared import Float32
-    from wordlength.objectives.listening import Clip, Sound
+    from wordlength.objectives.listening import HeardClip, Sound
 
 RANGE_DB = 70.0
 """From the loudest bin to the darkest colour."""
@@ -25,7 +25,7 @@ _WIDTH_INCHES, _DPI = 10.0, 110
 _LEVELS, _MASKS, _DIFFERENCES = "magma", "viridis", "RdBu_r"
 
 
-def clip_png(clip: Clip, titles: Mapping[str, str]) -> bytes:
+def clip_png(clip: HeardClip, titles: Mapping[str, str]) -> bytes:
     """The picture as a PNG. `titles`: what stands above each network's sound, by its name."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -46,7 +46,7 @@ def clip_png(clip: Clip, titles: Mapping[str, str]) -> bytes:
     return target.getvalue()
 
 
-def _draw_levels(part: Any, clip: Clip, titles: Mapping[str, str]) -> None:
+def _draw_levels(part: Any, clip: HeardClip, titles: Mapping[str, str]) -> None:
     """Two columns of spectrograms."""
     powers = [power(stft(sound.samples, clip.signal.features)) for sound in clip.sounds]
     loudest = max(float(one.max()) for one in powers)
@@ -62,7 +62,7 @@ def _draw_levels(part: Any, clip: Clip, titles: Mapping[str, str]) -> None:
     _bar(part, image, axes, "level, dB")
 
 
-def _draw_masks(part: Any, clip: Clip, plain: Sound, sound: Sound, titles: Mapping[str, str]) -> None:
+def _draw_masks(part: Any, clip: HeardClip, plain: Sound, sound: Sound, titles: Mapping[str, str]) -> None:
     """Side by side: the float network's mask, the quantized one's, and what the second adds to the first."""
     assert plain.outputs is not None
     assert sound.outputs is not None
@@ -83,14 +83,14 @@ def _draw_masks(part: Any, clip: Clip, plain: Sound, sound: Sound, titles: Mappi
     _bar(part, image, [right], "difference of masks")
 
 
-def _title(clip: Clip, sound: Sound, titles: Mapping[str, str]) -> str:
+def _title(clip: HeardClip, sound: Sound, titles: Mapping[str, str]) -> str:
     if sound.name == "clean":
         return "clean"
     level = f"noisy at {clip.snr_db:.3g} dB" if sound.name == "noisy" else titles[sound.name]
     return f"{level}: STOI {sound.stoi:.3f}"
 
 
-def _image(place: Any, clip: Clip, values: Float32, colours: str, limits: tuple[float, float]) -> Any:
+def _image(place: Any, clip: HeardClip, values: Float32, colours: str, limits: tuple[float, float]) -> Any:
     """`values`: (frames, bins), the lowest bin and the first frame at the lower left."""
     features = clip.signal.features
     hop_seconds = features.hop_samples / features.sample_rate_hz
