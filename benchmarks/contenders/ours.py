@@ -102,7 +102,7 @@ def test_masks(spec, home, data, front):
     model, windows = build_model(spec.model, data.shape, seed=0), Windows.of(data.test.frames)
     for point in front:
         weights = load_weights(home.study(NAME).weights(point.number))
-        yield point.number, Predictor(frozen(weights, model, point.candidate).model, windows).masks()
+        yield point.number, Predictor(frozen(weights, model, point.candidate).model, windows).outputs()
 
 
 def launch(file, home, minutes, log):

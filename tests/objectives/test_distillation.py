@@ -27,14 +27,14 @@ def teacher(tiny_model_settings: ModelSettings, tiny_baseline: Baseline):
 @pytest.mark.parametrize("share", [0.25, 1.0])
 def test_targets_of_trained_windows_are_mixed_by_hand(teacher, tiny_data: PreparedData, share: float) -> None:
     train = tiny_data.train
-    masks = Predictor(teacher, Windows.of(train)).masks()
+    outputs = Predictor(teacher, Windows.of(train)).outputs()
     windows = windows_to_learn(train, teacher, share)
     half = train.windows[::2]
     for part in (half, half, train.windows):  # Again, and overlapping: each is mixed once.
         windows.prepare(part)
-        targets, expected = windows.outputs(np.arange(len(train.targets))).numpy(), train.targets.copy()
+        targets, expected = windows.wanted(np.arange(len(train.targets))).numpy(), train.targets.copy()
         place = np.isin(train.windows, part)
-        expected[part] = (1 - share) * train.targets[part] + share * masks[place]
+        expected[part] = (1 - share) * train.targets[part] + share * outputs[place]
         # 1e-5: the batches, and with them the order of sums, are others.
         np.testing.assert_allclose(targets, expected, atol=1e-5)
 
@@ -43,7 +43,7 @@ def test_without_distillation_targets_are_the_ideal_masks(teacher, tiny_data: Pr
     windows = windows_to_learn(tiny_data.train, teacher, 0.0)
     windows.prepare(tiny_data.train.windows)
     np.testing.assert_array_equal(
-        windows.outputs(tiny_data.train.windows), tiny_data.train.targets[tiny_data.train.windows]
+        windows.wanted(tiny_data.train.windows), tiny_data.train.targets[tiny_data.train.windows]
     )
 
 
@@ -78,10 +78,10 @@ def test_other_targets_are_mixed_and_learned_as_masks_are(
 
     teacher, learner = small_model(0), small_model(1)
     windows = windows_to_learn(data.train, teacher, 0.5)
-    taught = Predictor(teacher, Windows.of(data.train)).masks()
+    taught = Predictor(teacher, Windows.of(data.train)).outputs()
     windows.prepare(windows.current)
     wanted = (data.train.targets[windows.current] + taught) / 2
     assert wanted.shape == (windows.current.size, shape.outputs)
-    np.testing.assert_allclose(windows.outputs(windows.current).numpy(), wanted, atol=1e-5)
+    np.testing.assert_allclose(windows.wanted(windows.current).numpy(), wanted, atol=1e-5)
     first, *_, last = Trainer(learner, windows, batch_size=16, learning_rate=1e-3).train(5, seed=0)
     assert last < 0.9 * first

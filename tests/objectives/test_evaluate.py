@@ -86,12 +86,12 @@ def test_the_improvement_is_that_of_the_quantized_trained_model(
     """A model of its own with the trial's weights and formats, predicted and scored apart from the evaluator."""
     report, weights = completed
     model = frozen(weights, tiny_evaluator.float_model, report.candidate).model
-    masks = Predictor(model, Windows.of(tiny_data.validation.frames)).masks()
-    improvement = Meter(tiny_data.validation, DEFAULT_OBJECTIVES).primary(masks)
+    outputs = Predictor(model, Windows.of(tiny_data.validation.frames)).outputs()
+    improvement = Meter(tiny_data.validation, DEFAULT_OBJECTIVES).primary(outputs)
     assert report.quality == improvement.value
     assert report.standard_error == improvement.standard_error
     last = report.candidate[next(slot for slot in reversed(tuple(report.candidate)) if slot.role is Role.ACTIVATIONS)]
-    np.testing.assert_array_equal(last.round(masks), masks)
+    np.testing.assert_array_equal(last.round(outputs), outputs)
 
 
 def test_the_report_survives_json(completed) -> None:

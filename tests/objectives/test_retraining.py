@@ -61,8 +61,8 @@ def test_test_mixtures_are_measured_as_the_validation_mixtures_are(plain, candid
 
     *_, found = plain.retrain(candidate)
     model = plain._quantized.model  # Left as retrained.
-    masks = Predictor(model, Windows.of(tiny_data.test.frames)).masks()
-    assert found.gains.test == tuple(Meter(tiny_data.test, DEFAULT_OBJECTIVES).primary(masks).per_mixture.tolist())
+    outputs = Predictor(model, Windows.of(tiny_data.test.frames)).outputs()
+    assert found.gains.test == tuple(Meter(tiny_data.test, DEFAULT_OBJECTIVES).primary(outputs).per_mixture.tolist())
     assert len(found.gains.test) == len(tiny_data.test)
     assert plain.measure(candidate, found.weights) == found.gains
 

@@ -90,7 +90,7 @@ def test_windows_are_the_current_and_15_past_frames() -> None:
     index = np.array([15, 40, 89], np.int32)
     wanted = np.stack([frames.features[i - 15 : i + 1] for i in index])
     np.testing.assert_array_equal(windows.inputs(index), wanted)
-    np.testing.assert_array_equal(windows.outputs(index), frames.targets[index])
+    np.testing.assert_array_equal(windows.wanted(index), frames.targets[index])
     assert windows.current is frames.windows
     assert windows.features is frames.features, "a copy"
 
@@ -224,10 +224,10 @@ def test_predictions_are_the_models_in_order(count: int) -> None:
     windows = Windows.of(frames)
     predictor = Predictor(model, windows)
     current = np.random.default_rng(0).permutation(frames.windows)[:count]
-    masks = predictor.masks(current)
-    assert masks.shape == (count, OUTPUTS)
+    outputs = predictor.outputs(current)
+    assert outputs.shape == (count, OUTPUTS)
     # 1e-6: a matrix product over another batch may sum in another order.
-    np.testing.assert_allclose(masks, model(windows.inputs(current)), atol=1e-6)
+    np.testing.assert_allclose(outputs, model(windows.inputs(current)), atol=1e-6)
 
 
 def test_predictions_beyond_one_batch_use_one_trace() -> None:
@@ -235,9 +235,9 @@ def test_predictions_beyond_one_batch_use_one_trace() -> None:
     windows = Windows.of(frames)
     predictor = Predictor(model, windows)
     many = np.resize(frames.windows, PREDICTION_BATCH + 3)
-    masks = predictor.masks(many)
-    np.testing.assert_allclose(masks, model(windows.inputs(many)), atol=1e-6)
-    assert predictor.masks().shape == (frames.windows.size, OUTPUTS)
+    outputs = predictor.outputs(many)
+    np.testing.assert_allclose(outputs, model(windows.inputs(many)), atol=1e-6)
+    assert predictor.outputs().shape == (frames.windows.size, OUTPUTS)
     assert predictor.traces == 1
 
 

@@ -98,7 +98,7 @@ class Analyser:
         self.admit(candidate.items())
         for info in self._quantized.slots:
             assign(self._formats[info.slot], info, candidate)
-        inputs, targets = self._windows.inputs(self._current), self._windows.outputs(self._current)
+        inputs, targets = self._windows.inputs(self._current), self._windows.wanted(self._current)
         taps, gradients, probed = self._graph(inputs, targets, self._quantized.version)
         # From here on operation by operation: the same in a graph took seconds to trace, and ran no faster.
         values = self._parameters() | {

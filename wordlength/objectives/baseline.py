@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from wordlength.atomic import write_atomically
-from wordlength.errors import TrainingDiverged
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.goals import Goal, GoalKind
 from wordlength.objectives.network import NetworkFacts, network_facts
@@ -115,7 +114,7 @@ def prepare_baseline(
     path = baseline_path(cache, digest)
     known = load_baseline(path)
     if known is None:
-        made = _train if settings.pretrained is None else _read
+        made = _train if settings.pretrained is None else _from_file
         for state in made(data, settings, seed, digest):
             if isinstance(state, Baseline):
                 save_baseline(state, path)
@@ -135,7 +134,7 @@ def _train(
     windows = Windows.of(data.train)
     predictor = Predictor(model, Windows.of(data.validation.frames))
     meter = Meter(data.validation, settings.objectives)
-    states = train_baseline(model, windows, training, seed, lambda: meter.ahead(predictor.masks()))
+    states = train_baseline(model, windows, training, seed, lambda: meter.ahead(predictor.outputs()))
     for state in states:
         reached = meter.goal.ahead(state.scores[-1])  # Its own inverse.
         yield BaselineProgress(len(state.losses), training.baseline_epochs, state.losses[-1], reached, meter.goal)
@@ -143,7 +142,7 @@ def _train(
     yield _measured(model, data, seed, meter, digest=digest, **known)
 
 
-def _read(
+def _from_file(
     data: PreparedData, settings: EvaluationSettings, seed: int, digest: str
 ) -> Iterator[BaselineProgress | Baseline]:
     from wordlength.objectives.goals.meter import Meter
@@ -160,13 +159,12 @@ def _measured(model: Any, data: PreparedData, seed: int, meter: Any, **known: An
     from wordlength.objectives.folding import folded
     from wordlength.objectives.memory import float_bytes
     from wordlength.objectives.quantized_model import quantize
-    from wordlength.objectives.training import Predictor, Windows
+    from wordlength.objectives.training import Predictor, Windows, require_finite
 
     network = folded(model)
     quantized = quantize(network)
-    outputs = Predictor(network, Windows.of(data.validation.frames)).masks()
-    if not np.isfinite(outputs).all():
-        raise TrainingDiverged("the float baseline's outputs must be finite, but some are not")
+    outputs = Predictor(network, Windows.of(data.validation.frames)).outputs()
+    require_finite(outputs, "the float baseline")
     measured = meter.measure(outputs)
     first = measured[meter.goal.name]
     return Baseline(

@@ -30,7 +30,7 @@ class DistilledWindows(Windows):
     known: npt.NDArray[np.bool_]
     mixed: npt.NDArray[np.float32]
 
-    def outputs(self, current: npt.NDArray[np.int32]) -> tf.Tensor:
+    def wanted(self, current: npt.NDArray[np.int32]) -> tf.Tensor:
         """(batch,) indices of current frames → (batch, outputs) targets."""
         return tf.constant(np.where(self.known[current, np.newaxis], self.mixed[current], self.targets[current]))
 
@@ -38,7 +38,7 @@ class DistilledWindows(Windows):
         """Mix the targets of these windows."""
         missing = np.unique(current[~self.known[current]])
         if len(missing):
-            taught = Predictor(self.teacher, self).masks(missing)
+            taught = Predictor(self.teacher, self).outputs(missing)
             self.mixed[missing] = mixed(self.targets[missing], taught, self.share)
             self.known[missing] = True
 

@@ -25,7 +25,7 @@ from wordlength.objectives.noise import paired_difference
 from wordlength.objectives.quantized_model import QuantizedModel, quantize
 from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialJob, TrialReport, TrialState, Weights
 from wordlength.objectives.settings import EvaluationSettings
-from wordlength.objectives.training import Predictor, Trainer, Windows
+from wordlength.objectives.training import Predictor, Trainer, Windows, require_finite
 from wordlength.space import Candidate, Format, Slot
 
 
@@ -135,11 +135,11 @@ class Evaluator:
         """The first quality of the float baseline's weights in these formats, without any training."""
         self.use(self.baseline.weights)
         self.assign(candidate)
-        return self.meter.primary(self.predictor.masks())
+        return self.meter.primary(self.predictor.outputs())
 
     def measure_model(self, model: Any) -> float:
         """The first quality of any Keras model with this study's inputs and outputs, as it is."""
-        return self.meter.primary(Predictor(model, self.predictor.windows).masks()).value
+        return self.meter.primary(Predictor(model, self.predictor.windows).outputs()).value
 
     def _admit(self, formats: tuple[tuple[Slot, Format], ...]) -> None:
         self.quantized.admit(formats)
@@ -163,12 +163,11 @@ class Evaluator:
 
     def _measure(self, course: _Course, candidate: Candidate) -> dict[str, Any]:
         with course.timed("prediction"):
-            masks = self.predictor.masks()
-        if not np.isfinite(masks).all():
-            raise TrainingDiverged("the trained model's outputs must be finite, but some are not")
+            outputs = self.predictor.outputs()
+        require_finite(outputs, "the trained model")
         objectives = self._settings.objectives
         with course.timed("objectives"):
-            measured = self.meter.measure(masks)
+            measured = self.meter.measure(outputs)
             found = {name: one.value for name, one in measured.items()}
             found |= candidate_costs(objectives, self.baseline, candidate)
         first = measured[goals_of(objectives).quality.name]

@@ -11,9 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from wordlength.errors import TrainingDiverged
 from wordlength.objectives.distillation import windows_to_learn
 from wordlength.objectives.goals import DEFAULT_OBJECTIVES, ObjectiveSettings
 from wordlength.objectives.goals.meter import Meter
@@ -21,7 +18,7 @@ from wordlength.objectives.models import ModelSettings
 from wordlength.objectives.models.float_network import float_network
 from wordlength.objectives.quantized_model import quantize
 from wordlength.objectives.report import Weights
-from wordlength.objectives.training import Predictor, Trainer, Windows
+from wordlength.objectives.training import Predictor, Trainer, Windows, require_finite
 from wordlength.space import Candidate
 
 if TYPE_CHECKING:
@@ -119,8 +116,7 @@ class Retrainer:
     def _measure(self, predictors: list[Predictor]) -> HeldOutGains:
         found = []
         for predictor, (_, meter) in zip(predictors, self._held_out, strict=True):
-            masks = predictor.masks()
-            if not np.isfinite(masks).all():
-                raise TrainingDiverged("the retrained model's outputs must be finite, but some are not")
-            found.append(tuple(meter.primary(masks).per_mixture.tolist()))
+            outputs = predictor.outputs()
+            require_finite(outputs, "the retrained model")
+            found.append(tuple(meter.primary(outputs).per_mixture.tolist()))
         return HeldOutGains(*found)

@@ -48,7 +48,7 @@ class Screener:
 
         def outputs(formats: Mapping[Slot, Format]) -> npt.NDArray[np.float32]:
             evaluator.assign(Candidate.of((untouched | dict(formats)).items()))
-            return evaluator.predictor.masks(self._few)
+            return evaluator.predictor.outputs(self._few)
 
         exact = outputs({})
         return [float(np.mean(np.square(outputs(formats) - exact))) for formats in alternatives]
@@ -85,7 +85,7 @@ class Screener:
                 own = spread(evaluator.subset, max(1, round(share * len(evaluator.subset))))
                 for _ in evaluator.trainer.train(1, seed, own):
                     pass
-            masks = evaluator.predictor.masks(self._windows)
+            outputs = evaluator.predictor.outputs(self._windows)
         except TrainingDiverged:
             return None
-        return evaluator.meter.primary(masks, self._mixtures).value if np.isfinite(masks).all() else None
+        return evaluator.meter.primary(outputs, self._mixtures).value if np.isfinite(outputs).all() else None

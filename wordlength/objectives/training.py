@@ -54,7 +54,7 @@ class Windows:
         frames = np.arange(-self.before, self.after + 1, dtype=np.int32)
         return tf.constant(self.features[current[:, np.newaxis] + frames])
 
-    def outputs(self, current: npt.NDArray[np.int32]) -> tf.Tensor:
+    def wanted(self, current: npt.NDArray[np.int32]) -> tf.Tensor:
         """(batch,) indices of current frames → (batch, outputs) targets."""
         return tf.constant(self.targets[current])
 
@@ -130,7 +130,7 @@ class Trainer:
                 before_step(step)
                 part = order[number * batch : (number + 1) * batch]
                 rate = tf.constant(highest * falling(step / (epochs * per_epoch)), tf.float32)
-                losses.append(self._step(self.windows.inputs(part), self.windows.outputs(part), rate, self._version()))
+                losses.append(self._step(self.windows.inputs(part), self.windows.wanted(part), rate, self._version()))
                 if (number + 1) * pieces // per_epoch > number * pieces // per_epoch:
                     yield self._mean(losses, epoch + 1)
                     losses = []
@@ -167,7 +167,7 @@ class Predictor:
         self._model = model
         self._batch = tf.function(self._trace_batch, jit_compile=False, autograph=False)
 
-    def masks(self, current: npt.NDArray[np.int32] | None = None) -> npt.NDArray[np.float32]:
+    def outputs(self, current: npt.NDArray[np.int32] | None = None) -> npt.NDArray[np.float32]:
         """(windows,) → (windows, outputs): masks, standardised spectra or scores."""
         current = self.windows.current if current is None else current
         size = self.windows.prediction_batch
@@ -178,6 +178,12 @@ class Predictor:
     def _trace_batch(self, inputs: tf.Tensor, version: int) -> tf.Tensor:
         self.traces += 1
         return self._model(inputs, training=False)
+
+
+def require_finite(outputs: npt.NDArray[np.float32], whose: str) -> None:
+    """Raise TrainingDiverged if a model gives what is no number. `whose`: as `the trained model`."""
+    if not np.isfinite(outputs).all():
+        raise TrainingDiverged(f"{whose}'s outputs must be finite, but some are not")
 
 
 def falling(progress: float) -> float:

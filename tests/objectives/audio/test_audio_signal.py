@@ -198,7 +198,7 @@ def test_training_windows_are_those_of_the_frames(tensorflow: Any) -> None:
     assert held.shape == (4, 4, 2)
     np.testing.assert_array_equal(held[0], block[[0, 0, 1, 2]])
     np.testing.assert_array_equal(held[3], block[[2, 3, 3, 3]])
-    np.testing.assert_array_equal(windows.outputs(windows.current), block)
+    np.testing.assert_array_equal(windows.wanted(windows.current), block)
 
 
 def test_fewer_large_windows_are_predicted_at_a_time() -> None:

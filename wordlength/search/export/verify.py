@@ -143,7 +143,7 @@ def _check_model_quality(done: Verified, model: Any, heard: tuple[Windows, Meter
 
     windows, meter = heard
     progress("the QKeras model", 0, 1)
-    found, title = meter.primary(Predictor(model, windows).masks()).value, done.config.goal.title
+    found, title = meter.primary(Predictor(model, windows).outputs()).value, done.config.goal.title
     progress("the QKeras model", 1, 1)
     _require_near("the QKeras model", title, found, done.config.objectives.quality, MODEL_TOLERANCE)
     if (said := done.config.quality_of_the_exported_model) is not None:

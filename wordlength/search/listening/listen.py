@@ -151,7 +151,7 @@ def _heard(
 
 
 def _of(predictor: Predictor, mixtures: MixtureSet) -> Callable[[int], Float32]:
-    return lambda number: predictor.masks(mixtures.frames.windows_of(number))
+    return lambda number: predictor.outputs(mixtures.frames.windows_of(number))
 
 
 def _told(observer: Observer) -> Callable[[int, int], None]:
