@@ -30,14 +30,14 @@ class KindRange(ABC):
     """Names of what the search chooses."""
 
     @property
-    @abstractmethod
     def widths(self) -> range:
         """Every width in bits."""
+        return self._values("bits", 1)
 
     @property
     def offsets(self) -> range:
         """Every distance from the proposed position."""
-        return range(1)
+        return self._values("offset", 0)
 
     @property
     def per_channel(self) -> bool:
@@ -53,23 +53,37 @@ class KindRange(ABC):
         """Whether formats have a position that the float model's values propose."""
         return "offset" in self.parameters
 
+    @property
+    def searched(self) -> dict[str, range]:
+        """What the search chooses: parameter → its values."""
+        values = {"bits": self.widths, "offset": self.offsets}
+        return {name: values[name] for name in self.parameters}
+
     def choices(self) -> Iterator[dict[str, int]]:
         """Every combination of the parameters."""
-        values = {"bits": self.widths, "offset": self.offsets}
-        for combination in itertools.product(*(values[name] for name in self.parameters)):
+        for combination in itertools.product(*self.searched.values()):
             yield dict(zip(self.parameters, combination, strict=True))
+
+    def ends(self) -> tuple[Format, ...]:
+        """The narrowest format and, if that is another, the widest; their positions are no proposals."""
+        position = (0, 0) if self.per_channel else 0
+        return tuple(self.format(bits, position) for bits in dict.fromkeys((self.widths[0], self.widths[-1])))
 
     def unfit(self, role: Role) -> str:
         """Why tensors of this role cannot have these formats; empty if they can."""
-        return unfit(self.format(self.widths[0], (0, 0) if self.per_channel else 0), role)
+        return unfit(self.ends()[0], role)
 
     def __post_init__(self) -> None:
         for name in self.parameters:
             low, high = getattr(self, name)
             if low > high:
                 raise FormatError(f"{name} must be [low, high] with low <= high, but got [{low}, {high}]")
-        for width in (self.widths[0], self.widths[-1]):
-            self.format(width, (0, 0) if self.per_channel else 0)
+        self.ends()  # Raises.
+
+    def _values(self, parameter: str, alone: int) -> range:
+        """From low to high, both included, or the one value of a parameter that is not searched."""
+        low, high = getattr(self, parameter) if parameter in self.parameters else (alone, alone)
+        return range(low, high + 1)
 
 
 @dataclass(frozen=True)
@@ -89,14 +103,6 @@ class FixedRange(KindRange):
     overflow: Overflow = Overflow.SATURATE
     """saturate or wrap."""
 
-    @property
-    def widths(self) -> range:
-        return range(self.bits[0], self.bits[1] + 1)
-
-    @property
-    def offsets(self) -> range:
-        return range(self.offset[0], self.offset[1] + 1)
-
     def format(self, bits: int, position: Position) -> Format:
         return Fixed(bits, position, rounding=self.rounding, overflow=self.overflow)
 
@@ -113,14 +119,6 @@ class PowerOfTwoRange(KindRange):
     """Range around the proposed largest exponent."""
     zero: bool = False
     """Whether the lowest exponent code means zero."""
-
-    @property
-    def widths(self) -> range:
-        return range(self.bits[0], self.bits[1] + 1)
-
-    @property
-    def offsets(self) -> range:
-        return range(self.offset[0], self.offset[1] + 1)
 
     def format(self, bits: int, position: Position) -> Format:
         assert isinstance(position, int)
@@ -146,10 +144,6 @@ class VirtualBitShiftRange(KindRange):
     group: Annotated[str | int, BeforeValidator(_group)] = "tensor"
     """Values that share a shift: tensor, channel, or a block of so many; each costs 4 stored bits."""
 
-    @property
-    def widths(self) -> range:
-        return range(self.bits[0], self.bits[1] + 1)
-
     def format(self, bits: int, position: Position) -> Format:
         return VirtualBitShift(bits, self.group)
 
@@ -165,10 +159,6 @@ class BinaryRange(KindRange):
     """Of the surrogate gradient."""
     learn_threshold: bool = True
     """Whether the preceding bias, which is the threshold, is trained."""
-
-    @property
-    def widths(self) -> range:
-        return range(1, 2)
 
     def format(self, bits: int, position: Position) -> Format:
         return Binary(self.steepness, self.learn_threshold)

@@ -117,11 +117,7 @@ class SearchSpace:
             for fmt in (
                 [group.choice]
                 if isinstance(group.choice, Format)
-                else [
-                    limits.format(bits, (0, 0) if limits.per_channel else 0)
-                    for limits in group.choice.kinds.values()
-                    for bits in dict.fromkeys((limits.widths[0], limits.widths[-1]))
-                ]
+                else [fmt for limits in group.choice.kinds.values() for fmt in limits.ends()]
             )
         )
 
@@ -136,10 +132,9 @@ class SearchSpace:
             name = group.prefix
             kind = trial.suggest_categorical(f"{name}.kind", tuple(kinds)) if len(kinds) > 1 else next(iter(kinds))
             limits = kinds[kind]
-            ends = {"bits": limits.widths, "offset": limits.offsets}
             chosen = {
-                part: trial.suggest_int(f"{name}.{kind}.{part}", ends[part][0], ends[part][-1])
-                for part in limits.parameters
+                part: trial.suggest_int(f"{name}.{kind}.{part}", values[0], values[-1])
+                for part, values in limits.searched.items()
             }
             formats |= {slot: self._format(slot, limits, chosen) for slot in group.slots}
         return Candidate.of((slot, formats[slot]) for slot in self.order)
