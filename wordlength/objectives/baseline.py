@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import zipfile
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wordlength.atomic import write_atomically
+from wordlength.digests import short_digest
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.goals import Goal, GoalKind
 from wordlength.objectives.network import NetworkFacts, network_facts
@@ -59,10 +59,7 @@ class Baseline:
     @property
     def content_digest(self) -> str:
         """16 hex digits of weights and samples: two baselines of the same settings may differ between machines."""
-        content = hashlib.sha256()
-        for array in (*self.weights, *self.samples.values()):
-            content.update(np.ascontiguousarray(array).tobytes())
-        return content.hexdigest()[:16]
+        return short_digest(*(array.tobytes() for array in (*self.weights, *self.samples.values())))
 
 
 @dataclass(frozen=True)
@@ -100,7 +97,7 @@ def baseline_digest(data: PreparedData, settings: EvaluationSettings, seed: int,
         }
     else:
         decides["pretrained"] = settings.pretrained.digest
-    return hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()[:16]
+    return short_digest(json.dumps(decides, sort_keys=True).encode())
 
 
 def prepare_baseline(

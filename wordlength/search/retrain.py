@@ -6,7 +6,6 @@ MLflow is told of what is kept there.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wordlength.atomic import write_atomically
+from wordlength.digests import short_digest
 from wordlength.errors import SpecError, TrainingDiverged
 from wordlength.objectives import noise
 from wordlength.objectives.goals import DEFAULT_GOALS, Goal
@@ -117,7 +117,7 @@ class RetrainedTrial:
         parts = [part and [part.gains, part.float_gains] for part in (self.validation, self.test)]
         formats = self.point.candidate.to_dict()
         named = [self.point.number, formats, self.decided_by, self.losses, parts, self.reason]
-        return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:16]
+        return short_digest(json.dumps(named, sort_keys=True).encode())
 
     def to_dict(self) -> dict[str, Any]:
         """All figures, in JSON types."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from wordlength.digests import short_digest
 from wordlength.errors import FormatError
 from wordlength.space.formats import Float32, Format, parse_format
 from wordlength.space.slots import Role, Slot
@@ -75,7 +75,7 @@ class Candidate(Mapping[Slot, Format]):
     def digest(self) -> str:
         """16 hex digits that name this choice of formats, independent of slot order."""
         text = json.dumps(dict(sorted(self.to_dict().items())), separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return short_digest(text.encode())
 
     def to_dict(self) -> dict[str, str]:
         """`{"dense_1.weights": "po2<4,-1>", …}` in slot order."""

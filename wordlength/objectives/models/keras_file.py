@@ -6,17 +6,15 @@ Keras' safe mode, in which no code from the file runs.
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+from wordlength.digests import short_digest
 from wordlength.errors import ModelError, first_line
 from wordlength.objectives.shape import NetworkShape
 from wordlength.strict import STRICT
-
-DIGEST_CHARACTERS = 16
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class KerasFile:
     @property
     def digest(self) -> str:
         """16 hex digits of its content."""
-        return hashlib.sha256(self.content).hexdigest()[:DIGEST_CHARACTERS]
+        return short_digest(self.content)
 
     @property
     def described(self) -> dict[str, Any]:

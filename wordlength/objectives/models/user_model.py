@@ -5,7 +5,6 @@ The file's text, and not its place, is what a study holds: it goes with the sett
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import json
 import sys
@@ -16,12 +15,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
+from wordlength.digests import short_digest
 from wordlength.errors import ModelError, WordlengthError
 from wordlength.objectives.shape import NetworkShape
 from wordlength.objectives.user_function import require_function
 from wordlength.strict import STRICT
-
-DIGEST_CHARACTERS = 16
 
 
 @dataclass(frozen=True)
@@ -67,8 +65,7 @@ class UserModel:
     @property
     def described(self) -> dict[str, Any]:
         """What makes the network, in place of the text its digest; no places."""
-        digest = hashlib.sha256(self.source.encode()).hexdigest()[:DIGEST_CHARACTERS]
-        return {"name": self.label, "arguments": self.arguments, "source": digest}
+        return {"name": self.label, "arguments": self.arguments, "source": short_digest(self.source.encode())}
 
     def build(self, shape: NetworkShape, seed: int) -> Any:
         """What the function returns, weights initialised from `seed`. Raises ModelError that names file and line."""
