@@ -24,7 +24,7 @@ from wordlength.space import Candidate, Fixed, Float32, Overflow, Role, Slot, Sl
 from wordlength.space.layer_types import Family, of_family
 from wordlength.space.quantizers import SwitchedActivation
 from wordlength.space.rounded_layer import RoundedLayer
-from wordlength.space.slots import Anatomy
+from wordlength.space.slots import Anatomy, directions
 
 FUNCTION_RANGES = {
     "relu": (0.0, math.inf),
@@ -196,15 +196,14 @@ def _sums(quantized: QuantizedModel, info: SlotInfo) -> Iterator[_Sum]:
 
 def _recurrent_sums(layer: Any, parts: Anatomy, source: _Source, info: SlotInfo) -> Iterator[_Sum]:
     """Input and state sums of every direction; a state that is merged with the other direction's is not seen."""
-    both = hasattr(parts.core, "forward_layer")
-    rnns = (parts.core.forward_layer, parts.core.backward_layer) if both else (parts.core,)
+    rnns = directions(parts.core)
     for direction, rnn in enumerate(rnns):
         # A GRU that resets after its sum has a bias for each of the two.
         rows = (0, 1) if parts.biases and len(rnn.cell.bias.shape) == 2 else (None, None)
         weights, state_weights = ((2 * direction + k, info.tensors[2 * direction + k].name) for k in (0, 1))
         bias = (direction, rows[0]) if parts.biases else None
         yield _Sum(layer, parts, (weights,), (False,), source, bias)
-        if both and parts.core.merge_mode != "concat":
+        if len(rnns) > 1 and parts.core.merge_mode != "concat":
             continue
         name = getattr(rnn.activation, "__name__", "")
         state = _Source(Slot(layer.name, Role.ACTIVATIONS), _STATES.get(name, (-math.inf, math.inf)))
@@ -279,7 +278,7 @@ def _average_places(pooling: Any) -> int | None:
 
 def _function_range(operation: Any) -> tuple[float, float]:
     if isinstance(operation, RoundedLayer) and operation.state is not None:
-        inner = getattr(operation.layer, "forward_layer", operation.layer)
+        inner = directions(operation.layer)[0]
         merged = getattr(operation.layer, "merge_mode", "concat") == "sum"
         return (-math.inf, math.inf) if merged else _STATES.get(inner.activation.__name__, (-math.inf, math.inf))
     function = operation.function if isinstance(operation, SwitchedActivation) else None

@@ -15,7 +15,7 @@ from typing import Any
 
 from wordlength.errors import ModelError
 from wordlength.space.layer_types import LAYER_TYPES, Family
-from wordlength.space.slots import anatomy
+from wordlength.space.slots import anatomy, directions
 
 Counts = dict[str, int]
 Shape = tuple[int, ...]
@@ -188,7 +188,7 @@ def _recurrent(gates: int, elementwise: int, states: int) -> Callable[[Any, Shap
 
 
 def _both_ways(layer: Any, inputs: Shape, outputs: Shape) -> Counts:
-    return _together([_counted(part, inputs, outputs) for part in (layer.forward_layer, layer.backward_layer)])
+    return _together([_counted(part, inputs, outputs) for part in directions(layer)])
 
 
 def _by_step(layer: Any, inputs: Shape, outputs: Shape) -> Counts:

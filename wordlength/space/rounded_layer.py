@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from wordlength.space.slots import variable_of
+from wordlength.space.slots import directions, variable_of
 
 
 @keras.saving.register_keras_serializable(package="wordlength")
@@ -74,7 +74,7 @@ class RoundedLayer(keras.layers.Layer):  # type: ignore[misc]
 
 
 def _cells(layer: Any) -> tuple[Any, ...]:
-    rnns = (layer.forward_layer, layer.backward_layer) if hasattr(layer, "forward_layer") else (layer,)
+    rnns = directions(layer)
     for rnn in rnns:
         rnn.use_cudnn = False  # It would take all steps at once.
     return tuple(rnn.cell for rnn in rnns)

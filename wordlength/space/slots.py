@@ -173,6 +173,11 @@ def variable_of(layer: Any, path: str) -> Any:
     return getattr(attrgetter(holder)(layer) if holder else layer, name, None)
 
 
+def directions(layer: Any) -> tuple[Any, ...]:
+    """The passes over time of a recurrent layer: itself, or the two layers of a Bidirectional, forward first."""
+    return (layer.forward_layer, layer.backward_layer) if hasattr(layer, "forward_layer") else (layer,)
+
+
 def find_slots(model: Any) -> tuple[SlotInfo, ...]:
     """Every quantizable tensor of a built functional or sequential Keras model, in layer order.
 
@@ -242,10 +247,7 @@ def _require_quantizable(parts: Anatomy) -> None:
 
 
 def _recurrent_parts(parts: Anatomy) -> tuple[Any, ...]:
-    if parts.family is not Family.RECURRENT:
-        return ()
-    core = parts.core
-    return (core.forward_layer, core.backward_layer) if hasattr(core, "forward_layer") else (core,)
+    return directions(parts.core) if parts.family is Family.RECURRENT else ()
 
 
 _SLOTTED = frozenset(Family) - {Family.PASSING, Family.AVERAGE, Family.INPUT}

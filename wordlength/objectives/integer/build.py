@@ -21,7 +21,7 @@ from wordlength.objectives.integer.rounding import Round
 from wordlength.objectives.integer.sums import Geometry, Shape, Sum
 from wordlength.space import Candidate, Fixed, Format, Role, Slot, find_slots
 from wordlength.space.layer_types import LAYER_TYPES, Family, of_family
-from wordlength.space.slots import ACTIVATION_LAYERS, KERNELS, Anatomy, anatomy
+from wordlength.space.slots import ACTIVATION_LAYERS, KERNELS, Anatomy, anatomy, directions
 
 _KEEPING = of_family(Family.INPUT) | {name for name in of_family(Family.PASSING) if LAYER_TYPES[name].in_place}
 """Layers that leave the values and their order in memory as they are."""
@@ -169,9 +169,7 @@ class _Builder:
     def recur(self, parts: Anatomy) -> Iterator[Recurrent]:
         """One direction, or two side by side."""
         layer, (source, made) = parts.layer, shapes_of(parts.layer)
-        passes = (
-            (parts.core.forward_layer, parts.core.backward_layer) if parts.kind == "Bidirectional" else (parts.core,)
-        )
+        passes = directions(parts.core)
         if len(passes) > 1 and parts.core.merge_mode != "concat":
             raise IntegerError(
                 f"directions must lie side by side to be computed with integers, but {layer.name!r} has "

@@ -129,10 +129,11 @@ def _frames_apart(model: Any, stage: Stage, step: Recurrent, codes: Integers) ->
     `codes`: the layer's input, (n, *source_shape).
     """
     from wordlength.space.rounded_layer import RoundedLayer
+    from wordlength.space.slots import directions
 
     layer, quantized = model.get_layer(step.layer), model.get_layer(f"{step.layer}_quantized")
     layer = layer.layer if isinstance(layer, RoundedLayer) else layer  # Its parameters are rounded already.
-    rnns = (layer.forward_layer, layer.backward_layer) if hasattr(layer, "forward_layer") else (layer,)
+    rnns = directions(layer)
     apart: list[Integers] = []
     codes = codes.reshape(-1, *step.source_shape)[:, 0]
     for one, rnn in zip(step.directions, rnns, strict=True):

@@ -44,7 +44,7 @@ from wordlength.space.formats import FloatArray
 from wordlength.space.layer_types import Family
 from wordlength.space.quantizers import FormatQuantizer
 from wordlength.space.rounded_layer import RoundedLayer
-from wordlength.space.slots import KERNELS, anatomy, variable_of
+from wordlength.space.slots import KERNELS, anatomy, directions, variable_of
 
 EXACT_BITS = 24
 """Every whole number of so many bits is a float32."""
@@ -190,7 +190,7 @@ def _recurrent(layer: Any, quantizers: Mapping[Slot, Any]) -> Any:
             **one.get_config()
             | _recurrent_settings(one, (*weights[2 * number : 2 * number + 2], biases[number]), state)
         )
-        for number, one in enumerate((layer.forward_layer, layer.backward_layer))
+        for number, one in enumerate(directions(layer))
     )
     return qkeras.QBidirectional(forward, layer.merge_mode, backward_layer=backward, name=layer.name)
 
@@ -200,7 +200,7 @@ def _taken_for_another(layer: Any) -> str:
 
     QKeras looks among its own first, and its hard_sigmoid is three times as steep as Keras'.
     """
-    config = getattr(layer, "forward_layer", layer).get_config()
+    config = directions(layer)[0].get_config()
     for name in (config["activation"], config.get("recurrent_activation")):
         if name is None:
             continue
@@ -363,7 +363,7 @@ def _reach(layer: Any) -> tuple[float, float]:
 
 def _reach_of_states(layer: Any) -> tuple[float, float]:
     """Of all states and of what both directions merge into."""
-    inner = getattr(layer, "forward_layer", layer)
+    inner = directions(layer)[0]
     lowest, highest = _REACHES.get(inner.activation, (-inf, inf))
     largest = max(-lowest, highest)
     if hasattr(inner.cell, "unit_forget_bias"):
