@@ -12,7 +12,8 @@ from keras import layers
 
 from wordlength.errors import IntegerError
 from wordlength.objectives.integer import INTEGER_LAYERS, Pool, Round, Sum, integer_program
-from wordlength.objectives.integer.functions import CURVES, Clip, Table
+from wordlength.objectives.integer.curves import CURVES
+from wordlength.objectives.integer.functions import Clip, Table
 from wordlength.objectives.integer.grid import Grid, rescale
 from wordlength.space import Binary, Candidate, Fixed, Float32, PowerOfTwo, Role, Rounding, Slot, find_slots
 from wordlength.space.layer_types import LAYER_TYPES

@@ -81,6 +81,22 @@ class NetworkFacts:
         return cls(tuple(LayerFacts(**{**layer, "sources": tuple(layer["sources"])}) for layer in plain))
 
 
+@dataclass(frozen=True, slots=True)
+class OperationCount:
+    """Of one layer or network, per window."""
+
+    multiplications: int = 0
+    shifts: int = 0
+    additions: int = 0
+
+    def __add__(self, other: OperationCount) -> OperationCount:
+        return OperationCount(
+            self.multiplications + other.multiplications,
+            self.shifts + other.shifts,
+            self.additions + other.additions,
+        )
+
+
 def network_facts(model: Any) -> NetworkFacts:
     """Of a built functional Keras model with fixed shapes. Raises ModelError naming a layer of another type."""
     return NetworkFacts(tuple(_facts(layer) for layer in model.layers))

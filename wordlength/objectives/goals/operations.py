@@ -9,23 +9,13 @@ Activation functions are not counted.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from wordlength.objectives.goals.cost import Cost, Costed
-from wordlength.objectives.network import LayerFacts
+from wordlength.objectives.network import LayerFacts, OperationCount
 from wordlength.space import Binary, PowerOfTwo
 
 WEIGHTS: Mapping[str, float] = {"multiplication": 1.0, "shift": 0.0, "addition": 1.0}
 """How much each operation counts."""
-
-
-@dataclass(frozen=True, slots=True)
-class OperationCount:
-    """Of one layer or network, per frame."""
-
-    multiplications: int
-    shifts: int
-    additions: int
 
 
 def counted(costed: Costed, layer: LayerFacts) -> OperationCount:

@@ -6,17 +6,8 @@ import math
 from typing import Any
 
 from wordlength.errors import IntegerError
-from wordlength.objectives.integer.functions import (
-    CURVES,
-    MOST_FRACTION_BITS,
-    RAMPS,
-    Clip,
-    Fire,
-    Function,
-    Line,
-    Ramp,
-    Table,
-)
+from wordlength.objectives.integer.curves import CURVES, REMAINDERS
+from wordlength.objectives.integer.functions import MOST_FRACTION_BITS, Clip, Fire, Function, Line, Ramp, Table
 from wordlength.space import Binary, Fixed, Format, PowerOfTwo
 from wordlength.space.layer_types import Family
 from wordlength.space.slots import Anatomy
@@ -30,7 +21,7 @@ _LINES: dict[str, Clip | Line] = {
     "hard_sigmoid": Line(1 / 6, 1 / 6, 0.5, 0.0, 1.0),
 }
 """By the names of `keras.activations`, with their default settings."""
-FUNCTIONS = (*_LINES, *CURVES, *RAMPS)
+FUNCTIONS = (*_LINES, *CURVES, *REMAINDERS)
 _PO2_PLACES = 3
 """Binary places that a table needs below the smallest power, so that the nearest power is found."""
 
@@ -51,7 +42,7 @@ def named_function(layer: str, name: str, places: int) -> Function:
         return _LINES[name]
     if name in CURVES:
         return Table(name, places)
-    if name in RAMPS:
+    if name in REMAINDERS:
         return Ramp(name, places)
     raise IntegerError(
         f"layer {layer!r} has the function {name}, but integer arithmetic knows {', '.join(FUNCTIONS)} only"

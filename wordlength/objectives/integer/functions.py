@@ -13,12 +13,9 @@ from functools import cached_property
 
 import numpy as np
 
-from wordlength.objectives.integer.curves import CURVES as _CURVES
-from wordlength.objectives.integer.curves import LOWEST, ONE_SIDED, REMAINDERS, Curve
+from wordlength.objectives.integer.curves import CURVES, LOWEST, ONE_SIDED, REMAINDERS, Curve
 from wordlength.objectives.integer.grid import Grid, Integers, rescale
 
-CURVES = tuple(_CURVES)
-RAMPS = tuple(REMAINDERS)
 MOST_FRACTION_BITS = 16
 """Outputs finer than this get the table of this one."""
 GUARD_BITS = 4
@@ -121,7 +118,7 @@ class Table:
 
     @property
     def _curve(self) -> Curve:
-        return _CURVES[self.name] if self.name in _CURVES else REMAINDERS[self.name]
+        return CURVES[self.name] if self.name in CURVES else REMAINDERS[self.name]
 
     @cached_property
     def _spacing_bits(self) -> int:

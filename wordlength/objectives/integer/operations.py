@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import prod
 
 from wordlength.objectives.integer.functions import Fire, Line, Ramp, Table
@@ -13,27 +12,12 @@ from wordlength.objectives.integer.program import Step
 from wordlength.objectives.integer.recurrent import Cell, Direction, Recurrent
 from wordlength.objectives.integer.rounding import Round
 from wordlength.objectives.integer.sums import Sum
+from wordlength.objectives.network import OperationCount
 from wordlength.space import Binary, Fixed, PowerOfTwo
 
 
-@dataclass(frozen=True, slots=True)
-class Operations:
-    """Counts for one frame. Comparisons, memory accesses and the unpacking of weights are not among them."""
-
-    multiplications: int = 0
-    shifts: int = 0
-    additions: int = 0
-
-    def __add__(self, other: Operations) -> Operations:
-        return Operations(
-            self.multiplications + other.multiplications,
-            self.shifts + other.shifts,
-            self.additions + other.additions,
-        )
-
-
-def operations(step: Step) -> Operations:
-    """Of one step.
+def operations(step: Step) -> OperationCount:
+    """Of one step; comparisons, memory accesses and the unpacking of weights are not among them.
 
     A product with a power of two is a shift, any other a multiplication; each is added to its sum. Formats whose
     position differs by channel shift every sum once. A rounding is a shift and an addition, if it drops places at all.
@@ -44,28 +28,28 @@ def operations(step: Step) -> Operations:
         case Sum():
             return _of_sum(step, outputs)
         case Pool(average=True):
-            rounded = Operations() if step.exact else Operations(outputs, outputs, outputs)
-            return rounded + Operations(additions=int(step.counts.sum()) * step.shape[2])
+            rounded = OperationCount() if step.exact else OperationCount(outputs, outputs, outputs)
+            return rounded + OperationCount(additions=int(step.counts.sum()) * step.shape[2])
         case Recurrent():
-            return sum((_of_direction(one) for one in step.directions), Operations())
+            return sum((_of_direction(one) for one in step.directions), OperationCount())
         case Merge():
             return _of_merge(step, outputs)
         case Pool() | Move() | Round(function=Fire()) | Round(format=Binary()):
-            return Operations()
+            return OperationCount()
         case Round():
             drops = isinstance(step.format, Fixed) and step.places != 0
-            rounded = Operations(0, outputs, outputs if step.places > 0 else 0) if drops else Operations()
+            rounded = OperationCount(0, outputs, outputs if step.places > 0 else 0) if drops else OperationCount()
             return _of_function(step, outputs) + rounded
 
 
-def _of_direction(one: Direction) -> Operations:
+def _of_direction(one: Direction) -> OperationCount:
     """Every frame's sums of input and state, their gates, and what the gates multiply."""
     fed = _of_sum(one.inputs, prod(one.inputs.shape))
     held = _of_sum(one.states, one.states.shape[2])
     products = {Cell.SIMPLE: 0, Cell.GRU: 3, Cell.LSTM: 3}[one.cell]
     added = len(one.cell.gates) + {Cell.SIMPLE: 0, Cell.GRU: 2, Cell.LSTM: 1}[one.cell]
     shifts = sum(shift > 0 for shift in (*one.shifts, *one.mixed_shifts)) if products else 0
-    gated = Operations(products, shifts, added)
+    gated = OperationCount(products, shifts, added)
     for step in one.rounds.values():
         gated += operations(step)
     frame = held
@@ -74,29 +58,29 @@ def _of_direction(one: Direction) -> Operations:
     return sum([frame] * one.frames, fed)
 
 
-def _of_merge(step: Merge, outputs: int) -> Operations:
+def _of_merge(step: Merge, outputs: int) -> OperationCount:
     shifts = sum(prod(shape) for shape, shift in zip(step.source_shapes, step.shifts, strict=True) if shift)
     joined = 0 if step.join.passes else (len(step.sources) - 1) * outputs
     multiplied = step.join is Join.MULTIPLY
-    return Operations(joined if multiplied else 0, shifts, 0 if multiplied else joined)
+    return OperationCount(joined if multiplied else 0, shifts, 0 if multiplied else joined)
 
 
-def _of_function(step: Round, outputs: int) -> Operations:
+def _of_function(step: Round, outputs: int) -> OperationCount:
     match step.function:
         case Table():
-            return Operations(2 * outputs, 2 * outputs, 2 * outputs)
+            return OperationCount(2 * outputs, 2 * outputs, 2 * outputs)
         case Ramp():
-            return Operations(2 * outputs, 4 * outputs, 3 * outputs)
+            return OperationCount(2 * outputs, 4 * outputs, 3 * outputs)
         case Line():
-            return Operations(outputs, 0, outputs if step.function.offset else 0)
-    return Operations()
+            return OperationCount(outputs, 0, outputs if step.function.offset else 0)
+    return OperationCount()
 
 
-def _of_sum(step: Sum, outputs: int) -> Operations:
+def _of_sum(step: Sum, outputs: int) -> OperationCount:
     products = step.products()
     by_shift = isinstance(step.kernel.format, PowerOfTwo)
     shifted = int(step.kernel.by_channel) + int(step.product_shift > 0)
-    return Operations(
+    return OperationCount(
         0 if by_shift else products,
         (products if by_shift else 0) + shifted * outputs,
         products + (outputs if step.bias is not None else 0),

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from math import prod
 
 from wordlength.objectives.integer import IntegerProgram, Merge, Pool, Recurrent, Step, Sum
-from wordlength.objectives.integer.operations import Operations, operations
+from wordlength.objectives.integer.operations import operations
+from wordlength.objectives.network import OperationCount
 from wordlength.search.export.c.plan import Stage, accumulator_bits, c_type
 
 _INTERFACE = """\
@@ -112,8 +113,8 @@ def _row(stage: Stage) -> tuple[str, ...]:
     )
 
 
-def _total(steps: Sequence[Step]) -> Operations:
-    return sum((operations(step) for step in steps), Operations())
+def _total(steps: Sequence[Step]) -> OperationCount:
+    return sum((operations(step) for step in steps), OperationCount())
 
 
 def _summing(step: Step) -> tuple[Sum | Merge | Pool, ...]:
