@@ -15,7 +15,7 @@ from wordlength.objectives.goals import (
     Needs,
     ObjectiveSettings,
     goals_of,
-    require_fitting,
+    require_measurable,
 )
 from wordlength.objectives.goals.cost import Cost, Costed
 from wordlength.objectives.goals.heard import Heard
@@ -94,12 +94,12 @@ class GoalContract:
 
     def test_it_is_refused_where_it_does_not_fit(self) -> None:
         fitting = "score" if self.goal.needs is Needs.SCORE else "irm"
-        require_fitting([self.objective], fitting, RATE_HZ)
+        require_measurable([self.objective], fitting, RATE_HZ)
         if self.goal.needs is not Needs.NOTHING:
             with pytest.raises(
                 SpecError, match=rf"{self.goal.name} needs outputs that are a .*, but .* \(objectives\)"
             ):
-                require_fitting([self.objective], "irm" if fitting == "score" else "score", RATE_HZ)
+                require_measurable([self.objective], "irm" if fitting == "score" else "score", RATE_HZ)
 
 
 class QualityContract(GoalContract):

@@ -15,7 +15,7 @@ from goal_contract import (
 )
 
 from wordlength.errors import SpecError
-from wordlength.objectives.goals import ObjectiveSettings, require_fitting
+from wordlength.objectives.goals import ObjectiveSettings, require_measurable
 from wordlength.space import Binary, Fixed, PowerOfTwo
 
 OWN = ObjectiveSettings(
@@ -88,7 +88,7 @@ class TestPesq(QualityContract):
         pytest.importorskip("pesq")
         super().test_it_is_refused_where_it_does_not_fit()
         with pytest.raises(SpecError, match="sampling rate of 8000 or 16000 Hz, but got 44100"):
-            require_fitting([self.objective], "irm", 44_100)
+            require_measurable([self.objective], "irm", 44_100)
 
     def test_without_its_package_it_says_what_to_install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, "pesq", raising=False)
@@ -96,7 +96,7 @@ class TestPesq(QualityContract):
         with pytest.raises(
             SpecError, match=r"needs the package pesq, but it is not installed; pip install \"wordlength\[pesq\]\""
         ):
-            require_fitting([self.objective], "irm", RATE_HZ)
+            require_measurable([self.objective], "irm", RATE_HZ)
 
 
 class TestPearson(QualityContract):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from wordlength.errors import SpecError
-from wordlength.objectives.goals import DEFAULT_OBJECTIVES, require_fitting
+from wordlength.objectives.goals import DEFAULT_OBJECTIVES, require_measurable
 from wordlength.search.study_file.spec import load_spec, parse_spec
 
 MINIMAL = "name: s\ndata: {speech: [{kind: builtin}], noise: [{kind: builtin}]}\n"
@@ -65,7 +65,7 @@ def test_a_changed_function_is_another_study(tmp_path: Path) -> None:
 def test_scores_need_a_network_that_estimates_them() -> None:
     spec = spec_of("[pearson_correlation, memory_bytes]")
     with pytest.raises(SpecError, match=r"pearson_correlation needs outputs that are a score, .* target 'irm'; there"):
-        require_fitting(spec.objectives, "irm", 16_000)
+        require_measurable(spec.objectives, "irm", 16_000)
 
 
 def test_a_submitted_study_takes_its_objectives_along(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ import yaml
 from keras import layers
 
 from wordlength import Home, launch, load_spec
-from wordlength.objectives.goals import require_fitting
-from wordlength.objectives.goals.target import target_of
+from wordlength.objectives.goals import require_measurable
 from wordlength.objectives.models.float_network import float_network
 from wordlength.search.study_file.new_study import corpus_kind
 from wordlength.search.study_file.space import build_space
@@ -84,7 +83,7 @@ def test_a_network_of_the_literature_gets_its_features_and_target(
     assert run_cli("init", "--model", name, "--to", tmp_path / "one.yaml")[0] == 0
     spec = load_spec(tmp_path / "one.yaml")
     assert (spec.data.shape.bins, spec.data.shape.outputs) == (inputs, outputs)
-    require_fitting(spec.objectives, *target_of(spec.data))
+    require_measurable(spec.objectives, spec.data.target.kind, spec.data.features.sample_rate_hz)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ from typing import Any
 from wordlength.errors import SpecError
 from wordlength.objectives.audio import PreparedData, prepare
 from wordlength.objectives.baseline import Baseline, baseline_digest, baseline_path, load_baseline, save_baseline
-from wordlength.objectives.goals import require_fitting
-from wordlength.objectives.goals.target import target_of
+from wordlength.objectives.goals import require_measurable
 from wordlength.objectives.memory import alternatives
 from wordlength.objectives.proposals import anchors
 from wordlength.objectives.settings import EvaluationSettings
@@ -78,7 +77,7 @@ def prepare_data(spec: StudySpec, home: Home, observer: Observer | None = None) 
 
     Raises SpecError for an objective that cannot be measured on it.
     """
-    require_fitting(spec.objectives, *target_of(spec.data))
+    require_measurable(spec.objectives, spec.data.target.kind, spec.data.features.sample_rate_hz)
     data = prepare(spec.data, home.cache, observer.data if observer else None)
     if observer:
         observer.prepared(data)

@@ -5,7 +5,7 @@ from wordlength.objectives.goals.settings import (
     DEFAULT_OBJECTIVES,
     ObjectiveSettings,
     goals_of,
-    require_fitting,
+    require_measurable,
 )
 from wordlength.objectives.goals.table import DEFAULT_GOALS, KNOWN
 
@@ -19,5 +19,5 @@ __all__ = [
     "Needs",
     "ObjectiveSettings",
     "goals_of",
-    "require_fitting",
+    "require_measurable",
 ]

@@ -82,7 +82,7 @@ def goals_of(objectives: Sequence[ObjectiveSettings]) -> Goals:
     return Goals(tuple(objective.goal for objective in objectives))
 
 
-def require_fitting(objectives: Sequence[ObjectiveSettings], target: str, sample_rate_hz: int) -> None:
+def require_measurable(objectives: Sequence[ObjectiveSettings], target: str, sample_rate_hz: int) -> None:
     """Raise SpecError for an objective that cannot be measured on such data, before anything is trained.
 
     `target`: what the network learns, as `irm` or `score`.

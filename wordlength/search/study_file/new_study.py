@@ -23,8 +23,7 @@ from wordlength.objectives.audio.settings import (
     DataSettings,
     PairSettings,
 )
-from wordlength.objectives.goals import require_fitting
-from wordlength.objectives.goals.target import target_of
+from wordlength.objectives.goals import require_measurable
 from wordlength.objectives.settings import TrainingSettings
 from wordlength.search.study_file.layers import Layer, layers_of, repeated, small, table
 from wordlength.search.study_file.own_signal import own_signal
@@ -183,7 +182,7 @@ def _require_sound(text: str, to: Path, begun: StudySpec) -> None:
 
     spec = parse_spec(text, to)
     assert (spec.model, spec.baseline, spec.data.speech) == (begun.model, begun.baseline, begun.data.speech)
-    require_fitting(spec.objectives, *target_of(spec.data))
+    require_measurable(spec.objectives, spec.data.target.kind, spec.data.features.sample_rate_hz)
     build_space(spec.space, find_slots(float_network(spec.model, spec.data.shape)))
 
 
