@@ -18,6 +18,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from wordlength.arrays import FloatArray
 from wordlength.objectives.quantized_model import QuantizedModel
 from wordlength.objectives.report import Accumulator
 from wordlength.space import Candidate, Fixed, Float32, Overflow, Role, Slot, SlotInfo
@@ -105,7 +106,7 @@ class AccumulatorAnalyser:
         ]
         self.probes = [tensor for item in self._sums for tensor in (item.layer.input, item.layer.output)]
 
-    def input_ranges(self, candidate: Candidate) -> np.ndarray[Any, np.dtype[np.float32]]:
+    def input_ranges(self, candidate: Candidate) -> FloatArray:
         """(layers, 2): lowest and highest input of every layer, NaN where its input has no format."""
         return np.array([_range(item.source, candidate) or (np.nan, np.nan) for item in self._sums], np.float32)
 

@@ -6,20 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from wordlength.arrays import DoubleArray
 from wordlength.space.layer_types import Family
 from wordlength.space.slots import Anatomy, variable_of
-
-Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Affine:
     """y = factor · x + shift, (channels,) each."""
 
-    factor: Array
-    shift: Array
+    factor: DoubleArray
+    shift: DoubleArray
 
     @classmethod
     def of(cls, layer: Any) -> Affine:
@@ -39,8 +37,8 @@ class Affine:
 class Arrays:
     """A layer's parameters in float64: kernels as its anatomy has them, and biases, zeros where it had none."""
 
-    kernels: tuple[Array, ...]
-    biases: tuple[Array, ...]
+    kernels: tuple[DoubleArray, ...]
+    biases: tuple[DoubleArray, ...]
 
     @classmethod
     def of(cls, parts: Anatomy) -> Arrays:

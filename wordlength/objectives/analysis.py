@@ -28,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from wordlength.arrays import FloatArray
 from wordlength.errors import TrainingDiverged
 from wordlength.objectives.accumulators import AccumulatorAnalyser
 from wordlength.objectives.quantized_model import QuantizedModel, admit, assign
@@ -42,7 +43,6 @@ HIGHEST_LOG2 = 31
 """Ends of the log2-magnitude histogram; magnitudes beyond them fall into the end bins."""
 
 
-_Floats = npt.NDArray[np.float32]
 _Flags = npt.NDArray[np.bool_]
 
 
@@ -164,7 +164,7 @@ class Analyser:
         )
 
     def _violations(
-        self, slot: Slot, tensors: _Tensors, q: _Floats, magnitude: _Floats, nonzero: _Flags, noise: _Floats
+        self, slot: Slot, tensors: _Tensors, q: FloatArray, magnitude: FloatArray, nonzero: _Flags, noise: FloatArray
     ) -> tuple[float, float, float]:
         """Overflow, underflow and precision, as shares."""
         quantizers = self._formats[slot]
@@ -198,12 +198,12 @@ def _holds(flag: Any) -> bool:
     return bool(np.asarray(flag))
 
 
-def _squares(x: _Floats) -> float:
+def _squares(x: FloatArray) -> float:
     """Sum of squares, exact products added up in double precision."""
     return float(np.einsum("i,i->", x, x, dtype=np.float64, casting="safe"))
 
 
-def _log2_histogram(magnitude: _Floats, zeros: int) -> tuple[tuple[int, int], ...]:
+def _log2_histogram(magnitude: FloatArray, zeros: int) -> tuple[tuple[int, int], ...]:
     """(floor(log2), how many of the magnitudes above zero have it), smallest first; `zeros` of them are zero."""
     # The exponent field of a normal float32 is floor(log2) + 127, exactly.
     counts = np.bincount(magnitude.view(np.int32) >> 23, minlength=256)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from wordlength.arrays import FloatArray
 from wordlength.atomic import write_atomically
 from wordlength.digests import short_digest
 from wordlength.objectives.audio import PreparedData
@@ -36,9 +37,9 @@ class Baseline:
     trained.
     """
 
-    weights: tuple[npt.NDArray[np.float32], ...]
+    weights: tuple[FloatArray, ...]
     slots: tuple[SlotInfo, ...]
-    samples: Mapping[Slot, npt.NDArray[np.float32]]
+    samples: Mapping[Slot, FloatArray]
     network: NetworkFacts
     goal: Goal
     values: Mapping[str, float]
@@ -51,7 +52,7 @@ class Baseline:
     best_epoch: int
     digest: str
 
-    def parameters(self, slot: Slot) -> tuple[npt.NDArray[np.float32], ...]:
+    def parameters(self, slot: Slot) -> tuple[FloatArray, ...]:
         """The slot's float tensors as its format sees them, output channels last; none for activations."""
         tensors = {info.slot: info.tensors for info in self.slots}[slot]
         return tuple(self.weights[tensor.place].reshape(tensor.packed_shape) for tensor in tensors)
@@ -190,9 +191,7 @@ def spread(windows: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.int32]:
     return np.asarray(windows[chosen], np.int32)
 
 
-def _samples(
-    quantized: Any, windows: Any, subset: npt.NDArray[np.int32], seed: int
-) -> dict[Slot, npt.NDArray[np.float32]]:
+def _samples(quantized: Any, windows: Any, subset: npt.NDArray[np.int32], seed: int) -> dict[Slot, FloatArray]:
     from wordlength.objectives.proposals import sample
 
     *taps, _ = quantized.taps(windows.inputs(spread(subset, 256)), training=False)

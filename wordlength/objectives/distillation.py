@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from wordlength.arrays import FloatArray
 from wordlength.objectives.audio import FrameSet
 from wordlength.objectives.training import Predictor, Windows
 
@@ -28,7 +29,7 @@ class DistilledWindows(Windows):
     teacher: Any
     share: float
     known: npt.NDArray[np.bool_]
-    mixed: npt.NDArray[np.float32]
+    mixed: FloatArray
 
     def wanted(self, current: npt.NDArray[np.int32]) -> tf.Tensor:
         """(batch,) indices of current frames → (batch, outputs) targets."""
@@ -53,7 +54,7 @@ def windows_to_learn(frames: FrameSet, teacher: Any, share: float) -> Windows:
     return DistilledWindows(**vars(ideal), teacher=teacher, share=share, known=known, mixed=mixed_so_far)
 
 
-def mixed(ideal: npt.NDArray[Any], taught: npt.NDArray[Any], share: float) -> npt.NDArray[np.float32]:
+def mixed(ideal: npt.NDArray[Any], taught: npt.NDArray[Any], share: float) -> FloatArray:
     """(1 − share) · ideal + share · taught, all (windows, outputs)."""
-    target: npt.NDArray[np.float32] = ideal + np.float32(share) * (taught - ideal)
+    target: FloatArray = ideal + np.float32(share) * (taught - ideal)
     return target

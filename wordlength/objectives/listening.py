@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from wordlength.arrays import FloatArray
 from wordlength.errors import SpecError
 from wordlength.objectives.audio import DataSettings, MixtureSet
-from wordlength.objectives.audio.prepared import Float32, Signal
+from wordlength.objectives.audio.prepared import Signal
 from wordlength.objectives.audio.scoring import intelligibility
 from wordlength.objectives.goals.heard import Listener
 
@@ -28,9 +29,9 @@ class Sound:
     """One waveform of a clip, its STOI, and the network's outputs that made it; none for clean and noisy."""
 
     name: str
-    samples: Float32 = field(repr=False)
+    samples: FloatArray = field(repr=False)
     stoi: float
-    outputs: Float32 | None = field(default=None, repr=False)
+    outputs: FloatArray | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +49,7 @@ class HeardClip:
     snr_db: float
     signal: Signal = field(repr=False)
     sounds: tuple[Sound, ...]
-    targets: Float32 = field(repr=False)
+    targets: FloatArray = field(repr=False)
 
     @property
     def sample_rate_hz(self) -> int:
@@ -78,7 +79,7 @@ class Ear:
         self._mixtures = mixtures
         self._listener = Listener(mixtures)
 
-    def clip(self, number: int, outputs: Mapping[str, Float32]) -> HeardClip:
+    def clip(self, number: int, outputs: Mapping[str, FloatArray]) -> HeardClip:
         """One mixture; `outputs`: name of each network → what it gives for the mixture's windows (frames, bins)."""
         mixtures, frames = self._mixtures, self._mixtures.frames
         clean, noisy = mixtures.mixture(number)
@@ -98,7 +99,7 @@ class Ear:
             frames.targets[frames.windows_of(number)],
         )
 
-    def improvements(self, outputs: Callable[[int], Float32], tell: Callable[[int, int], None]) -> list[float]:
+    def improvements(self, outputs: Callable[[int], FloatArray], tell: Callable[[int, int], None]) -> list[float]:
         """STOI improvement of every mixture; `outputs`: of one mixture's windows; `tell`: how many are done, of all."""
         gains, total = [], len(self._mixtures)
         for number in range(total):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from wordlength.arrays import FloatArray
 from wordlength.objectives.report import integer_bits_for, ratio_db
 from wordlength.space import Candidate, Format, KindRange, Role, Slot
 from wordlength.space.formats import MAX_POSITION
@@ -27,7 +28,6 @@ from wordlength.space.search_space import Anchors
 if TYPE_CHECKING:
     from wordlength.objectives.baseline import Baseline
 
-FloatArray = npt.NDArray[np.float32]
 
 SAMPLE_VALUES = 16_384
 """Values of a slot that the proposals look at; the largest magnitude is always among them."""

@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from wordlength.arrays import FloatArray
 from wordlength.space import Candidate, Format, Role, Slot, parse_format
 
-Weights = tuple[npt.NDArray[np.float32], ...]
+Weights = tuple[FloatArray, ...]
 """A model's float weights, in Keras' order."""
 
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from wordlength.arrays import FloatArray
 from wordlength.errors import TrainingDiverged
 from wordlength.objectives.baseline import spread
 from wordlength.objectives.evaluate import Evaluator
@@ -46,7 +46,7 @@ class Screener:
         evaluator.use(evaluator.baseline.weights)
         untouched = {info.slot: Float32() for info in evaluator.quantized.slots}
 
-        def outputs(formats: Mapping[Slot, Format]) -> npt.NDArray[np.float32]:
+        def outputs(formats: Mapping[Slot, Format]) -> FloatArray:
             evaluator.assign(Candidate.of((untouched | dict(formats)).items()))
             return evaluator.predictor.outputs(self._few)
 

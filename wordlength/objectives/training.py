@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from wordlength.arrays import FloatArray
 from wordlength.errors import TrainingDiverged
 from wordlength.objectives.audio import FrameSet
 from wordlength.objectives.settings import TrainingSettings
@@ -30,8 +31,8 @@ _PREDICTION_VALUES = 1 << 17
 class Windows:
     """Batches of a FrameSet. `features`: (frames, bins); `targets`: (frames, outputs)."""
 
-    features: npt.NDArray[np.float32]
-    targets: npt.NDArray[np.float32]
+    features: FloatArray
+    targets: FloatArray
     current: npt.NDArray[np.int32]
     """Index of every window's current frame."""
     before: int
@@ -167,7 +168,7 @@ class Predictor:
         self._model = model
         self._batch = tf.function(self._trace_batch, jit_compile=False, autograph=False)
 
-    def outputs(self, current: npt.NDArray[np.int32] | None = None) -> npt.NDArray[np.float32]:
+    def outputs(self, current: npt.NDArray[np.int32] | None = None) -> FloatArray:
         """(windows,) → (windows, outputs): masks, standardised spectra or scores."""
         current = self.windows.current if current is None else current
         size = self.windows.prediction_batch
@@ -180,7 +181,7 @@ class Predictor:
         return self._model(inputs, training=False)
 
 
-def require_finite(outputs: npt.NDArray[np.float32], whose: str) -> None:
+def require_finite(outputs: FloatArray, whose: str) -> None:
     """Raise TrainingDiverged if a model gives what is no number. `whose`: as `the trained model`."""
     if not np.isfinite(outputs).all():
         raise TrainingDiverged(f"{whose}'s outputs must be finite, but some are not")
@@ -204,7 +205,7 @@ class FloatTraining:
     that more is better; `best_epoch` counts from 1.
     """
 
-    weights: tuple[npt.NDArray[np.float32], ...]
+    weights: tuple[FloatArray, ...]
     losses: tuple[float, ...]
     scores: tuple[float, ...]
     best_epoch: int

@@ -7,8 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from wordlength.arrays import FloatArray
 from wordlength.objectives.audio.features import features_of, stft
 from wordlength.objectives.audio.files import read_audio
 from wordlength.objectives.audio.mixing import Mixture
@@ -18,8 +18,7 @@ from wordlength.objectives.audio.scoring import score_of, stoi_of
 from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings
 from wordlength.objectives.audio.targets import frame_targets
 
-Float32 = NDArray[np.float32]
-Block = tuple[Float32, Float32]
+Block = tuple[FloatArray, FloatArray]
 """Features and targets of one mixture: `(frames, bins)`, `(frames, outputs)`."""
 Progress = Callable[[int, int], None]
 _SMALLEST_STD = 1e-3
@@ -49,7 +48,7 @@ def mixtures_of(plan: Sequence[Mixture], signal: Signal, progress: Progress) -> 
     """
     features, target = signal.features, signal.target
     read = _reader(features)
-    pairs: list[tuple[Float32, Float32]] = []
+    pairs: list[tuple[FloatArray, FloatArray]] = []
     noisy_stoi: list[float] = []
     blocks: list[Block] = []
     for done, mixture in enumerate(plan, 1):
@@ -96,7 +95,7 @@ def standardise(frames: FrameSet, signal: Signal) -> None:
         np.divide(values, std, out=values)
 
 
-def _moments(values: Float32, frames: FrameSet, target: TargetSettings) -> tuple[Float32, Float32]:
+def _moments(values: FloatArray, frames: FrameSet, target: TargetSettings) -> tuple[FloatArray, FloatArray]:
     """Mean and standard deviation per column over all frames, their copies left out: float32 `(columns,)` each."""
     rows = np.arange(len(values)) if target.outputs_per_mixture else frames.windows
     total = np.zeros(values.shape[1])
@@ -110,20 +109,22 @@ def _moments(values: Float32, frames: FrameSet, target: TargetSettings) -> tuple
     return mean.astype(np.float32), np.maximum(std, _SMALLEST_STD).astype(np.float32)
 
 
-def _reader(features: FeatureSettings) -> Callable[[Path], Float32]:
+def _reader(features: FeatureSettings) -> Callable[[Path], FloatArray]:
     @lru_cache(maxsize=512)
-    def read(path: Path) -> Float32:
+    def read(path: Path) -> FloatArray:
         return read_audio(path, features.sample_rate_hz)
 
     return read
 
 
-def _score(target: TargetSettings, clean: Float32, noisy: Float32, features: FeatureSettings, path: Path) -> float:
+def _score(
+    target: TargetSettings, clean: FloatArray, noisy: FloatArray, features: FeatureSettings, path: Path
+) -> float:
     return score_of(target.score_measure, clean, noisy, features.sample_rate_hz, path)
 
 
 def _block(
-    clean: Float32, noisy: Float32, features: FeatureSettings, target: TargetSettings, score: float | None
+    clean: FloatArray, noisy: FloatArray, features: FeatureSettings, target: TargetSettings, score: float | None
 ) -> Block:
     if target.outputs_per_mixture:
         assert score is not None
@@ -133,7 +134,7 @@ def _block(
     return features_of(noisy_spectrum, features), frame_targets(stft(clean, features), noisy_spectrum, target)
 
 
-def _segments(noisy: Float32, features: FeatureSettings, frames: int) -> Float32:
+def _segments(noisy: FloatArray, features: FeatureSettings, frames: int) -> FloatArray:
     """Features of whole segments of so many frames, end to end; what is left over at the end is not heard.
 
     Speech that is shorter than a segment is repeated, as a whole, until it fills one.

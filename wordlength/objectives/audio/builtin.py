@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
+from wordlength.arrays import DoubleArray
 from wordlength.objectives.audio import noises
 from wordlength.objectives.audio.espeak import Espeak, Voice
 from wordlength.objectives.audio.files import SAMPLE_RATE_HZ, publish_folder, write_wav
@@ -27,7 +27,6 @@ _SPEECH_LEVEL = 0.08  # root mean square
 _MANIFEST = "manifest.json"
 
 Progress = Callable[[int, int], None]
-Signal = NDArray[np.float64]
 
 SPEAKERS: tuple[Voice, ...] = (
     Voice("anna", "female", "en-us", "f1", 50, 165),
@@ -85,7 +84,7 @@ def _render_into(folder: Path, progress: Progress) -> None:
     engine = Espeak()
     try:
         # Fixed order: what espeak-ng says depends on what it said before.
-        read: dict[str, list[Signal]] = {}
+        read: dict[str, list[DoubleArray]] = {}
         for number, voice in enumerate((*SPEAKERS, *BABBLERS)):
             read[voice.name] = _read_aloud(engine, voice, number)
             progress(len(read), total)
@@ -111,7 +110,9 @@ def _write_manifest(folder: Path) -> None:
     (folder / _MANIFEST).write_text(json.dumps(sizes_bytes, indent=1) + "\n")
 
 
-def _noise(kind: str, rng: np.random.Generator, speech: list[Signal], talkers: list[list[Signal]]) -> Signal:
+def _noise(
+    kind: str, rng: np.random.Generator, speech: list[DoubleArray], talkers: list[list[DoubleArray]]
+) -> DoubleArray:
     samples = int(NOISE_SECONDS * SAMPLE_RATE_HZ)
     match kind:
         case "white":
@@ -132,23 +133,23 @@ def _noise(kind: str, rng: np.random.Generator, speech: list[Signal], talkers: l
             raise AssertionError(f"no generator for noise {kind!r}")
 
 
-def _read_aloud(engine: Espeak, voice: Voice, number: int) -> list[Signal]:
+def _read_aloud(engine: Espeak, voice: Voice, number: int) -> list[DoubleArray]:
     """The voice's sentences at 16 kHz; neighbouring voices read different ones."""
     first = number * SENTENCES_PER_SPEAKER
     texts = [SENTENCES[(first + k) % len(SENTENCES)] for k in range(SENTENCES_PER_SPEAKER)]
     return [_finish(engine.say(text, voice), engine.sample_rate_hz) for text in texts]
 
 
-def _finish(signal: Signal, rate_hz: int) -> Signal:
+def _finish(signal: DoubleArray, rate_hz: int) -> DoubleArray:
     """Resample to 16 kHz, trim the pauses espeak-ng adds, and bring to one level."""
     common = math.gcd(rate_hz, SAMPLE_RATE_HZ)
-    resampled: Signal = resample_poly(signal, SAMPLE_RATE_HZ // common, rate_hz // common)
+    resampled: DoubleArray = resample_poly(signal, SAMPLE_RATE_HZ // common, rate_hz // common)
     trimmed = trim_silence(resampled)
     scaled = trimmed * (_SPEECH_LEVEL / np.sqrt(np.mean(trimmed**2)))
     return np.asarray(scaled * min(1.0, 0.95 / float(np.abs(scaled).max())))
 
 
-def trim_silence(signal: Signal, threshold: float = 0.003, margin_seconds: float = 0.02) -> Signal:
+def trim_silence(signal: DoubleArray, threshold: float = 0.003, margin_seconds: float = 0.02) -> DoubleArray:
     """Cut what lies before the first and after the last sample above `threshold` (of the peak), less a margin."""
     loud = np.flatnonzero(np.abs(signal) > threshold * np.abs(signal).max())
     margin = int(margin_seconds * SAMPLE_RATE_HZ)

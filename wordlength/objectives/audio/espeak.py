@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from wordlength.arrays import DoubleArray
 from wordlength.errors import DataError
 
 _OUTPUT_SYNCHRONOUS = 2  # samples go to the callback, on the calling thread
@@ -63,7 +64,7 @@ class Espeak:
         self._library.espeak_SetSynthCallback(self._callback)
         self._library.espeak_ng_SetRandSeed(_SEED)  # it seeds itself with the time of day
 
-    def say(self, text: str, voice: Voice) -> NDArray[np.float64]:
+    def say(self, text: str, voice: Voice) -> DoubleArray:
         """Speak one sentence: samples in [-1, 1], shape `(samples,)`, at `self.sample_rate_hz`."""
         self._choose(voice)
         self._blocks.clear()

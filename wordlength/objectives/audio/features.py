@@ -14,6 +14,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from wordlength.arrays import DoubleArray, FloatArray
 from wordlength.objectives.audio.signal import FeatureSettings
 
 POWER_FLOOR = 1e-6
@@ -28,7 +29,7 @@ def frame_count(samples: int, settings: FeatureSettings) -> int:
     return -(-samples // hop) + settings.frame_samples // hop - 1
 
 
-def stft(signal: NDArray[np.float32], settings: FeatureSettings) -> Spectrum:
+def stft(signal: FloatArray, settings: FeatureSettings) -> Spectrum:
     """Hann-windowed spectra of a signal `(samples,)`: complex64 `(frames, spectrum_bins)`; see `frame_count`."""
     frame, hop = settings.frame_samples, settings.hop_samples
     padded = np.zeros((frame_count(signal.size, settings) - 1) * hop + frame, np.float32)
@@ -37,7 +38,7 @@ def stft(signal: NDArray[np.float32], settings: FeatureSettings) -> Spectrum:
     return np.asarray(scipy.fft.rfft(frames * _hann(frame), axis=1), np.complex64)
 
 
-def istft(spectrum: Spectrum, length: int, settings: FeatureSettings) -> NDArray[np.float32]:
+def istft(spectrum: Spectrum, length: int, settings: FeatureSettings) -> FloatArray:
     """The signal `(length,)` whose `stft` is nearest to `spectrum` `(frames, spectrum_bins)` by least squares.
 
     An unchanged spectrum gives back its signal. Weighted overlap-add after Griffin & Lim (1984), equation 6.
@@ -59,7 +60,7 @@ def istft(spectrum: Spectrum, length: int, settings: FeatureSettings) -> NDArray
 
 
 @cache
-def mel_filterbank(settings: FeatureSettings) -> NDArray[np.float32]:
+def mel_filterbank(settings: FeatureSettings) -> FloatArray:
     """Triangular filters from spectral power to Mel bands: `(spectrum_bins, mel_bins)`, read-only.
 
     Every column sums to 1. The bands reach from the first bin above the constant component, which carries no speech, to
@@ -74,12 +75,12 @@ def mel_filterbank(settings: FeatureSettings) -> NDArray[np.float32]:
     fall_hz = np.maximum(np.diff(edges_hz)[1:], bin_width_hz)
     distance_hz = np.arange(settings.spectrum_bins)[:, None] * bin_width_hz - edges_hz[1:-1]
     triangles = np.maximum(0, 1 - np.where(distance_hz < 0, -distance_hz / rise_hz, distance_hz / fall_hz))
-    filters: NDArray[np.float32] = (triangles / triangles.sum(axis=0)).astype(np.float32)
+    filters: FloatArray = (triangles / triangles.sum(axis=0)).astype(np.float32)
     filters.flags.writeable = False  # shared by all callers through the cache
     return filters
 
 
-def features_of(spectrum: Spectrum, settings: FeatureSettings) -> NDArray[np.float32]:
+def features_of(spectrum: Spectrum, settings: FeatureSettings) -> FloatArray:
     """The features of a spectrum, not yet standardised: `(frames, spectrum_bins)` → float32 `(frames, bins)`."""
     match settings.kind:
         case "log_mel":
@@ -90,29 +91,29 @@ def features_of(spectrum: Spectrum, settings: FeatureSettings) -> NDArray[np.flo
             assert_never(settings.kind)
 
 
-def log_mel(spectrum: Spectrum, settings: FeatureSettings) -> NDArray[np.float32]:
+def log_mel(spectrum: Spectrum, settings: FeatureSettings) -> FloatArray:
     """Natural logarithm of the mean power in Mel bands: `(frames, spectrum_bins)` → float32 `(frames, mel_bins)`."""
     return np.asarray(np.log(power(spectrum) @ mel_filterbank(settings) + np.float32(POWER_FLOOR)), np.float32)
 
 
-def log_magnitude(spectrum: Spectrum) -> NDArray[np.float32]:
+def log_magnitude(spectrum: Spectrum) -> FloatArray:
     """½ ln(|X|² + floor) of every bin: `(frames, spectrum_bins)` → float32 of the same shape."""
     return np.asarray(np.float32(0.5) * np.log(power(spectrum) + np.float32(POWER_FLOOR)), np.float32)
 
 
-def power(spectrum: Spectrum) -> NDArray[np.float32]:
+def power(spectrum: Spectrum) -> FloatArray:
     """|X|² of every bin."""
     return np.asarray(spectrum.real**2 + spectrum.imag**2, np.float32)
 
 
 @cache
-def _hann(frame: int) -> NDArray[np.float32]:
+def _hann(frame: int) -> FloatArray:
     """The periodic Hann window: with half a frame between frames, it sums to one."""
     return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(frame) / frame)).astype(np.float32)
 
 
 @cache
-def _synthesis_window(frame: int, hop: int) -> NDArray[np.float32]:
+def _synthesis_window(frame: int, hop: int) -> FloatArray:
     """The Hann window over the sum of the squares of all windows that overlap at each sample."""
     window = _hann(frame)
     squares = window**2
@@ -125,5 +126,5 @@ def _hz_to_mel(frequency_hz: float) -> float:
     return float(2595 * np.log10(1 + frequency_hz / 700))
 
 
-def _mel_to_hz(mel: NDArray[np.float64]) -> NDArray[np.float64]:
+def _mel_to_hz(mel: DoubleArray) -> DoubleArray:
     return 700 * (10 ** (mel / 2595) - 1)

@@ -15,6 +15,7 @@ import soundfile
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
+from wordlength.arrays import DoubleArray, FloatArray
 from wordlength.errors import DataError
 
 SAMPLE_RATE_HZ = 16000
@@ -22,7 +23,7 @@ AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".sph", ".aif", ".aiff", ".mp3")
 SILENCE_AMPLITUDE = 1e-5  # of full scale; half a step of 16-bit audio is 1.5e-5
 
 
-def read_audio(path: Path, sample_rate_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.float32]:
+def read_audio(path: Path, sample_rate_hz: int = SAMPLE_RATE_HZ) -> FloatArray:
     """Read one file (RIFF, NIST SPHERE, FLAC, Ogg, …) as mono float32 in [-1, 1], shape `(samples,)`.
 
     Channels are averaged; another sampling rate is resampled by a polyphase filter.
@@ -33,7 +34,7 @@ def read_audio(path: Path, sample_rate_hz: int = SAMPLE_RATE_HZ) -> NDArray[np.f
     return np.asarray(signal / max(1.0, float(np.abs(signal).max())), np.float32)
 
 
-def read_unscaled(path: Path, sample_rate_hz: int, channel: int | None = None) -> NDArray[np.float64]:
+def read_unscaled(path: Path, sample_rate_hz: int, channel: int | None = None) -> DoubleArray:
     """As `read_audio`, but float64 and as loud as stored: for files whose levels belong together.
 
     `channel`: only this one, for what an average would spoil.
@@ -55,7 +56,7 @@ def read_unscaled(path: Path, sample_rate_hz: int, channel: int | None = None) -
     return np.asarray(signal, np.float64)
 
 
-def decode(path: Path) -> tuple[NDArray[np.float32], int]:
+def decode(path: Path) -> tuple[FloatArray, int]:
     """Samples of shape `(samples, channels)` and the stored sampling rate in Hz. Raises DataError."""
     try:
         with path.open("rb") as stream:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from wordlength.arrays import DoubleArray, FloatArray
 from wordlength.digests import file_sha256
 from wordlength.errors import DataError
 from wordlength.objectives.audio.files import SILENCE_AMPLITUDE, decode
@@ -61,7 +61,7 @@ def measure_file(path: Path) -> FileFigures:
     )
 
 
-def _check(signal: NDArray[np.float64], path: Path) -> None:
+def _check(signal: DoubleArray, path: Path) -> None:
     """What `read_audio` refuses."""
     if signal.size == 0:
         raise DataError(f"audio files must not be empty, but got 0 samples ({path})")
@@ -71,7 +71,7 @@ def _check(signal: NDArray[np.float64], path: Path) -> None:
         raise DataError(f"audio files must not be silent, but no sample reaches {SILENCE_AMPLITUDE:g} ({path})")
 
 
-def _is_clipped(channels: NDArray[np.float32]) -> bool:
+def _is_clipped(channels: FloatArray) -> bool:
     """Whether any channel stays at full scale, above or below, for `CLIPPED_RUN` samples."""
     for extreme in (channels >= FULL_SCALE, channels <= -FULL_SCALE):
         ends = len(extreme) - CLIPPED_RUN + 1
@@ -80,7 +80,7 @@ def _is_clipped(channels: NDArray[np.float32]) -> bool:
     return False
 
 
-def _active_frames(signal: NDArray[np.float64], frame: int) -> int:
+def _active_frames(signal: DoubleArray, frame: int) -> int:
     frames = np.pad(signal, (0, -signal.size % frame)).reshape(-1, frame)
     energy = np.mean(frames**2, axis=1)
     return int(np.count_nonzero(energy > energy.max() * 10 ** (-SILENCE_DB / 10)))

@@ -6,11 +6,11 @@ All take complex64 spectra `(frames, bins)` and give float32 `(frames, bins)`; a
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from wordlength.arrays import FloatArray
 from wordlength.objectives.audio.features import Spectrum, power
 
-Mask = NDArray[np.float32]
+Mask = FloatArray
 
 
 def ideal_ratio_mask(clean_spectrum: Spectrum, noise_spectrum: Spectrum) -> Mask:

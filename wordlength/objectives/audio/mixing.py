@@ -12,9 +12,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from wordlength.arrays import DoubleArray, FloatArray
 from wordlength.objectives.audio.listing import Clip
 
-Waveform = NDArray[np.float32]
+Waveform = FloatArray
 _T = TypeVar("_T")
 
 _NEARLY_SILENT = 1e-4  # a noise segment 40 dB below its clip's mean power says nothing about the noise
@@ -67,9 +68,7 @@ def mix(speech: Waveform, noise: Waveform, snr_db: float, rng: np.random.Generat
     return (clean * scale).astype(np.float32), (noisy * scale).astype(np.float32)
 
 
-def noise_at(
-    speech: NDArray[np.float64], noise: Waveform, snr_db: float, rng: np.random.Generator
-) -> NDArray[np.float64]:
+def noise_at(speech: DoubleArray, noise: Waveform, snr_db: float, rng: np.random.Generator) -> DoubleArray:
     """A random segment of the noise, so loud that the speech lies `snr_db` above it, `(samples,)` as the speech."""
     segment = _draw_segment(noise.astype(np.float64), speech.size, rng)
     return math.sqrt(_power(speech) / (_power(segment) * 10 ** (snr_db / 10))) * segment
@@ -143,7 +142,7 @@ def _allocate(quotas: dict[tuple[str, str], float], total: int, rng: np.random.G
     return taken
 
 
-def _draw_segment(noise: NDArray[np.float64], samples: int, rng: np.random.Generator) -> NDArray[np.float64]:
+def _draw_segment(noise: DoubleArray, samples: int, rng: np.random.Generator) -> DoubleArray:
     """A segment of the noise, drawn again while it is nearly silent; in the end the one around the loudest sample."""
     last_offset = noise.size - 1 if noise.size < samples else noise.size - samples
     for _ in range(_DRAWS):
@@ -154,11 +153,11 @@ def _draw_segment(noise: NDArray[np.float64], samples: int, rng: np.random.Gener
     return _segment(noise, min(max(0, loudest - samples // 2), last_offset), samples)
 
 
-def _segment(noise: NDArray[np.float64], offset: int, samples: int) -> NDArray[np.float64]:
+def _segment(noise: DoubleArray, offset: int, samples: int) -> DoubleArray:
     return np.take(noise, np.arange(offset, offset + samples), mode="wrap")
 
 
-def _power(signal: NDArray[np.float64]) -> float:
+def _power(signal: DoubleArray) -> float:
     return float(np.mean(signal**2))
 
 

@@ -8,29 +8,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.signal import butter, sosfilt
 
+from wordlength.arrays import DoubleArray
 from wordlength.objectives.audio.files import SAMPLE_RATE_HZ
 
-Signal = NDArray[np.float64]
 LEVEL = 0.1  # root mean square of every recording
 PEAK = 0.9
 LOWEST_HZ = 40.0  # nothing below is audible, yet it would count towards the signal-to-noise ratio
 
 
-def white(samples: int, rng: np.random.Generator) -> Signal:
+def white(samples: int, rng: np.random.Generator) -> DoubleArray:
     """Equal power at every frequency."""
     return level(rng.standard_normal(samples))
 
 
-def pink(samples: int, rng: np.random.Generator) -> Signal:
+def pink(samples: int, rng: np.random.Generator) -> DoubleArray:
     """Power falling by 3 dB per octave, as in wind and distant traffic."""
     frequencies_hz = np.fft.rfftfreq(samples, 1 / SAMPLE_RATE_HZ)
     return level(_shape(rng.standard_normal(samples), 1 / np.sqrt(np.maximum(frequencies_hz, LOWEST_HZ))))
 
 
-def speech_shaped(samples: int, rng: np.random.Generator, speech: Sequence[Signal]) -> Signal:
+def speech_shaped(samples: int, rng: np.random.Generator, speech: Sequence[DoubleArray]) -> DoubleArray:
     """Stationary noise with the long-term spectrum of `speech`: it masks every voice about equally."""
     window = 1024
     power = np.zeros(window // 2 + 1)
@@ -42,7 +41,7 @@ def speech_shaped(samples: int, rng: np.random.Generator, speech: Sequence[Signa
     return level(_shape(rng.standard_normal(samples), magnitude))
 
 
-def babble(samples: int, rng: np.random.Generator, talkers: Sequence[Sequence[Signal]]) -> Signal:
+def babble(samples: int, rng: np.random.Generator, talkers: Sequence[Sequence[DoubleArray]]) -> DoubleArray:
     """All talkers at once, equally loud, each reading their sentences in a loop from a random point."""
     mixture = np.zeros(samples)
     for sentences in talkers:
@@ -51,7 +50,7 @@ def babble(samples: int, rng: np.random.Generator, talkers: Sequence[Sequence[Si
     return level(mixture)
 
 
-def siren(samples: int, rng: np.random.Generator) -> Signal:
+def siren(samples: int, rng: np.random.Generator) -> DoubleArray:
     """A tone with harmonics that wails between two pitches, over faint street noise."""
     seconds = np.arange(samples) / SAMPLE_RATE_HZ
     low_hz, high_hz = rng.uniform(450, 650), rng.uniform(1000, 1500)
@@ -62,7 +61,7 @@ def siren(samples: int, rng: np.random.Generator) -> Signal:
     return level(level(tone * distance) + 0.1 * pink(samples, rng))
 
 
-def engine(samples: int, rng: np.random.Generator) -> Signal:
+def engine(samples: int, rng: np.random.Generator) -> DoubleArray:
     """Harmonics of an unsteady firing rate, with exhaust noise that pulses at that rate."""
     wander = _smooth(rng.standard_normal(samples), 1.0)
     firing_hz = rng.uniform(25, 60) * (1 + 0.03 * wander)
@@ -73,7 +72,7 @@ def engine(samples: int, rng: np.random.Generator) -> Signal:
     return level(level(hum) + rng.uniform(0.4, 0.9) * level(exhaust))
 
 
-def hammering(samples: int, rng: np.random.Generator) -> Signal:
+def hammering(samples: int, rng: np.random.Generator) -> DoubleArray:
     """Blows at an uneven pace on something that rings: from a carpenter to a jackhammer."""
     ring_seconds = np.arange(int(0.12 * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     resonances_hz, decays_per_second = rng.uniform(200, 5000, 5), rng.uniform(25, 120, 5)
@@ -91,19 +90,19 @@ def hammering(samples: int, rng: np.random.Generator) -> Signal:
     return level(signal[:samples])
 
 
-def level(signal: Signal) -> Signal:
+def level(signal: DoubleArray) -> DoubleArray:
     """Scale to the common root mean square, or less where a peak would exceed 0.9 of full scale."""
     scaled = signal * (LEVEL / np.sqrt(np.mean(signal**2)))
     return np.asarray(scaled * min(1.0, PEAK / float(np.abs(scaled).max())))
 
 
-def _shape(noise: Signal, magnitude: Signal) -> Signal:
+def _shape(noise: DoubleArray, magnitude: DoubleArray) -> DoubleArray:
     """Filter by a magnitude per FFT bin, and remove what lies below the audible range."""
     frequencies_hz = np.fft.rfftfreq(noise.size, 1 / SAMPLE_RATE_HZ)
     return np.fft.irfft(np.fft.rfft(noise) * magnitude * (frequencies_hz >= LOWEST_HZ), n=noise.size)
 
 
-def _smooth(noise: Signal, cutoff_hz: float) -> Signal:
+def _smooth(noise: DoubleArray, cutoff_hz: float) -> DoubleArray:
     """Low-pass to slow fluctuations, scaled to [-1, 1]."""
-    slow: Signal = sosfilt(butter(2, cutoff_hz, fs=SAMPLE_RATE_HZ, output="sos"), noise)
+    slow: DoubleArray = sosfilt(butter(2, cutoff_hz, fs=SAMPLE_RATE_HZ, output="sos"), noise)
     return np.asarray(slow / np.abs(slow).max())

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wordlength.arrays import DoubleArray, FloatArray
 from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings
 from wordlength.objectives.shape import NetworkShape
-
-Float32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,10 +27,10 @@ class Signal:
 
     features: FeatureSettings
     target: TargetSettings
-    mean: Float32
-    std: Float32
-    target_mean: Float32
-    target_std: Float32
+    mean: FloatArray
+    std: FloatArray
+    target_mean: FloatArray
+    target_std: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,8 +47,8 @@ class FrameSet:
     before, after: frames of a window before and after its current one.
     """
 
-    features: Float32
-    targets: Float32
+    features: FloatArray
+    targets: FloatArray
     windows: NDArray[np.int32]
     mixture_of_window: NDArray[np.int32]
     before: int
@@ -70,11 +69,11 @@ class MixtureSet:
     offsets: int64 `(m + 1,)`. noisy_stoi: STOI of clean against noisy, float64 `(m,)`. snr_db: float64 `(m,)`.
     """
 
-    clean: Float32
-    noisy: Float32
+    clean: FloatArray
+    noisy: FloatArray
     offsets: NDArray[np.int64]
-    noisy_stoi: NDArray[np.float64]
-    snr_db: NDArray[np.float64]
+    noisy_stoi: DoubleArray
+    snr_db: DoubleArray
     speakers: tuple[str, ...]
     noise_classes: tuple[str, ...]
     names: tuple[str, ...]
@@ -85,7 +84,7 @@ class MixtureSet:
         """The number of mixtures."""
         return len(self.names)
 
-    def mixture(self, index: int) -> tuple[Float32, Float32]:
+    def mixture(self, index: int) -> tuple[FloatArray, FloatArray]:
         """Clean and noisy waveform of one mixture, each float32 `(samples,)`, views of the whole."""
         if not 0 <= index < len(self):
             raise IndexError(f"mixture must be between 0 and {len(self) - 1}, but got {index}")
@@ -136,7 +135,7 @@ class PreparedData:
         return NetworkShape(frames.before + 1 + frames.after, frames.features.shape[1], frames.targets.shape[1])
 
 
-def join_frames(features: Sequence[Float32], targets: Sequence[Float32], before: int, after: int) -> FrameSet:
+def join_frames(features: Sequence[FloatArray], targets: Sequence[FloatArray], before: int, after: int) -> FrameSet:
     """Lay the mixtures' features `(frames, bins)` and targets `(frames, outputs)` end to end; each frame is a window.
 
     The first frame of a mixture is repeated before it, the last one after it.
@@ -157,7 +156,7 @@ def join_frames(features: Sequence[Float32], targets: Sequence[Float32], before:
     return FrameSet(all_features, all_targets, windows.astype(np.int32), owner.astype(np.int32), before, after)
 
 
-def join_segments(features: Sequence[Float32], targets: Sequence[Float32], frames: int) -> FrameSet:
+def join_segments(features: Sequence[FloatArray], targets: Sequence[FloatArray], frames: int) -> FrameSet:
     """Lay mixtures of whole segments of so many frames each end to end; each segment is a window."""
     counts = np.array([len(block) // frames for block in features], np.int64)
     assert all(len(block) == count * frames for block, count in zip(features, counts.tolist(), strict=True))

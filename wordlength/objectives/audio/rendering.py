@@ -7,16 +7,13 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
+from wordlength.arrays import DoubleArray, FloatArray
 from wordlength.errors import DataError
 from wordlength.objectives.audio.files import SAMPLE_RATE_HZ, read_unscaled
 from wordlength.objectives.audio.mixing import Mixture, mix, noise_at
 from wordlength.objectives.audio.rooms import reverberate
-
-Float32 = NDArray[np.float32]
-Float64 = NDArray[np.float64]
 
 LARGEST_LAG_SECONDS = 0.1
 EXPLAINED_BY_LAG = 0.2
@@ -24,8 +21,8 @@ EXPLAINED_BY_LAG = 0.2
 
 
 def rendered(
-    mixture: Mixture, read: Callable[[Path], Float32], sample_rate_hz: int = SAMPLE_RATE_HZ
-) -> tuple[Float32, Float32]:
+    mixture: Mixture, read: Callable[[Path], FloatArray], sample_rate_hz: int = SAMPLE_RATE_HZ
+) -> tuple[FloatArray, FloatArray]:
     """Clean and noisy waveform of a mixture, float32 `(samples,)` each; `read` reads files that are mixed here.
 
     Raises DataError for files that cannot be read, and for pairs of unequal length or out of step.
@@ -44,7 +41,7 @@ def rendered(
     return _within_full_scale(early, whole + noise_at(whole, noise, mixture.snr_db, rng))
 
 
-def snr_db_of(mixture: Mixture, clean: Float32, noisy: Float32) -> float:
+def snr_db_of(mixture: Mixture, clean: FloatArray, noisy: FloatArray) -> float:
     """The level the mixture was planned or told to have, or else that of its waveforms, in dB."""
     if mixture.snr_db is not None:
         return mixture.snr_db
@@ -52,7 +49,7 @@ def snr_db_of(mixture: Mixture, clean: Float32, noisy: Float32) -> float:
     return float(10 * np.log10(np.mean(speech**2) / np.mean(noise**2)))
 
 
-def read_pair(clean: Path, noisy: Path, sample_rate_hz: int = SAMPLE_RATE_HZ) -> tuple[Float32, Float32]:
+def read_pair(clean: Path, noisy: Path, sample_rate_hz: int = SAMPLE_RATE_HZ) -> tuple[FloatArray, FloatArray]:
     """A clean and a noisy file, scaled down together where one exceeds full scale, float32 `(samples,)` each.
 
     Raises DataError where their lengths differ, they are equal, or one is shifted against the other.
@@ -73,7 +70,7 @@ def read_pair(clean: Path, noisy: Path, sample_rate_hz: int = SAMPLE_RATE_HZ) ->
     return _within_full_scale(speech, mixture)
 
 
-def _lag(speech: Float64, mixture: Float64, largest: int) -> int:
+def _lag(speech: DoubleArray, mixture: DoubleArray, largest: int) -> int:
     """By how many samples the speech in the mixture is late; 0 unless a shift makes clearly less of it noise.
 
     With the squared correlation r² at a lag, 1 - r² is the share of the mixture that the speech does not explain.
@@ -88,12 +85,12 @@ def _lag(speech: Float64, mixture: Float64, largest: int) -> int:
 
 
 @lru_cache(maxsize=256)
-def _response(path: Path, sample_rate_hz: int) -> Float64:
+def _response(path: Path, sample_rate_hz: int) -> DoubleArray:
     """The first channel of an impulse response: an average of several microphones is no room's."""
     return read_unscaled(path, sample_rate_hz, channel=0)
 
 
-def _within_full_scale(clean: Float64, noisy: Float64) -> tuple[Float32, Float32]:
+def _within_full_scale(clean: DoubleArray, noisy: DoubleArray) -> tuple[FloatArray, FloatArray]:
     """Both, scaled down together where one exceeds full scale."""
     scale = 1 / max(1.0, float(np.abs(clean).max()), float(np.abs(noisy).max()))
     return (clean * scale).astype(np.float32), (noisy * scale).astype(np.float32)

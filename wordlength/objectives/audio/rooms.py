@@ -8,14 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.signal import fftconvolve
 
+from wordlength.arrays import DoubleArray
 from wordlength.errors import DataError
 from wordlength.objectives.audio.listing import Clip, audio_files, found
 from wordlength.objectives.audio.mixing import Mixture
-
-Float64 = NDArray[np.float64]
 
 
 def list_rooms(root: Path) -> list[Clip]:
@@ -59,7 +57,7 @@ def in_rooms(
     )
 
 
-def reverberate(speech: Float64, response: Float64, early_samples: int) -> tuple[Float64, Float64]:
+def reverberate(speech: DoubleArray, response: DoubleArray, early_samples: int) -> tuple[DoubleArray, DoubleArray]:
     """Speech in a room, `(early, whole)`, both of the speech's shape `(samples,)` and in time with it.
 
     early: the direct sound, which is the response's largest sample, with the reflections of `early_samples` after it;

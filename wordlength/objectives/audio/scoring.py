@@ -8,13 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from pystoi import stoi
 from scipy.signal import resample_poly
 
+from wordlength.arrays import FloatArray
 from wordlength.errors import DataError
-
-Float32 = NDArray[np.float32]
 
 # pystoi compares stretches of 30 spectra; 30 spectra of 256 samples, 128 apart, left after its silence removal take
 # 4097 samples at its own rate.
@@ -28,7 +26,7 @@ def shortest_samples(sample_rate_hz: int) -> int:
     return (_STOI_SAMPLES - 1) * sample_rate_hz // _STOI_RATE_HZ + 1
 
 
-def intelligibility(clean: Float32, degraded: Float32, sample_rate_hz: int, extended: bool = False) -> float:
+def intelligibility(clean: FloatArray, degraded: FloatArray, sample_rate_hz: int, extended: bool = False) -> float:
     """STOI (Taal et al. 2011), or extended (Jensen & Taal 2016), by pystoi, which resamples to 10 kHz itself.
 
     The same each time: for the extended one pystoi adds noise of 1e-16 from NumPy's own generator.
@@ -41,7 +39,7 @@ def intelligibility(clean: Float32, degraded: Float32, sample_rate_hz: int, exte
         np.random.set_state(state)
 
 
-def mos_lqo(clean: Float32, degraded: Float32, sample_rate_hz: int) -> float:
+def mos_lqo(clean: FloatArray, degraded: FloatArray, sample_rate_hz: int) -> float:
     """PESQ, wideband (ITU-T P.862.2) from 16 kHz on, else narrowband (P.862.1), in MOS-LQO, about 1 to 4.64.
 
     Raises ValueError, with PESQ's own words, where it finds no utterance.
@@ -61,7 +59,7 @@ def has_pesq() -> bool:
     return find_spec("pesq") is not None
 
 
-def stoi_of(clean: Float32, degraded: Float32, sample_rate_hz: int, path: Path) -> float:
+def stoi_of(clean: FloatArray, degraded: FloatArray, sample_rate_hz: int, path: Path) -> float:
     """STOI (Taal et al. 2011, not extended) of one mixture; `path` names the clip in the error.
 
     Raises DataError where too little speech is left for one stretch of 30 spectra:
@@ -78,7 +76,7 @@ def stoi_of(clean: Float32, degraded: Float32, sample_rate_hz: int, path: Path) 
             raise _too_short(f"{seconds} with too many pauses", sample_rate_hz, path) from warning
 
 
-def pesq_of(clean: Float32, degraded: Float32, sample_rate_hz: int, path: Path) -> float:
+def pesq_of(clean: FloatArray, degraded: FloatArray, sample_rate_hz: int, path: Path) -> float:
     """PESQ of one mixture (`mos_lqo`); `path` as above.
 
     Raises DataError without the package pesq, or for a clip that it finds no speech in.
@@ -90,7 +88,7 @@ def pesq_of(clean: Float32, degraded: Float32, sample_rate_hz: int, path: Path) 
         raise DataError(f"clips must be such that PESQ can score them, but it says {error} ({path})") from None
 
 
-def score_of(measure: str, clean: Float32, degraded: Float32, sample_rate_hz: int, path: Path) -> float:
+def score_of(measure: str, clean: FloatArray, degraded: FloatArray, sample_rate_hz: int, path: Path) -> float:
     """What a mixture scores by `stoi` or `pesq`. Raises DataError."""
     match measure:
         case "stoi":
@@ -107,7 +105,7 @@ def require_measure(measure: str) -> None:
         raise DataError('measure pesq needs the package pesq, but it is not installed; pip install "wordlength[pesq]"')
 
 
-def _at_rate(signal: Float32, stored_hz: int, wanted_hz: int) -> Float32:
+def _at_rate(signal: FloatArray, stored_hz: int, wanted_hz: int) -> FloatArray:
     if stored_hz == wanted_hz:
         return signal
     common = math.gcd(stored_hz, wanted_hz)

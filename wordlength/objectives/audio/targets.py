@@ -12,18 +12,16 @@ import math
 from typing import assert_never
 
 import numpy as np
-from numpy.typing import NDArray
 
+from wordlength.arrays import DoubleArray, FloatArray
 from wordlength.errors import DataError
 from wordlength.objectives.audio.features import Spectrum, istft, log_magnitude, stft
 from wordlength.objectives.audio.masks import ideal_binary_mask, ideal_ratio_mask, phase_sensitive_mask
 from wordlength.objectives.audio.prepared import FrameSet, MixtureSet
 from wordlength.objectives.audio.signal import TargetSettings
 
-Float32 = NDArray[np.float32]
 
-
-def frame_targets(clean_spectrum: Spectrum, noisy_spectrum: Spectrum, settings: TargetSettings) -> Float32:
+def frame_targets(clean_spectrum: Spectrum, noisy_spectrum: Spectrum, settings: TargetSettings) -> FloatArray:
     """The target of every frame, not yet standardised: `(frames, bins)` spectra → float32 `(frames, bins)`.
 
     Raises ValueError for `score`, which frames have none of their own.
@@ -63,7 +61,7 @@ class Enhancer:
         """How many windows a mixture has."""
         return len(self._spectrum(number))
 
-    def enhanced(self, number: int, outputs: Float32) -> Float32:
+    def enhanced(self, number: int, outputs: FloatArray) -> FloatArray:
         """Outputs for all windows of a mixture `(frames, outputs)` → its enhanced waveform, float32 `(samples,)`."""
         spectrum = self._spectrum(number)
         enhanced = spectrum * outputs if self._signal.target.is_mask else self._remade(spectrum, outputs)
@@ -75,7 +73,7 @@ class Enhancer:
             self._spectra[number] = stft(self._mixtures.mixture(number)[1], self._signal.features)
         return self._spectra[number]
 
-    def _remade(self, noisy: Spectrum, outputs: Float32) -> Spectrum:
+    def _remade(self, noisy: Spectrum, outputs: FloatArray) -> Spectrum:
         """The estimated magnitude with the noisy phase, 0 where nothing was heard."""
         logarithm = outputs * self._signal.target_std + self._signal.target_mean
         # No signal within full scale exceeds the sum of the window's samples, and an unbounded estimate might overflow.
@@ -86,7 +84,7 @@ class Enhancer:
         return np.asarray(noisy * gain, np.complex64)
 
 
-def scores(frames: FrameSet, outputs: Float32 | None = None) -> NDArray[np.float64]:
+def scores(frames: FrameSet, outputs: FloatArray | None = None) -> DoubleArray:
     """Per mixture, the mean of the estimates for its windows `(windows, 1)` → float64 `(mixtures,)`.
 
     Without outputs, the scores that were to be estimated.

@@ -10,14 +10,14 @@ from abc import abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import rankdata
 
+from wordlength.arrays import DoubleArray
 from wordlength.objectives.goals.heard import Heard
 from wordlength.objectives.goals.quality import Measured, Quality
 from wordlength.objectives.noise import standard_error
 
-Scores = npt.NDArray[np.float64]
+Scores = DoubleArray
 
 
 class Agreement(Quality):

@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from wordlength.arrays import FloatArray
 from wordlength.objectives.audio import Enhancer, MixtureSet
-
-Float32 = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -28,17 +26,17 @@ class Heard:
     """
 
     number: int
-    clean: Float32
-    noisy: Float32
+    clean: FloatArray
+    noisy: FloatArray
     sample_rate_hz: int
     snr_db: float
-    outputs: Float32
-    targets: Float32
-    enhance: Callable[[], Float32] = field(repr=False, compare=False)
+    outputs: FloatArray
+    targets: FloatArray
+    enhance: Callable[[], FloatArray] = field(repr=False, compare=False)
     noisy_scores: Mapping[str, float] = field(default_factory=dict)
 
     @cached_property
-    def enhanced(self) -> Float32:
+    def enhanced(self) -> FloatArray:
         """The noisy mixture as the network enhances it, float32 (samples,); computed when first asked for."""
         return self.enhance()
 
@@ -53,7 +51,7 @@ class Listener:
     def _enhancer(self) -> Enhancer:
         return Enhancer(self.mixtures)
 
-    def heard(self, outputs: Float32, numbers: Sequence[int] | None = None) -> list[Heard]:
+    def heard(self, outputs: FloatArray, numbers: Sequence[int] | None = None) -> list[Heard]:
         """Outputs of all windows in order (windows, outputs), for these mixtures or for all. Raises ValueError."""
         if not np.isfinite(outputs).all():
             raise ValueError("outputs must be finite, but the model's are not")
@@ -69,7 +67,7 @@ class Listener:
             for number, part, window in zip(chosen, parts, windows, strict=True)
         ]
 
-    def _of(self, number: int, outputs: Float32, targets: Float32) -> Heard:
+    def _of(self, number: int, outputs: FloatArray, targets: FloatArray) -> Heard:
         clean, noisy = self.mixtures.mixture(number)
         return Heard(
             number,

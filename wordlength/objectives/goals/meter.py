@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from wordlength.arrays import FloatArray
 from wordlength.errors import TrainingDiverged
 from wordlength.objectives.goals.cost import Cost, Costed
 from wordlength.objectives.goals.goal import Goal, GoalKind
@@ -18,7 +19,6 @@ from wordlength.space import Candidate, Float32
 if TYPE_CHECKING:
     from wordlength.objectives.audio import MixtureSet
     from wordlength.objectives.baseline import Baseline
-    from wordlength.objectives.goals.heard import Float32 as Outputs
 
 
 class Meter:
@@ -35,18 +35,18 @@ class Meter:
         """The first quality."""
         return self._qualities[0].goal
 
-    def ahead(self, outputs: Outputs) -> float:
+    def ahead(self, outputs: FloatArray) -> float:
         """The first quality so that more is better."""
         return self.goal.ahead(self.primary(outputs).value)
 
-    def primary(self, outputs: Outputs, mixtures: Sequence[int] | None = None) -> Measured:
+    def primary(self, outputs: FloatArray, mixtures: Sequence[int] | None = None) -> Measured:
         """The first quality of outputs for all windows in order (windows, outputs).
 
         `mixtures`: those that the outputs are for, if not all. Raises ValueError if an output is not finite.
         """
         return self._qualities[0].measure(self._listener.heard(outputs, mixtures))
 
-    def measure(self, outputs: Outputs) -> dict[str, Measured]:
+    def measure(self, outputs: FloatArray) -> dict[str, Measured]:
         """Name → what was measured on all mixtures, the first quality first. Raises TrainingDiverged."""
         heard = self._listener.heard(outputs)
         measured = {quality.goal.name: quality.measure(heard) for quality in self._qualities}

@@ -5,9 +5,9 @@ Narrow band (P.862.1) at 8 kHz, wide band (P.862.2) at 16 kHz, in MOS-LQO, about
 
 from __future__ import annotations
 
+from wordlength.arrays import FloatArray
 from wordlength.errors import SpecError
 from wordlength.objectives.audio.scoring import has_pesq, mos_lqo
-from wordlength.objectives.goals.heard import Float32
 from wordlength.objectives.goals.quality import Improvement
 
 RATES_HZ = (8000, 16000)
@@ -31,7 +31,7 @@ class Pesq(Improvement):
             rates = " or ".join(map(str, RATES_HZ))
             raise SpecError(f"pesq_improvement needs a sampling rate of {rates} Hz, but got {sample_rate_hz}")
 
-    def score(self, clean: Float32, sound: Float32, sample_rate_hz: int) -> float:
+    def score(self, clean: FloatArray, sound: FloatArray, sample_rate_hz: int) -> float:
         """MOS-LQO of `sound`."""
         self.require(sample_rate_hz)
         try:

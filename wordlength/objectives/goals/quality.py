@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from wordlength.arrays import DoubleArray, FloatArray
 from wordlength.objectives.goals.goal import Goal
-from wordlength.objectives.goals.heard import Float32, Heard
+from wordlength.objectives.goals.heard import Heard
 from wordlength.objectives.noise import standard_error
 
 
@@ -20,7 +21,7 @@ class Measured:
 
     value: float
     standard_error: float
-    per_mixture: npt.NDArray[np.float64]
+    per_mixture: DoubleArray
 
     @classmethod
     def mean_of(cls, gains: npt.ArrayLike) -> Measured:
@@ -44,7 +45,7 @@ class Score(Quality):
     """Per mixture score(clean, enhanced)."""
 
     @abstractmethod
-    def score(self, clean: Float32, sound: Float32, sample_rate_hz: int) -> float:
+    def score(self, clean: FloatArray, sound: FloatArray, sample_rate_hz: int) -> float:
         """How good `sound` is, both waveforms (samples,)."""
 
     def measure(self, heard: Sequence[Heard]) -> Measured:

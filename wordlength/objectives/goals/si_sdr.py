@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wordlength.objectives.goals.heard import Float32
+from wordlength.arrays import FloatArray
 from wordlength.objectives.goals.quality import Improvement
 from wordlength.objectives.report import ratio_db
 
@@ -18,7 +18,7 @@ LIMIT_DB = 100.0
 class SiSdr(Improvement):
     """SI-SDR(clean, enhanced) − SI-SDR(clean, noisy)."""
 
-    def score(self, clean: Float32, sound: Float32, sample_rate_hz: int) -> float:
+    def score(self, clean: FloatArray, sound: FloatArray, sample_rate_hz: int) -> float:
         """SI-SDR of `sound` in dB, at most ±LIMIT_DB; -LIMIT_DB for silence."""
         wanted, given = clean.astype(np.float64), sound.astype(np.float64)
         energy = float(wanted @ wanted)

@@ -5,8 +5,8 @@ Between about 0 and 1. pystoi resamples to 10 kHz itself.
 
 from __future__ import annotations
 
+from wordlength.arrays import FloatArray
 from wordlength.objectives.audio.scoring import intelligibility
-from wordlength.objectives.goals.heard import Float32
 from wordlength.objectives.goals.quality import Improvement, Score
 
 
@@ -15,7 +15,7 @@ class Stoi(Score):
 
     extended = False
 
-    def score(self, clean: Float32, sound: Float32, sample_rate_hz: int) -> float:
+    def score(self, clean: FloatArray, sound: FloatArray, sample_rate_hz: int) -> float:
         """STOI of `sound`, or extended STOI."""
         return intelligibility(clean, sound, sample_rate_hz, self.extended)
 

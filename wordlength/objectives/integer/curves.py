@@ -7,9 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from wordlength.arrays import DoubleArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +18,7 @@ class Curve:
     `mirror`: f(−x) = mirror − f(x); None if f(−x) = f(x). `curvature` and `slope`: largest |f″| and |f′|.
     """
 
-    of: Callable[[Floats], Floats]
+    of: Callable[[DoubleArray], DoubleArray]
     limit: float
     mirror: int | None
     curvature: float
@@ -31,11 +30,11 @@ class Curve:
         return int(x[np.abs(self.of(x) - self.limit) >= 2.0 ** -(places + 1)].max(initial=0.0)) + 1
 
 
-def _sigmoid(x: Floats) -> Floats:
+def _sigmoid(x: DoubleArray) -> DoubleArray:
     return 1 / (1 + np.exp(-x))
 
 
-def _normal(x: Floats) -> Floats:
+def _normal(x: DoubleArray) -> DoubleArray:
     """Of the normal distribution: how much lies above x."""
     return np.array([math.erfc(value / math.sqrt(2)) / 2 for value in np.ravel(x)]).reshape(np.shape(x))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from wordlength.arrays import DoubleArray
 from wordlength.errors import IntegerError
 from wordlength.space.formats import Rounding
 
@@ -49,7 +50,7 @@ class Grid:
         integer_bits = self.bits - int(self.signed) + self.exponent
         return f"{'' if self.signed else 'U'}Q{integer_bits}.{-self.exponent}"
 
-    def to_float(self, codes: Integers) -> npt.NDArray[np.float64]:
+    def to_float(self, codes: Integers) -> DoubleArray:
         """The numbers that the codes stand for."""
         return np.ldexp(codes.astype(np.float64), self.exponent)
 

@@ -23,6 +23,7 @@ import keras
 import numpy as np
 import qkeras
 
+from wordlength.arrays import FloatArray
 from wordlength.objectives.quantized_model import functional, has_qkeras_layer, qkeras_layer, variables_of
 from wordlength.objectives.report import Weights
 from wordlength.space import (
@@ -40,7 +41,6 @@ from wordlength.space import (
     VirtualBitShift,
     find_slots,
 )
-from wordlength.space.formats import FloatArray
 from wordlength.space.layer_types import Family
 from wordlength.space.quantizers import FormatQuantizer
 from wordlength.space.rounded_layer import RoundedLayer

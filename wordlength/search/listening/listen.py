@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wordlength.arrays import FloatArray
 from wordlength.errors import SpecError
 from wordlength.objectives.listening import EXTREMES, Ear, HeardClip, extreme, require_sound
 from wordlength.objectives.report import Weights
@@ -24,7 +25,6 @@ from wordlength.version import VERSION
 
 if TYPE_CHECKING:
     from wordlength.objectives.audio import MixtureSet, PreparedData
-    from wordlength.objectives.audio.prepared import Float32
     from wordlength.objectives.evaluate import Evaluator
     from wordlength.objectives.training import Predictor
 
@@ -134,7 +134,7 @@ def _heard(
     evaluator.float_model.set_weights(list(evaluator.baseline.weights))
     plain = Predictor(evaluator.float_model, windows)
     chosen = Predictor(quantized.model, windows, lambda: quantized.version)
-    outputs: dict[int, dict[str, Float32]] = {}
+    outputs: dict[int, dict[str, FloatArray]] = {}
     numbers: list[int] = []
     for voice in voices:
         evaluator.use(weights[voice.name])
@@ -150,7 +150,7 @@ def _heard(
     return tuple(ear.clip(number, outputs[number]) for number in numbers)
 
 
-def _of(predictor: Predictor, mixtures: MixtureSet) -> Callable[[int], Float32]:
+def _of(predictor: Predictor, mixtures: MixtureSet) -> Callable[[int], FloatArray]:
     return lambda number: predictor.outputs(mixtures.frames.windows_of(number))
 
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wordlength.arrays import FloatArray
 from wordlength.objectives.audio.features import power, stft
 from wordlength.search.plots.scale import SOFT_COLOUR, TEXT_COLOUR
 
 if TYPE_CHECKING:
-    from wordlength.objectives.audio.prepared import Float32
     from wordlength.objectives.listening import HeardClip, Sound
 
 RANGE_DB = 70.0
@@ -90,7 +90,7 @@ def _title(clip: HeardClip, sound: Sound, titles: Mapping[str, str]) -> str:
     return f"{level}: STOI {sound.stoi:.3f}"
 
 
-def _image(place: Any, clip: HeardClip, values: Float32, colours: str, limits: tuple[float, float]) -> Any:
+def _image(place: Any, clip: HeardClip, values: FloatArray, colours: str, limits: tuple[float, float]) -> Any:
     """`values`: (frames, bins), the lowest bin and the first frame at the lower left."""
     features = clip.signal.features
     hop_seconds = features.hop_samples / features.sample_rate_hz
@@ -129,7 +129,7 @@ def _bar(part: Any, image: Any, axes: Sequence[Any] | Any, text: str) -> None:
     bar.outline.set_visible(False)
 
 
-def _limit(difference: Float32) -> float:
+def _limit(difference: FloatArray) -> float:
     """Of the colours: all but the largest thousandth lie within; rounded up to one digit."""
     most = max(float(np.quantile(np.abs(difference), 0.999)), _SMALLEST_DIFFERENCE)
     digit = 10.0 ** np.floor(np.log10(most))

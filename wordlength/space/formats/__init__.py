@@ -6,7 +6,7 @@ includes it). The "3.13" of Klein, Kantic & Blume 2021 (1 sign, 2 integer, 13 fr
 `fixed<16,2>`.
 """
 
-from wordlength.space.formats.base import MAX_POSITION, Encoded, Float32, FloatArray, Format
+from wordlength.space.formats.base import MAX_POSITION, Encoded, Float32, Format
 from wordlength.space.formats.binary import Binary
 from wordlength.space.formats.fixed import (
     CHANNEL_POSITION_BITS,
@@ -41,7 +41,6 @@ __all__ = [
     "Encoded",
     "Fixed",
     "Float32",
-    "FloatArray",
     "Format",
     "Overflow",
     "PowerOfTwo",

@@ -11,9 +11,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from wordlength.arrays import FloatArray
 from wordlength.errors import FormatError
 
-FloatArray = npt.NDArray[np.float32]
 CodeArray = npt.NDArray[np.uint32]
 CodeNumbers = npt.NDArray[np.int64]
 

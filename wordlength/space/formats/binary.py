@@ -9,8 +9,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from wordlength.arrays import FloatArray
 from wordlength.errors import FormatError
-from wordlength.space.formats.base import NO_SHIFTS, CodeNumbers, Encoded, FloatArray, Format, checked
+from wordlength.space.formats.base import NO_SHIFTS, CodeNumbers, Encoded, Format, checked
 
 MAX_STEEPNESS = 1000.0
 

@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from wordlength.arrays import FloatArray
 from wordlength.errors import FormatError
 from wordlength.space.formats.base import (
     MAX_POSITION,
@@ -18,7 +19,6 @@ from wordlength.space.formats.base import (
     CodeArray,
     CodeNumbers,
     Encoded,
-    FloatArray,
     Format,
     checked,
     from_numbers,

@@ -8,13 +8,13 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from wordlength.arrays import FloatArray
 from wordlength.errors import FormatError
 from wordlength.space.formats.base import (
     MAX_POSITION,
     NO_SHIFTS,
     CodeNumbers,
     Encoded,
-    FloatArray,
     Format,
     checked,
     require_int,

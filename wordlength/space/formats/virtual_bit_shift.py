@@ -11,8 +11,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from wordlength.arrays import FloatArray
 from wordlength.errors import FormatError
-from wordlength.space.formats.base import CodeNumbers, Encoded, FloatArray, Format, checked, from_numbers, require_int
+from wordlength.space.formats.base import CodeNumbers, Encoded, Format, checked, from_numbers, require_int
 from wordlength.space.formats.fixed import largest_float32_code, packed, unpacked
 
 VBS_BITS = (2, 32)

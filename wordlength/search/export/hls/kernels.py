@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
+from wordlength.arrays import FloatArray
 from wordlength.objectives.integer import Sum
 from wordlength.search.export.hls.nodes import Refused
-from wordlength.space.formats import FloatArray
 from wordlength.space.layer_types import LAYER_TYPES
 
 

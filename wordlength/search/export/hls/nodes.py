@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from wordlength.arrays import DoubleArray, FloatArray
 from wordlength.objectives.integer import Integers, Round, Step
-from wordlength.space.formats import FloatArray
 
 
 class Refused(Exception):
@@ -51,7 +50,7 @@ class Node:
             entry |= {"TableSize": self.table_size, "table_t": self.types["table"]}
         return entry
 
-    def values(self, codes: Integers) -> npt.NDArray[np.float64]:
+    def values(self, codes: Integers) -> DoubleArray:
         """What it gives where its step gives these codes; same shape."""
         assert self.step is not None
         if self.rounding is None:

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from wordlength.arrays import DoubleArray
 from wordlength.errors import BundleError, first_line
 from wordlength.objectives.integer import IntegerProgram, Integers
 from wordlength.search.export.hls.project import (
@@ -125,7 +126,7 @@ class _Held:
     """What a bundle's hls4ml/ holds."""
 
     configuration: Any
-    inputs: npt.NDArray[np.float64]
+    inputs: DoubleArray
     expected: Mapping[str, npt.NDArray[Any]]
     model: Any
 

@@ -9,10 +9,10 @@ import re
 
 import numpy as np
 
+from wordlength.arrays import FloatArray
 from wordlength.errors import IntegerError
 from wordlength.objectives.integer import Grid, Parameter, Pool
 from wordlength.space import Fixed, Overflow, Rounding
-from wordlength.space.formats import FloatArray
 
 _ROUNDING = {Rounding.HALF_EVEN: "AP_RND_CONV", Rounding.HALF_UP: "AP_RND", Rounding.FLOOR: "AP_TRN"}
 _OVERFLOW = {Overflow.SATURATE: "AP_SAT", Overflow.WRAP: "AP_WRAP"}
