@@ -17,6 +17,7 @@ from wordlength.objectives.audio import DataSettings, MixtureSet
 from wordlength.objectives.audio.prepared import Signal
 from wordlength.objectives.audio.scoring import intelligibility
 from wordlength.objectives.goals.heard import Listener
+from wordlength.stages import Progress
 
 EXTREMES = ("worst", "median", "best")
 """How a mixture may be chosen by what a network makes of it."""
@@ -99,7 +100,7 @@ class Ear:
             frames.targets[frames.windows_of(number)],
         )
 
-    def improvements(self, outputs: Callable[[int], FloatArray], tell: Callable[[int, int], None]) -> list[float]:
+    def improvements(self, outputs: Callable[[int], FloatArray], tell: Progress) -> list[float]:
         """STOI improvement of every mixture; `outputs`: of one mixture's windows; `tell`: how many are done, of all."""
         gains, total = [], len(self._mixtures)
         for number in range(total):

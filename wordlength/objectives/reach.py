@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from wordlength.objectives.report import integer_bits_for
 from wordlength.objectives.sensitivity import ranged
 from wordlength.objectives.training import Windows
 from wordlength.space import Candidate, Fixed, Float32, Format, Role, Slot
+from wordlength.stages import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +133,7 @@ def watched_formats(baseline: Baseline) -> dict[str, dict[Slot, Format]]:
     }
 
 
-def float_reach(
-    quantized: QuantizedModel, baseline: Baseline, frames: FrameSet, progress: Callable[[int, int], None]
-) -> ReachMeter:
+def float_reach(quantized: QuantizedModel, baseline: Baseline, frames: FrameSet, progress: Progress) -> ReachMeter:
     """A meter that has seen the float baseline on all windows of the frames."""
     quantized.set_weights(baseline.weights)
     quantized.assign(Candidate.uniform((info.slot for info in baseline.slots), Float32(), Float32(), Float32()))

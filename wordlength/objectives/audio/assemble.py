@@ -17,10 +17,10 @@ from wordlength.objectives.audio.rendering import rendered, snr_db_of
 from wordlength.objectives.audio.scoring import score_of, stoi_of
 from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings
 from wordlength.objectives.audio.targets import frame_targets
+from wordlength.stages import Progress
 
 Block = tuple[FloatArray, FloatArray]
 """Features and targets of one mixture: `(frames, bins)`, `(frames, outputs)`."""
-Progress = Callable[[int, int], None]
 _SMALLEST_STD = 1e-3
 
 

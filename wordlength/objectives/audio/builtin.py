@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from wordlength.objectives.audio import noises
 from wordlength.objectives.audio.espeak import Espeak, Voice
 from wordlength.objectives.audio.files import SAMPLE_RATE_HZ, publish_folder, write_wav
 from wordlength.objectives.audio.sentences import SENTENCES
+from wordlength.stages import Progress
 
 VERSION = 1  # part of the folder's name; raise it whenever the rendered samples change
 SENTENCES_PER_SPEAKER = 6
@@ -26,7 +26,6 @@ NOISE_SECONDS = 6.0
 _SPEECH_LEVEL = 0.08  # root mean square
 _MANIFEST = "manifest.json"
 
-Progress = Callable[[int, int], None]
 
 SPEAKERS: tuple[Voice, ...] = (
     Voice("anna", "female", "en-us", "f1", 50, 165),

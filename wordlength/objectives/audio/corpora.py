@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import zip_longest
 from pathlib import Path
 
@@ -23,13 +22,12 @@ from wordlength.objectives.audio.mixing import Mixture
 from wordlength.objectives.audio.paired import paired
 from wordlength.objectives.audio.rooms import list_rooms
 from wordlength.objectives.audio.voicebank import voicebank_pairs, voicebank_speech
+from wordlength.stages import Progress
 
 __all__ = ["Clip", "read_noise", "read_pairs", "read_rooms", "read_speech"]
 
 
-def read_speech(
-    settings: CorpusSettings, cache: Path, progress: Callable[[int, int], None] | None = None
-) -> list[Clip]:
+def read_speech(settings: CorpusSettings, cache: Path, progress: Progress | None = None) -> list[Clip]:
     """List a speech corpus's clips; `cache` holds the built-in corpus, whose rendering calls `progress`.
 
     Raises DataError for a folder that is missing, holds no audio or has another layout.
@@ -54,7 +52,7 @@ def read_speech(
     return clips if settings.limit is None else _first_speakers(clips, settings.limit)
 
 
-def read_noise(settings: CorpusSettings, cache: Path, progress: Callable[[int, int], None] | None = None) -> list[Clip]:
+def read_noise(settings: CorpusSettings, cache: Path, progress: Progress | None = None) -> list[Clip]:
     """List a noise corpus's clips; `cache` holds the built-in corpus, whose rendering calls `progress`.
 
     Raises DataError for a folder that is missing, holds no audio or has another layout.

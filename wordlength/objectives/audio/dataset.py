@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,14 @@ from wordlength.objectives.audio.planning import (
 from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData
 from wordlength.objectives.audio.scoring import require_measure
 from wordlength.objectives.audio.settings import DataSettings
+from wordlength.stages import StageProgress, stage
 
 __all__ = ["FEATURES_VERSION", "DataSettings", "FrameSet", "MixtureSet", "PreparedData", "prepare", "subsets"]
 
 FEATURES_VERSION = 1  # part of the digest; raise it whenever the same audio would give other arrays
-Progress = Callable[[str, int, int], None]
 
 
-def prepare(settings: DataSettings, cache: Path, progress: Progress | None = None) -> PreparedData:
+def prepare(settings: DataSettings, cache: Path, progress: StageProgress | None = None) -> PreparedData:
     """Prepare the data of a study, or read it from `cache` where the same data was prepared before.
 
     The same settings and audio give the same bits, whether the cache is warm or not; a damaged cache is rebuilt.
@@ -44,7 +44,7 @@ def prepare(settings: DataSettings, cache: Path, progress: Progress | None = Non
     """
     report = progress or (lambda stage, done, total: None)
     require_measure(settings.target.score_measure)
-    material = read_material(settings, cache, _stage("render", report))
+    material = read_material(settings, cache, stage("render", report))
     stamp = _stamp(settings, material)
     known = store.recall(stamp, cache)
     data = store.load(known, cache) if known else None
@@ -55,7 +55,11 @@ def prepare(settings: DataSettings, cache: Path, progress: Progress | None = Non
 
 
 def subsets(
-    settings: DataSettings, train: FrameSet, fractions: Iterable[float], cache: Path, progress: Progress | None = None
+    settings: DataSettings,
+    train: FrameSet,
+    fractions: Iterable[float],
+    cache: Path,
+    progress: StageProgress | None = None,
 ) -> dict[float, NDArray[np.int32]]:
     """Per fraction, the training windows of the representative subset that `subset_fraction` would make of it.
 
@@ -63,16 +67,18 @@ def subsets(
     of a clip count once. Raises DataError.
     """
     report = progress or (lambda stage, done, total: None)
-    material = read_material(settings, cache, _stage("render", report))
-    plan = plan_of(settings, without_copies(material, contents_of(material.clips(), _stage("hash", report))))
+    material = read_material(settings, cache, stage("render", report))
+    plan = plan_of(settings, without_copies(material, contents_of(material.clips(), stage("hash", report))))
     return {
         fraction: _windows_of(subset_of(replace(settings, subset_fraction=fraction), plan.train), train)
         for fraction in fractions
     }
 
 
-def _prepare_from_contents(settings: DataSettings, material: Material, cache: Path, report: Progress) -> PreparedData:
-    contents = contents_of(material.clips(), _stage("hash", report))
+def _prepare_from_contents(
+    settings: DataSettings, material: Material, cache: Path, report: StageProgress
+) -> PreparedData:
+    contents = contents_of(material.clips(), stage("hash", report))
     digest = _digest(settings, material, contents)
     data = store.load(digest, cache)
     if data is None:
@@ -81,13 +87,13 @@ def _prepare_from_contents(settings: DataSettings, material: Material, cache: Pa
     return data
 
 
-def _build(settings: DataSettings, material: Material, digest: str, report: Progress) -> PreparedData:
+def _build(settings: DataSettings, material: Material, digest: str, report: StageProgress) -> PreparedData:
     plan = plan_of(settings, material)
     features, target = settings.features, settings.target
-    train = frames_of(plan.train, features, target, _stage("train", report))
+    train = frames_of(plan.train, features, target, stage("train", report))
     signal = signal_of(train, features, target)
-    validation = mixtures_of(plan.validation, signal, _stage("validation", report))
-    test = mixtures_of(plan.test, signal, _stage("test", report))
+    validation = mixtures_of(plan.validation, signal, stage("validation", report))
+    test = mixtures_of(plan.test, signal, stage("test", report))
     for frames in (train, validation.frames, test.frames):
         standardise(frames, signal)
     subset = subset_of(settings, plan.train)
@@ -186,7 +192,3 @@ def _summary(plan: Sequence[Mixture], seconds: dict[str, float]) -> dict[str, An
         "noise_classes": sorted({mixture.noise_class for mixture in plan}),
         "noise_recordings": len({mixture.noise.source for mixture in plan}),
     }
-
-
-def _stage(name: str, report: Progress) -> Callable[[int, int], None]:
-    return lambda done, total: report(name, done, total)

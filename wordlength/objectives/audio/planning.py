@@ -17,6 +17,7 @@ from wordlength.objectives.audio.mixing import Mixture, plan_mixtures, represent
 from wordlength.objectives.audio.rooms import in_rooms
 from wordlength.objectives.audio.settings import DataSettings
 from wordlength.objectives.audio.splits import Split, SplitUnit, split_groups
+from wordlength.stages import Progress
 
 PARTS = ("train", "validation", "test")
 
@@ -58,7 +59,7 @@ class Plan:
 def read_material(
     settings: DataSettings,
     cache: Path,
-    render: Callable[[int, int], None] | None = None,
+    render: Progress | None = None,
     problems: list[str] | None = None,
 ) -> Material:
     """List all corpora; `render` is told how far the built-in one is.
@@ -117,14 +118,12 @@ def subset_of(settings: DataSettings, train: Sequence[Mixture]) -> NDArray[np.in
     return representative_subset(train, settings.subset_fraction, seed_of(settings, 6))
 
 
-def contents_of(clips: Iterable[Clip], progress: Callable[[int, int], None]) -> dict[Path, str]:
+def contents_of(clips: Iterable[Clip], progress: Progress) -> dict[Path, str]:
     """SHA-256 per file. Raises OSError."""
     return file_by_file(file_sha256, clips, progress)
 
 
-def file_by_file(
-    read: Callable[[Path], Read], clips: Iterable[Clip], progress: Callable[[int, int], None]
-) -> dict[Path, Read]:
+def file_by_file(read: Callable[[Path], Read], clips: Iterable[Clip], progress: Progress) -> dict[Path, Read]:
     """What `read` gives for each file, once; `progress(done, total)` after each."""
     paths = sorted({clip.path for clip in clips})
     found = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -17,10 +17,10 @@ from wordlength.objectives.audio.mixing import Mixture
 from wordlength.objectives.audio.planning import Material, file_by_file, plan_of, read_material, without_copies
 from wordlength.objectives.audio.rendering import read_pair
 from wordlength.objectives.audio.settings import DataSettings
+from wordlength.stages import Progress, StageProgress, stage
 
 __all__ = ["CorpusFigures", "DataSurvey", "PartFigures", "survey"]
 
-Progress = Callable[[str, int, int], None]
 Figures = Mapping[Path, FileFigures]
 
 
@@ -74,7 +74,7 @@ class DataSurvey:
         return asdict(self)
 
 
-def survey(settings: DataSettings, cache: Path, progress: Progress | None = None) -> DataSurvey:
+def survey(settings: DataSettings, cache: Path, progress: StageProgress | None = None) -> DataSurvey:
     """Read every file of the study's corpora once, plan its parts, and tell what is found.
 
     `progress(stage, done, total)` is told of "render", "measure" and "pairs". Nothing is raised for data that cannot
@@ -82,14 +82,14 @@ def survey(settings: DataSettings, cache: Path, progress: Progress | None = None
     """
     report, rate_hz = progress or (lambda stage, done, total: None), settings.features.sample_rate_hz
     problems: list[str] = []
-    material = read_material(settings, cache, lambda done, total: report("render", done, total), problems)
-    figures = file_by_file(measure_file, material.clips(), lambda done, total: report("measure", done, total))
+    material = read_material(settings, cache, stage("render", report), problems)
+    figures = file_by_file(measure_file, material.clips(), stage("measure", report))
     found = tuple(_corpora(material, figures))
     problems += [figure.problem for figure in figures.values() if figure.problem]
     if problems:
         # Without all corpora, or with files that are none, the parts would not be those of the study.
         return DataSurvey(found, (), (), tuple(problems))
-    problems = _broken_pairs(material.pairs, rate_hz, lambda done, total: report("pairs", done, total))
+    problems = _broken_pairs(material.pairs, rate_hz, stage("pairs", report))
     kept = without_copies(material, {path: figure.sha256 for path, figure in figures.items()})
     try:
         plan = plan_of(settings, kept)
@@ -100,7 +100,7 @@ def survey(settings: DataSettings, cache: Path, progress: Progress | None = None
     return DataSurvey(found, parts, tuple(warnings_of(material, kept, plan, figures, rate_hz)), tuple(problems))
 
 
-def _broken_pairs(pairs: Sequence[Mixture], sample_rate_hz: int, progress: Callable[[int, int], None]) -> list[str]:
+def _broken_pairs(pairs: Sequence[Mixture], sample_rate_hz: int, progress: Progress) -> list[str]:
     given = [pair for pair in pairs if pair.given]
     problems = []
     for done, pair in enumerate(given, 1):

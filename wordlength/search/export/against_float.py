@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from wordlength.objectives.integer import INPUT, Grid, IntegerProgram, Integers,
 from wordlength.search.export.c import Stage, plan
 from wordlength.search.export.config import LayerProof
 from wordlength.space import Fixed, Overflow, PowerOfTwo
+from wordlength.stages import Progress
 
 _AT_ONCE = 50
 _FLOAT32_BITS = 23
@@ -56,7 +57,7 @@ class _Row:
 
 
 def compare_layers(
-    model: Any, program: IntegerProgram, codes: Integers, tell: Callable[[int, int], None] = lambda done, total: None
+    model: Any, program: IntegerProgram, codes: Integers, tell: Progress = lambda done, total: None
 ) -> tuple[LayerProof, ...]:
     """The QKeras model in float32 against the integers, layer by layer, on input codes (n, *input_shape).
 

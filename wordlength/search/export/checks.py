@@ -18,7 +18,6 @@ from wordlength.search.export.contents import (
     NETWORK,
     WEIGHT_TABLE,
     WEIGHTS,
-    Progress,
     features_of,
     target_of,
     title_of,
@@ -28,6 +27,7 @@ from wordlength.search.home import Home
 from wordlength.search.installed import installed
 from wordlength.search.study_file.spec import StudySpec, load_spec
 from wordlength.space import Fixed, Rounding, parse_format
+from wordlength.stages import Progress, StageProgress
 
 if TYPE_CHECKING:
     from wordlength.objectives.audio import PreparedData, Signal
@@ -106,7 +106,7 @@ def _loaded(name: str, load: Callable[[], Any]) -> Any:
     return model
 
 
-def find_data(config: BundleConfig, home: Home, study: Path | None, progress: Progress) -> PreparedData:
+def find_data(config: BundleConfig, home: Home, study: Path | None, progress: StageProgress) -> PreparedData:
     """The study's data: from the cache, or prepared again."""
     from wordlength.objectives.audio import prepare, store
 
@@ -228,9 +228,7 @@ def check_vectors(folder: Path, program: IntegerProgram, frames: int) -> Integer
     return codes
 
 
-def check_layers(
-    program: IntegerProgram, model: Any, codes: Integers, tell: Callable[[int, int], None]
-) -> tuple[LayerProof, int]:
+def check_layers(program: IntegerProgram, model: Any, codes: Integers, tell: Progress) -> tuple[LayerProof, int]:
     """The integers against the QKeras model in float32: the last layer, and the largest difference of any alone."""
     from wordlength.search.export.against_float import compare_layers, require_close
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +35,7 @@ from wordlength.search.study_file.spec import StudySpec
 from wordlength.search.trained import MODEL_TOLERANCE
 from wordlength.search.trials import StudyView
 from wordlength.space import Candidate, Fixed
+from wordlength.stages import StageProgress, stage
 
 if TYPE_CHECKING:
     from wordlength.objectives.audio import PreparedData, Signal
@@ -48,7 +48,6 @@ MODEL, NETWORK, REPORT, PAGE = "qkeras_model.keras", "network.json", "report.md"
 WEIGHTS, WEIGHT_TABLE, SOURCES, VECTORS = "weights.bin", "weights.json", "c", "vectors"
 C_TOLERANCE, C_ERRORS = 1e-3, 0.1
 """How far that of the C code may lie from it, in the quality's unit or in standard errors, whichever is more."""
-Progress = Callable[[str, int, int], None]
 
 
 def c_tolerance(measured: Measured) -> float:
@@ -98,7 +97,7 @@ def input_format(data: PreparedData, bits: int) -> Fixed:
     return Fixed(bits, integer_bits)
 
 
-def write_bundle(place: Path, subject: Subject, asked: Asked, progress: Progress) -> BundleConfig:
+def write_bundle(place: Path, subject: Subject, asked: Asked, progress: StageProgress) -> BundleConfig:
     """Write every file to a new folder, and measure what is to be measured. Raises SpecError if a figure disagrees."""
     from wordlength.objectives.integer import integer_program, parameters_of
     from wordlength.search.export.qkeras_model import plain_model
@@ -132,7 +131,7 @@ def write_bundle(place: Path, subject: Subject, asked: Asked, progress: Progress
 
 
 def _write_integers(
-    place: Path, subject: Subject, program: IntegerProgram, payload: bytes, asked: Asked, progress: Progress
+    place: Path, subject: Subject, program: IntegerProgram, payload: bytes, asked: Asked, progress: StageProgress
 ) -> Arithmetic:
     """c/, vectors/ and hls4ml/, and how they agree with the float model."""
     import keras
@@ -151,7 +150,7 @@ def _write_integers(
     progress("test vectors", 1, 1)
     no_hls4ml = write_project(place / FOLDER, program, subject.evaluator.float_model, codes, title)
     model = keras.models.load_model(place / MODEL)
-    layers = compare_layers(model, program, codes, lambda done, total: progress("integers against float", done, total))
+    layers = compare_layers(model, program, codes, stage("integers against float", progress))
     require_close(program, layers)
     return Arithmetic(
         input_format=str(program.input_format),
@@ -174,7 +173,7 @@ def _write_sources(folder: Path, program: IntegerProgram, payload: bytes, title:
 
 
 def _measure_c(
-    place: Path, subject: Subject, program: IntegerProgram, vectors: int, progress: Progress
+    place: Path, subject: Subject, program: IntegerProgram, vectors: int, progress: StageProgress
 ) -> float | None:
     """First quality of the C code, which must give the vectors; None without a compiler.
 
@@ -187,9 +186,7 @@ def _measure_c(
     windows, meter = subject.evaluator.predictor.windows, subject.evaluator.meter
     with compiled(place / SOURCES, program) as network:
         network.check_vectors(place / VECTORS, vectors)
-        measured = quality_through_c(
-            network, windows, meter, lambda done, total: progress("objective through C", done, total)
-        )
+        measured = quality_through_c(network, windows, meter, stage("objective through C", progress))
     found, tolerance = measured.value, c_tolerance(measured)
     if abs(found - subject.logged) > tolerance:
         raise SpecError(
@@ -199,7 +196,7 @@ def _measure_c(
     return found
 
 
-def _measure_model(path: Path, subject: Subject, progress: Progress) -> float:
+def _measure_model(path: Path, subject: Subject, progress: StageProgress) -> float:
     """First quality of the written model, loaded anew. Raises SpecError if it is not the logged one."""
     import keras
 

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from wordlength.errors import BundleError, SpecError
 from wordlength.objectives.integer import IntegerProgram, Integers
 from wordlength.search.export.c import FLAGS, plan
 from wordlength.search.export.vectors import number_type
+from wordlength.stages import Progress
 
 if TYPE_CHECKING:
     from wordlength.objectives.goals.meter import Meter
@@ -86,7 +87,7 @@ def compiled(sources: Path, program: IntegerProgram) -> Iterator[CNetwork]:
 
 
 def quality_through_c(
-    network: CNetwork, windows: Windows, meter: Meter, tell: Callable[[int, int], None] = lambda done, total: None
+    network: CNetwork, windows: Windows, meter: Meter, tell: Progress = lambda done, total: None
 ) -> Measured:
     """First quality of the C code's outputs on all windows of a set of mixtures; on every core."""
     total, done = len(windows.current), 0

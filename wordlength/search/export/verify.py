@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,13 +30,13 @@ from wordlength.search.export.contents import (
     VECTORS,
     WEIGHT_TABLE,
     WEIGHTS,
-    Progress,
     c_tolerance,
 )
 from wordlength.search.export.hls import FOLDER, check_hls4ml
 from wordlength.search.export.manifest import check_seal
 from wordlength.search.home import Home
 from wordlength.search.trained import MODEL_TOLERANCE
+from wordlength.stages import StageProgress, stage
 
 if TYPE_CHECKING:
     from wordlength.objectives.audio import PreparedData
@@ -68,7 +67,7 @@ def verify(
     compile_c: bool = True,
     stoi: bool = True,
     fpga: bool = True,
-    progress: Progress = lambda what, done, total: None,
+    progress: StageProgress = lambda what, done, total: None,
     verbose: bool = False,
 ) -> Verified:
     """Check a bundle. Raises BundleError (or another WordlengthError) with the first thing that is not as it says.
@@ -137,7 +136,7 @@ def _heard(data: PreparedData, objectives: tuple[ObjectiveSettings, ...]) -> tup
     return Windows.of(data.validation.frames), Meter(data.validation, objectives)
 
 
-def _check_model_quality(done: Verified, model: Any, heard: tuple[Windows, Meter], progress: Progress) -> None:
+def _check_model_quality(done: Verified, model: Any, heard: tuple[Windows, Meter], progress: StageProgress) -> None:
     """The QKeras model's first quality, which must be the logged one."""
     from wordlength.objectives.training import Predictor
 
@@ -151,12 +150,14 @@ def _check_model_quality(done: Verified, model: Any, heard: tuple[Windows, Meter
     done.checked.append(f"the QKeras model reaches the {title} {found:+.7f}")
 
 
-def _check_integers(done: Verified, program: IntegerProgram, codes: Integers, model: Any, progress: Progress) -> None:
+def _check_integers(
+    done: Verified, program: IntegerProgram, codes: Integers, model: Any, progress: StageProgress
+) -> None:
     """The reference on the vectors, and against the QKeras model."""
     arithmetic = _arithmetic(done)
     check_arithmetic(arithmetic, program)
     done.checked.append(f"the integer reference gives every layer of {len(codes):,} test frames to the last bit")
-    last, alone = check_layers(program, model, codes, _counted(progress, "integers against float"))
+    last, alone = check_layers(program, model, codes, stage("integers against float", progress))
     done.checked.append(
         f"integers and float32 agree layer by layer to {alone} {'step' if alone == 1 else 'steps'}; through the whole "
         f"network {1 - last.unequal:.1%} of outputs are equal, the others at most {last.largest} apart"
@@ -169,7 +170,7 @@ def _check_c(
     program: IntegerProgram,
     parameters: tuple[Parameter, ...],
     heard: tuple[Windows, Meter] | None,
-    progress: Progress,
+    progress: StageProgress,
 ) -> None:
     """The C code: its text, the vectors, the first quality."""
     from wordlength.search.export.proof import compiled, quality_through_c
@@ -182,7 +183,7 @@ def _check_c(
         done.checked.append(f"the C code gives every layer of {arithmetic.vectors:,} test frames to the last bit")
         if heard is None:
             return
-        measured = quality_through_c(network, *heard, _counted(progress, "objective through C"))
+        measured = quality_through_c(network, *heard, stage("objective through C", progress))
     found = measured.value
     title = done.config.goal.title
     _require_near("the C code", title, found, done.config.objectives.quality, c_tolerance(measured))
@@ -198,7 +199,7 @@ def _check_hls4ml(
     program: IntegerProgram,
     float_model: Any,
     simulate: bool,
-    progress: Progress,
+    progress: StageProgress,
 ) -> None:
     """hls4ml/: its text, and its C simulation where that is asked for."""
     refused, title = _arithmetic(done).no_hls4ml, own_title(done.config)
@@ -210,10 +211,6 @@ def _check_hls4ml(
 def _arithmetic(done: Verified) -> Arithmetic:
     assert done.config.arithmetic is not None
     return done.config.arithmetic
-
-
-def _counted(progress: Progress, what: str) -> Callable[[int, int], None]:
-    return lambda done, total: progress(what, done, total)
 
 
 def _require_near(what: str, title: str, found: float, logged: float, tolerance: float) -> None:

@@ -21,6 +21,7 @@ from wordlength.search.study import load_study
 from wordlength.search.study_file.spec import StudySpec
 from wordlength.search.trained import own_weights, retrained_weights
 from wordlength.search.trials import StudyView, picked
+from wordlength.stages import stage
 from wordlength.version import VERSION
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _heard(
         evaluator.assign(voice.point.candidate)
         if not numbers:
             words = any(isinstance(clip, str) for clip in clips)
-            gains = ear.improvements(_of(chosen, mixtures), _told(observer)) if words else []
+            gains = ear.improvements(_of(chosen, mixtures), stage("mixtures heard", observer.data)) if words else []
             picked = (extreme(gains, clip) if isinstance(clip, str) else clip for clip in clips)
             numbers = list(dict.fromkeys(picked))
             outputs = {number: {"float": _of(plain, mixtures)(number)} for number in numbers}
@@ -152,7 +153,3 @@ def _heard(
 
 def _of(predictor: Predictor, mixtures: MixtureSet) -> Callable[[int], FloatArray]:
     return lambda number: predictor.outputs(mixtures.frames.windows_of(number))
-
-
-def _told(observer: Observer) -> Callable[[int, int], None]:
-    return lambda done, total: observer.data("mixtures heard", done, total)

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from wordlength.search.export.hls.project import (
     windows,
 )
 from wordlength.search.export.hls.translate import translate
+from wordlength.stages import StageProgress
 
 _COMPILER = "g++"
 """The one that hls4ml calls."""
@@ -48,7 +49,7 @@ def check_hls4ml(
     refused: Mapping[str, str],
     title: str,
     run: bool,
-    progress: Callable[[str, int, int], None],
+    progress: StageProgress,
 ) -> tuple[list[str], list[str]]:
     """What `verify` says of a bundle's hls4ml/, and what it leaves out: the simulation, unless `run`.
 
