@@ -10,9 +10,9 @@ from wordlength.digests import file_sha256
 from wordlength.errors import DataError
 from wordlength.objectives.audio import builtin, noises
 from wordlength.objectives.audio.corpora import read_noise, read_speech
+from wordlength.objectives.audio.corpus_settings import CorpusSettings
 from wordlength.objectives.audio.files import read_audio
 from wordlength.objectives.audio.sentences import SENTENCES
-from wordlength.objectives.audio.settings import CorpusSettings
 
 
 @pytest.fixture(scope="module")

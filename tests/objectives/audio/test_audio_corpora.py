@@ -6,9 +6,10 @@ import pytest
 import soundfile
 
 from wordlength.errors import DataError
-from wordlength.objectives.audio.corpora import Clip, read_noise, read_speech
+from wordlength.objectives.audio.corpora import read_noise, read_speech
+from wordlength.objectives.audio.corpus_settings import CORPUS_KINDS, CorpusSettings
 from wordlength.objectives.audio.files import read_audio
-from wordlength.objectives.audio.settings import CORPUS_KINDS, CorpusSettings
+from wordlength.objectives.audio.listing import Clip
 
 Touch = Callable[..., Path]
 

@@ -6,7 +6,8 @@ import soundfile
 
 from wordlength.digests import file_sha256
 from wordlength.errors import DataError
-from wordlength.objectives.audio.files import publish_folder, read_audio, write_wav
+from wordlength.objectives.audio.files import read_audio, write_wav
+from wordlength.objectives.audio.publishing import publish_folder
 
 RATE_HZ = 16000
 

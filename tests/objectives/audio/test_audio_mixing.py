@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from wordlength.errors import DataError
 from wordlength.objectives.audio import splits
-from wordlength.objectives.audio.corpora import Clip
+from wordlength.objectives.audio.listing import Clip
 from wordlength.objectives.audio.mixing import Mixture, mix, plan_mixtures, representative_subset
 from wordlength.objectives.audio.splits import Split, require_disjoint, split_groups
 

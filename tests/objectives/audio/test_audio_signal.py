@@ -86,11 +86,6 @@ def test_the_shape_of_a_network_is_that_of_the_data(data: DataSettings, shape: N
     assert data.shape == shape
 
 
-def test_latency_is_the_frame_and_the_frames_ahead() -> None:
-    assert FeatureSettings().latency_seconds == pytest.approx(0.016)
-    assert FeatureSettings(look_ahead=3).latency_seconds == pytest.approx(0.016 + 3 * 0.008)
-
-
 OTHER_DATA = [
     data_of(FeatureSettings(**changes))
     for changes in (

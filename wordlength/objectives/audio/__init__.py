@@ -5,30 +5,20 @@ from typing import TYPE_CHECKING
 from wordlength.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from wordlength.objectives.audio.corpus_settings import CORPUS_KINDS, CorpusSettings, PairSettings, RoomSettings
     from wordlength.objectives.audio.dataset import prepare, subsets
     from wordlength.objectives.audio.files import SAMPLE_RATE_HZ, read_audio
     from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData, Signal
-    from wordlength.objectives.audio.settings import (
-        CORPUS_KINDS,
-        CorpusSettings,
-        DataSettings,
-        PairSettings,
-        RoomSettings,
-    )
+    from wordlength.objectives.audio.settings import DataSettings
     from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings
     from wordlength.objectives.audio.targets import Enhancer, scores
 
 _HOMES = {
+    "wordlength.objectives.audio.corpus_settings": ["CORPUS_KINDS", "CorpusSettings", "PairSettings", "RoomSettings"],
     "wordlength.objectives.audio.dataset": ["prepare", "subsets"],
     "wordlength.objectives.audio.files": ["SAMPLE_RATE_HZ", "read_audio"],
     "wordlength.objectives.audio.prepared": ["FrameSet", "MixtureSet", "PreparedData", "Signal"],
-    "wordlength.objectives.audio.settings": [
-        "CORPUS_KINDS",
-        "CorpusSettings",
-        "DataSettings",
-        "PairSettings",
-        "RoomSettings",
-    ],
+    "wordlength.objectives.audio.settings": ["DataSettings"],
     "wordlength.objectives.audio.signal": ["FeatureSettings", "TargetSettings"],
     "wordlength.objectives.audio.targets": ["Enhancer", "scores"],
 }

@@ -6,16 +6,16 @@ It lets a study run without any download. Layout: `speech/<speaker>/<nn>.wav` an
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
 import numpy as np
-from scipy.signal import resample_poly
 
 from wordlength.arrays import DoubleArray
 from wordlength.objectives.audio import noises
 from wordlength.objectives.audio.espeak import Espeak, Voice
-from wordlength.objectives.audio.files import SAMPLE_RATE_HZ, publish_folder, write_wav
+from wordlength.objectives.audio.files import SAMPLE_RATE_HZ, write_wav
+from wordlength.objectives.audio.publishing import publish_folder
+from wordlength.objectives.audio.resampling import resampled
 from wordlength.objectives.audio.sentences import SENTENCES
 from wordlength.stages import Progress
 
@@ -141,9 +141,7 @@ def _read_aloud(engine: Espeak, voice: Voice, number: int) -> list[DoubleArray]:
 
 def _finish(signal: DoubleArray, rate_hz: int) -> DoubleArray:
     """Resample to 16 kHz, trim the pauses espeak-ng adds, and bring to one level."""
-    common = math.gcd(rate_hz, SAMPLE_RATE_HZ)
-    resampled: DoubleArray = resample_poly(signal, SAMPLE_RATE_HZ // common, rate_hz // common)
-    trimmed = trim_silence(resampled)
+    trimmed = trim_silence(resampled(signal, rate_hz, SAMPLE_RATE_HZ))
     scaled = trimmed * (_SPEECH_LEVEL / np.sqrt(np.mean(trimmed**2)))
     return np.asarray(scaled * min(1.0, 0.95 / float(np.abs(scaled).max())))
 

@@ -24,8 +24,6 @@ from wordlength.objectives.audio.rooms import list_rooms
 from wordlength.objectives.audio.voicebank import voicebank_pairs, voicebank_speech
 from wordlength.stages import Progress
 
-__all__ = ["Clip", "read_noise", "read_pairs", "read_rooms", "read_speech"]
-
 
 def read_speech(settings: CorpusSettings, cache: Path, progress: Progress | None = None) -> list[Clip]:
     """List a speech corpus's clips; `cache` holds the built-in corpus, whose rendering calls `progress`.

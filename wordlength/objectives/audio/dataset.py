@@ -24,12 +24,10 @@ from wordlength.objectives.audio.planning import (
     subset_of,
     without_copies,
 )
-from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData
+from wordlength.objectives.audio.prepared import FrameSet, PreparedData
 from wordlength.objectives.audio.scoring import require_measure
 from wordlength.objectives.audio.settings import DataSettings
 from wordlength.stages import StageProgress, stage
-
-__all__ = ["FEATURES_VERSION", "DataSettings", "FrameSet", "MixtureSet", "PreparedData", "prepare", "subsets"]
 
 FEATURES_VERSION = 1  # part of the digest; raise it whenever the same audio would give other arrays
 

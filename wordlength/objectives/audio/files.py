@@ -1,22 +1,16 @@
-"""Reads audio files as 16 kHz mono samples, and publishes whole cache folders atomically."""
+"""Audio files: read as one channel at the rate that is asked for, and written."""
 
 from __future__ import annotations
 
-import math
-import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
-from scipy.signal import resample_poly
 
 from wordlength.arrays import DoubleArray, FloatArray
 from wordlength.errors import DataError
+from wordlength.objectives.audio.resampling import resampled
 
 SAMPLE_RATE_HZ = 16000
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".sph", ".aif", ".aiff", ".mp3")
@@ -40,6 +34,14 @@ def read_unscaled(path: Path, sample_rate_hz: int, channel: int | None = None) -
     `channel`: only this one, for what an average would spoil.
     """
     channels, stored_rate_hz = decode(path)
+    return resampled(mono(channels, path, channel), stored_rate_hz, sample_rate_hz)
+
+
+def mono(channels: FloatArray, path: Path, channel: int | None = None) -> DoubleArray:
+    """Channels `(samples, channels)` as one signal `(samples,)`: their mean, or one of them.
+
+    Raises DataError, naming the file, for what is empty or silent, or has NaN or infinite samples.
+    """
     if channels.shape[0] == 0:
         raise DataError(f"audio files must not be empty, but got 0 samples ({path})")
     if not np.isfinite(channels).all():
@@ -50,9 +52,6 @@ def read_unscaled(path: Path, sample_rate_hz: int, channel: int | None = None) -
             f"audio files must not be silent, but no sample of {signal.size} reaches {SILENCE_AMPLITUDE:g} "
             f"of full scale ({path})"
         )
-    if stored_rate_hz != sample_rate_hz:
-        common = math.gcd(stored_rate_hz, sample_rate_hz)
-        signal = resample_poly(signal, sample_rate_hz // common, stored_rate_hz // common)
     return np.asarray(signal, np.float64)
 
 
@@ -83,36 +82,3 @@ def write_wav(path: Path, signal: NDArray[np.floating], sample_rate_hz: int = SA
     # Rounded here: the library would cut the fraction off.
     samples = np.clip(np.rint(signal * 32768.0), -32768, 32767).astype(np.int16)
     soundfile.write(path, samples, sample_rate_hz, subtype="PCM_16", format="WAV")
-
-
-@contextmanager
-def publish_folder(final: Path, is_complete: Callable[[Path], bool]) -> Iterator[Path]:
-    """Yield an empty temporary folder that takes the name `final` in one step when the block succeeds.
-
-    A killed process leaves no half-written `final`. Of two processes that race, the first one's folder stays,
-    for it may be in use already; a folder that is there but not `is_complete` is replaced.
-    """
-    final.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{final.name[:24]}-", dir=final.parent))
-    try:
-        yield draft
-        draft.chmod(0o755)  # mkdtemp makes it private, but a cache may be shared
-        _move_into_place(draft, final, is_complete)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-
-
-def _move_into_place(draft: Path, final: Path, is_complete: Callable[[Path], bool]) -> None:
-    for _ in range(10):
-        try:
-            os.replace(draft, final)
-            return
-        except OSError:
-            if is_complete(final):
-                return
-            # A folder cannot replace a folder that has contents: move the old one aside, then try again.
-            aside = Path(tempfile.mkdtemp(prefix=f".{final.name[:24]}-old-", dir=final.parent))
-            with suppress(OSError):  # another process may just have moved it
-                os.replace(final, aside)
-            shutil.rmtree(aside, ignore_errors=True)
-    raise DataError(f"cache folders must be writable, but this one could not be replaced ({final})")

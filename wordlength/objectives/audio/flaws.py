@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from wordlength.objectives.audio.listing import Clip
-from wordlength.objectives.audio.loudness import FileFigures
+from wordlength.objectives.audio.loudness import Figures, FileFigures
 from wordlength.objectives.audio.mixing import Mixture
 from wordlength.objectives.audio.planning import Material, Plan
 from wordlength.objectives.audio.scoring import shortest_samples
@@ -17,8 +16,6 @@ LEAST_SHARE_OF_A_SEX = 0.25
 MOST_SILENCE = 0.5
 UNEVEN_CLASSES = 3.0
 """A noise class heard so many times as often as another is worth a word."""
-
-Figures = Mapping[Path, FileFigures]
 
 
 def problems_of(plan: Plan, figures: Figures, sample_rate_hz: int) -> Iterator[str]:
@@ -96,7 +93,7 @@ def _imbalance(plan: Plan) -> Iterator[str]:
 
 
 def _uneven_classes(plan: Plan) -> Iterator[str]:
-    counts = {part: _count(mixture.noise_class for mixture in mixtures) for part, mixtures in plan.parts.items()}
+    counts = {part: counted(mixture.noise_class for mixture in mixtures) for part, mixtures in plan.parts.items()}
     for part in ("validation", "test"):
         if missing := sorted(counts["train"].keys() - counts[part].keys()):
             yield f"imbalance: {len(missing)} noise classes are trained on, but not in {part}, e.g. {missing[0]}"
@@ -149,8 +146,6 @@ def _by_corpus(clips: Iterable[Clip]) -> dict[str, list[Clip]]:
     return dict(corpora)
 
 
-def _count(names: Iterable[str]) -> dict[str, int]:
-    counts: dict[str, int] = defaultdict(int)
-    for name in names:
-        counts[name] += 1
-    return dict(sorted(counts.items()))
+def counted(names: Iterable[str]) -> dict[str, int]:
+    """Name → how often it comes, in the order of the names."""
+    return dict(sorted(Counter(names).items()))

@@ -1,4 +1,4 @@
-"""What all layouts share: the clip, and how files, tables and names are found; errors name what was expected."""
+"""What all layouts share: the clip, the parts' names, how files and tables are found; errors name what was expected."""
 
 from __future__ import annotations
 
@@ -13,6 +13,18 @@ from wordlength.errors import DataError
 from wordlength.objectives.audio.files import AUDIO_SUFFIXES
 
 _T = TypeVar("_T")
+
+SPLIT_NAMES = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+"""What the three parts are called elsewhere, in small letters."""
 
 
 @dataclass(frozen=True, slots=True)

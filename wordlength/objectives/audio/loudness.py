@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 from wordlength.arrays import DoubleArray, FloatArray
 from wordlength.digests import file_sha256
 from wordlength.errors import DataError
-from wordlength.objectives.audio.files import SILENCE_AMPLITUDE, decode
+from wordlength.objectives.audio.files import decode, mono
 
 FULL_SCALE = 0.999
 CLIPPED_RUN = 3
@@ -38,14 +39,16 @@ class FileFigures:
     problem: str = ""
 
 
+Figures = Mapping[Path, FileFigures]
+
+
 def measure_file(path: Path) -> FileFigures:
     """Read one file and measure it; whatever is wrong with it is told, not raised."""
     sha256 = ""
     try:
         sha256 = file_sha256(path)
         channels, rate_hz = decode(path)
-        signal = channels.mean(axis=1, dtype=np.float64)
-        _check(signal, path)
+        signal = mono(channels, path)
     except DataError as error:
         return FileFigures(sha256=sha256, problem=str(error))
     except OSError as error:
@@ -59,16 +62,6 @@ def measure_file(path: Path) -> FileFigures:
         active_seconds=min(signal.size, _active_frames(signal, frame) * frame) / rate_hz,
         sha256=sha256,
     )
-
-
-def _check(signal: DoubleArray, path: Path) -> None:
-    """What `read_audio` refuses."""
-    if signal.size == 0:
-        raise DataError(f"audio files must not be empty, but got 0 samples ({path})")
-    if not np.isfinite(signal).all():
-        raise DataError(f"audio samples must be finite, but got NaN or infinity ({path})")
-    if np.abs(signal).max() < SILENCE_AMPLITUDE:
-        raise DataError(f"audio files must not be silent, but no sample reaches {SILENCE_AMPLITUDE:g} ({path})")
 
 
 def _is_clipped(channels: FloatArray) -> bool:

@@ -22,9 +22,8 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from wordlength.errors import DataError
-from wordlength.objectives.audio.listing import Clip, class_name, found
+from wordlength.objectives.audio.listing import SPLIT_NAMES, Clip, class_name, found
 from wordlength.objectives.audio.mixing import Mixture
-from wordlength.objectives.audio.paired import SPLIT_NAMES
 
 COLUMNS = ("clean", "noisy", "noise", "snr_db", "speaker", "sex", "split", "noise_class", "recording")
 """Every column that is read; others are passed over, unless their name is nearly one of these."""

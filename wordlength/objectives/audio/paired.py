@@ -6,20 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wordlength.errors import DataError
-from wordlength.objectives.audio.listing import Clip, audio_files, found
+from wordlength.objectives.audio.listing import SPLIT_NAMES, Clip, audio_files, found
 from wordlength.objectives.audio.mixing import Mixture
-
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "validation": "validation",
-    "valid": "validation",
-    "val": "validation",
-    "dev": "validation",
-    "test": "test",
-    "testing": "test",
-}
-"""What the three parts are called elsewhere, in small letters."""
 
 
 def paired(root: Path, clean: str, noisy: str) -> list[Mixture]:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from wordlength.digests import file_sha256
 from wordlength.errors import DataError
-from wordlength.objectives.audio.corpora import Clip, read_noise, read_pairs, read_rooms, read_speech
+from wordlength.objectives.audio.corpora import read_noise, read_pairs, read_rooms, read_speech
+from wordlength.objectives.audio.listing import Clip
 from wordlength.objectives.audio.mixing import Mixture, plan_mixtures, representative_subset
 from wordlength.objectives.audio.rooms import in_rooms
 from wordlength.objectives.audio.settings import DataSettings

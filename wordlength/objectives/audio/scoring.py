@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from pystoi import stoi
-from scipy.signal import resample_poly
 
 from wordlength.arrays import FloatArray
 from wordlength.errors import DataError
+from wordlength.objectives.audio.resampling import resampled
 
 # pystoi compares stretches of 30 spectra; 30 spectra of 256 samples, 128 apart, left after its silence removal take
 # 4097 samples at its own rate.
@@ -47,7 +46,7 @@ def mos_lqo(clean: FloatArray, degraded: FloatArray, sample_rate_hz: int) -> flo
     from pesq import PesqError, pesq
 
     band, rate_hz = ("wb", _WIDEBAND_HZ) if sample_rate_hz >= _WIDEBAND_HZ else ("nb", _NARROWBAND_HZ)
-    signals = [_at_rate(signal, sample_rate_hz, rate_hz) for signal in (clean, degraded)]
+    signals = [resampled(signal, sample_rate_hz, rate_hz) for signal in (clean, degraded)]
     try:
         return float(pesq(rate_hz, *signals, band))
     except PesqError as error:
@@ -103,13 +102,6 @@ def require_measure(measure: str) -> None:
     """Raises DataError where what a measure needs is not installed."""
     if measure == "pesq" and not has_pesq():
         raise DataError('measure pesq needs the package pesq, but it is not installed; pip install "wordlength[pesq]"')
-
-
-def _at_rate(signal: FloatArray, stored_hz: int, wanted_hz: int) -> FloatArray:
-    if stored_hz == wanted_hz:
-        return signal
-    common = math.gcd(stored_hz, wanted_hz)
-    return np.asarray(resample_poly(signal, wanted_hz // common, stored_hz // common), np.float32)
 
 
 def _too_short(length: str, sample_rate_hz: int, path: Path) -> DataError:

@@ -9,9 +9,7 @@ from typing import ClassVar
 
 from wordlength.errors import DataError
 from wordlength.objectives.audio.corpus_settings import (
-    CORPUS_KINDS,
     NOISE_KINDS,
-    PAIR_KINDS,
     SPEECH_KINDS,
     CorpusSettings,
     PairSettings,
@@ -20,17 +18,6 @@ from wordlength.objectives.audio.corpus_settings import (
 from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings, require_fitting
 from wordlength.objectives.shape import NetworkShape
 from wordlength.strict import STRICT
-
-__all__ = [
-    "CORPUS_KINDS",
-    "NOISE_KINDS",
-    "PAIR_KINDS",
-    "SPEECH_KINDS",
-    "CorpusSettings",
-    "DataSettings",
-    "PairSettings",
-    "RoomSettings",
-]
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,11 +58,6 @@ class FeatureSettings:
         return self.look_ahead or 0
 
     @property
-    def latency_seconds(self) -> float:
-        """From a sample until the frames that hold it, and those ahead that the network waits for, are complete."""
-        return (self.after * self.hop_samples + self.frame_samples) / self.sample_rate_hz
-
-    @property
     def _mel_bins(self) -> int:
         return _MEL_BINS if self.mel_bins is None else self.mel_bins
 

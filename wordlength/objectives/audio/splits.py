@@ -21,7 +21,7 @@ _DRAWN: tuple[Part, ...] = ("validation", "test")
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Clips for training, validation and test that share no speaker (speech) or no recording (noise)."""
+    """Clips for training, validation and test that share no speaker (speech), recording (noise) or room."""
 
     train: tuple[Clip, ...]
     validation: tuple[Clip, ...]
@@ -99,7 +99,7 @@ def _drawn(
 
 
 def require_disjoint(split: Split, *, by: SplitUnit) -> None:
-    """Refuse a split in which two parts share a speaker or a noise recording, with DataError."""
+    """Raise DataError for a split in which two parts share a speaker, a noise recording or a room."""
     parts = {
         "train": {_unit(clip, by) for clip in split.train},
         "validation": {_unit(clip, by) for clip in split.validation},

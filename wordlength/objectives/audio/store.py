@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordlength.atomic import write_atomically
-from wordlength.objectives.audio.files import publish_folder
 from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData, Signal
+from wordlength.objectives.audio.publishing import publish_folder
 from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings
 
 _META = "meta.json"

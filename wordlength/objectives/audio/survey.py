@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from wordlength.errors import DataError
-from wordlength.objectives.audio.flaws import problems_of, warnings_of
+from wordlength.objectives.audio.flaws import counted, problems_of, warnings_of
 from wordlength.objectives.audio.listing import Clip
-from wordlength.objectives.audio.loudness import FileFigures, measure_file
+from wordlength.objectives.audio.loudness import Figures, measure_file
 from wordlength.objectives.audio.mixing import Mixture
 from wordlength.objectives.audio.planning import Material, file_by_file, plan_of, read_material, without_copies
 from wordlength.objectives.audio.rendering import read_pair
 from wordlength.objectives.audio.settings import DataSettings
 from wordlength.stages import Progress, StageProgress, stage
-
-__all__ = ["CorpusFigures", "DataSurvey", "PartFigures", "survey"]
-
-Figures = Mapping[Path, FileFigures]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +135,7 @@ def _corpus(role: str, name: str, clips: Sequence[Clip], figures: Figures) -> Co
         unusable=len(files) - len(usable),
         seconds=seconds,
         speakers={} if is_noise or role == "rooms" else _by_sex(clips),
-        noise_classes=_counts(clip.group for clip in clips) if is_noise else {},
+        noise_classes=counted(clip.group for clip in clips) if is_noise else {},
         rates_hz=dict(sorted(Counter(figure.rate_hz for figure in usable).items())),
         level_dbfs=(levels[0], median(levels), levels[-1]) if levels else None,
         clipped_share=sum(figure.clipped for figure in usable) / max(1, len(usable)),
@@ -154,7 +150,7 @@ def _part(part: str, mixtures: Sequence[Mixture], figures: Figures) -> PartFigur
         given=sum(mixture.given for mixture in mixtures),
         seconds=sum(figures[mixture.clean.path].seconds for mixture in mixtures),
         speakers=_by_sex([mixture.clean for mixture in mixtures]),
-        noise_classes=_counts(mixture.noise_class for mixture in mixtures),
+        noise_classes=counted(mixture.noise_class for mixture in mixtures),
         noise_recordings=len({mixture.noise.source for mixture in mixtures}),
         snr_db=_levels(mixtures),
         rooms=len({mixture.room.group for mixture in mixtures if mixture.room}),
@@ -162,7 +158,7 @@ def _part(part: str, mixtures: Sequence[Mixture], figures: Figures) -> PartFigur
 
 
 def _by_sex(clips: Sequence[Clip]) -> dict[str, int]:
-    return _counts({clip.group: clip.label for clip in clips}.values())
+    return counted({clip.group: clip.label for clip in clips}.values())
 
 
 def _levels(mixtures: Sequence[Mixture]) -> dict[str, int]:
@@ -170,7 +166,3 @@ def _levels(mixtures: Sequence[Mixture]) -> dict[str, int]:
     levels = Counter(mixture.snr_db for mixture in mixtures)
     known = {f"{level:g}": levels[level] for level in sorted(level for level in levels if level is not None)}
     return known | ({"unknown": levels[None]} if None in levels else {})
-
-
-def _counts(names: Iterable[str]) -> dict[str, int]:
-    return dict(sorted(Counter(names).items()))

@@ -57,10 +57,6 @@ class Enhancer:
         self._mixtures = mixtures
         self._spectra: dict[int, Spectrum] = {}
 
-    def frames(self, number: int) -> int:
-        """How many windows a mixture has."""
-        return len(self._spectrum(number))
-
     def enhanced(self, number: int, outputs: FloatArray) -> FloatArray:
         """Outputs for all windows of a mixture `(frames, outputs)` → its enhanced waveform, float32 `(samples,)`."""
         spectrum = self._spectrum(number)

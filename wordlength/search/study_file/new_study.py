@@ -15,14 +15,14 @@ import yaml
 from pydantic import TypeAdapter
 
 from wordlength.errors import DataError, SpecError
-from wordlength.objectives.audio.settings import (
+from wordlength.objectives.audio.corpus_settings import (
     NOISE_KINDS,
     PAIR_KINDS,
     SPEECH_KINDS,
     CorpusSettings,
-    DataSettings,
     PairSettings,
 )
+from wordlength.objectives.audio.settings import DataSettings
 from wordlength.objectives.goals import require_measurable
 from wordlength.objectives.settings import TrainingSettings
 from wordlength.search.study_file.layers import Layer, layers_of, repeated, small, table
