@@ -91,9 +91,8 @@ def test_the_summary_shows_the_picture_and_links_to_every_page(tracker, server, 
 @pytest.fixture
 def page(browser, tmp_path) -> None:
     """The interactive page as a file of its own, opened without any network."""
-    study = view(*ROWS)
     path = tmp_path / "front.html"
-    path.write_text(pareto_html(study.points, study.front, study.baseline, "a study"), encoding="utf-8")
+    path.write_text(pareto_html(view(*ROWS)), encoding="utf-8")
     browser.open(path.as_uri())
     browser.wait_for("document.querySelector('#pareto-front').dataset.ready == 'true'")
 

@@ -2,10 +2,12 @@
 
 import random
 import struct
+from collections.abc import Iterable
 
 from two_goals import float_point, front_point
 
-from wordlength.search.front import FrontPoint
+from wordlength.search.front import FloatPoint, FrontPoint
+from wordlength.search.trials import StudyView, TrialRow
 from wordlength.space import Candidate, Fixed, PowerOfTwo, Role, Slot
 
 SLOTS = [Slot(layer, role) for layer in ("conv_1", "dense_1") for role in Role]
@@ -29,6 +31,33 @@ def cloud() -> list[FrontPoint]:
         (-0.300, 320_000, MIXED, ""),
     ]
     return [front_point(n, s, m, c, label, 0.0011 if n % 2 else None) for n, (s, m, c, label) in enumerate(rows)]
+
+
+def study_of(
+    points: Iterable[FrontPoint], *others: TrialRow, baseline: FloatPoint = BASELINE, name: str = "klein"
+) -> StudyView:
+    """A study of these complete trials, and others."""
+    return StudyView(name, (*map(_row, points), *others), baseline, 20)
+
+
+def _row(point: FrontPoint) -> TrialRow:
+    return TrialRow(
+        point.number,
+        "complete",
+        point.candidate,
+        point.label,
+        values=point.values,
+        standard_error=point.standard_error,
+        gains=point.gains,
+        difference=point.difference,
+        difference_error=point.difference_error,
+        memory_bytes=point.memory_bytes,
+    )
+
+
+def ended(state: str, count: int) -> list[TrialRow]:
+    """So many trials that are no points."""
+    return [TrialRow(10_000 + number, state, None) for number in range(count)]
 
 
 def alike_pair() -> list[FrontPoint]:

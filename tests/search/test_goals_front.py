@@ -120,29 +120,29 @@ def test_goals_that_make_no_front_are_refused(names, message) -> None:
 )
 def test_only_improvements_are_drawn_from_nothing_on(name: str, qualities, low: float, high: float) -> None:
     """And what is far off is counted, not drawn, even if it is the smallest member of the front."""
-    from wordlength.search.plots.scale import view_of
+    from wordlength.search.plots.scale import drawn
 
     goals = Goals((KNOWN[name][0], KNOWN["memory_bytes"][0]))
     cloud = [point(n, quality, 100 - n, goals=goals) for n, quality in enumerate(qualities)]
     own = FloatPoint({name: max(qualities), "memory_bytes": 1000}, 1000, goals)
-    drawn = view_of(cloud, pareto_front(cloud), own, "study")
-    assert low < drawn.qualities[0] < high < drawn.qualities[1]
-    assert [mark.text for mark in drawn.marks] == ["knee, best"]
-    assert drawn.hidden == "1 trial below this range"
+    drawing = drawn(cloud, pareto_front(cloud), own, "study")
+    assert low < drawing.qualities[0] < high < drawing.qualities[1]
+    assert [mark.text for mark in drawing.marks] == ["knee, best"]
+    assert drawing.hidden == "1 trial below this range"
 
 
 def test_less_is_higher_in_drawings_where_less_is_better() -> None:
     from wordlength.search.plots.figure import plotly_figure
-    from wordlength.search.plots.scale import view_of
+    from wordlength.search.plots.scale import drawn
 
     goals = Goals((KNOWN["rmse"][0], KNOWN["energy_pj_per_frame"][0]))
     cloud = [point(n, *row, goals=goals) for n, row in enumerate([(0.3, 1e5), (0.2, 2e5), (0.1, 4e5)])]
     front = pareto_front(cloud)
     own = FloatPoint({"rmse": 0.1, "energy_pj_per_frame": 3e6}, 100, goals)
-    drawn = view_of(cloud, front, own, "study")
-    bottom, top = drawn.qualities
+    drawing = drawn(cloud, front, own, "study")
+    bottom, top = drawing.qualities
     assert bottom > 0.3 > 0.1 > top
-    figure = plotly_figure(drawn)
+    figure = plotly_figure(drawing)
     assert figure["layout"]["xaxis"]["title"]["text"] == "energy per frame in pJ"
     assert figure["layout"]["yaxis"]["title"]["text"] == "RMSE (less is better)"
-    assert drawn.place(front[-1])[1] > drawn.place(front[0])[1]
+    assert drawing.place(front[-1])[1] > drawing.place(front[0])[1]

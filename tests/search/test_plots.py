@@ -9,28 +9,41 @@ import sys
 from itertools import pairwise
 
 import pytest
-from front_points import BASELINE, FIXED_313, MIXED, OTHER_NETWORK, POWERS, SLOTS, alike_pair, cloud, crowd
+from front_points import (
+    BASELINE,
+    FIXED_313,
+    MIXED,
+    OTHER_NETWORK,
+    POWERS,
+    SLOTS,
+    alike_pair,
+    cloud,
+    crowd,
+    ended,
+    study_of,
+)
 from two_goals import float_point, front_point
 
 from wordlength.search.front import pareto_front
-from wordlength.search.plots import marked, paper_mark, pareto_html, plotly_figure, point_name, view_of
+from wordlength.search.plots import drawn, marked, paper_mark, pareto_html, plotly_figure, point_name
 from wordlength.search.plots.cells import bits_colour, cell_class, key_html, short_text
 from wordlength.search.plots.page import script_json
+from wordlength.search.trials import TrialRow
 from wordlength.space import Binary, Candidate, Fixed, Float32, PowerOfTwo, Role, Slot, VirtualBitShift
 
 HOSTILE = "</script><!--<b>\u2028'\"&{{data}}"
 
 
-def figure_of(points, baseline=BASELINE, **told):
-    return plotly_figure(view_of(points, pareto_front(points), baseline, "study", **told))
+def figure_of(points, baseline=BASELINE):
+    return plotly_figure(drawn(points, pareto_front(points), baseline, "study"))
 
 
 def named(figure, name):
     return next(trace for trace in figure["data"] if trace.get("name", "").startswith(name))
 
 
-def page_of(points, baseline=BASELINE, study="study", **told):
-    return pareto_html(points, pareto_front(points), baseline, study, **told)
+def page_of(points, baseline=BASELINE, study="study", others=()):
+    return pareto_html(study_of(points, *others, baseline=baseline, name=study))
 
 
 def embedded(page: str, name: str):
@@ -116,7 +129,7 @@ def test_smallest_knee_and_best_are_named_once_each():
 
 def test_names_of_close_members_stand_above_each_other():
     close = [front_point(n, 0.02 + n / 10_000, 200_000 + 100 * n, MIXED) for n in range(5)]
-    heights = [mark.up_px for mark in view_of(close, pareto_front(close), BASELINE, "s").marks]
+    heights = [mark.up_px for mark in drawn(close, pareto_front(close), BASELINE, "s").marks]
     assert len(heights) == 2  # The straight line's knee is its better end.
     assert all(b - a >= 16 for a, b in pairwise(heights))
 
@@ -186,15 +199,14 @@ def test_axes_have_units_and_the_title_its_study():
     layout = figure_of(cloud())["layout"]
     assert layout["xaxis"]["title"]["text"] == "memory in kB (1 kB = 1000 bytes)"
     assert layout["yaxis"]["title"]["text"] == "STOI improvement"
-    page = page_of(cloud(), study="a <b> & c", trial_count=46)
+    page = page_of(cloud(), study="a <b> & c", others=ended("failed", 39))
     assert "<h1>a &lt;b&gt; &amp; c: Pareto front of 46 trials</h1>" in page
 
 
 def test_caption_tells_how_the_trials_ended():
-    told = page_of(cloud(), counts={"complete": 7, "pruned": 2_100, "failed": 0, "running": 1})
-    assert "Trials: 7 complete, 2,100 pruned, 1 running. Pruned and failed trials have no STOI improvement" in told
-    assert "Trials: 7 complete. " in page_of(cloud(), counts={"complete": 7, "pruned": 0})
-    assert "Trials:" not in page_of(cloud())
+    told = page_of(cloud(), others=[*ended("pruned", 2_100), TrialRow(9, "running", None)])
+    assert "Trials: 7 complete, 2,100 pruned. Pruned and failed trials have no STOI improvement" in told
+    assert "Trials: 7 complete. " in page_of(cloud())
 
 
 def test_page_needs_nothing_else_and_sends_nothing():

@@ -5,18 +5,19 @@ import sys
 import threading
 
 import pytest
-from front_points import BASELINE, alike_pair, cloud, png_size
+from front_points import alike_pair, cloud, ended, png_size, study_of
 from two_goals import front_point
 
-from wordlength.search.front import FrontPoint, pareto_front
-from wordlength.search.plots import pareto_png, view_of
+from wordlength.search.front import FrontPoint
+from wordlength.search.plots import pareto_png
+from wordlength.search.plots.scale import drawing_of
 
 
 def test_png_has_its_size_and_is_the_same_each_time():
     points = cloud()
-    first = pareto_png(points, pareto_front(points), BASELINE, "cost $1 of $2", 46)
+    first = pareto_png(study_of(points, name="cost $1 of $2"))
     assert png_size(first) == (816, 480)
-    assert first == pareto_png(points, pareto_front(points), BASELINE, "cost $1 of $2", 46)
+    assert first == pareto_png(study_of(points, name="cost $1 of $2"))
 
 
 def test_png_leaves_matplotlib_as_it_was():
@@ -27,7 +28,9 @@ def test_png_leaves_matplotlib_as_it_was():
         "before = settings()\n"
         "from wordlength.search.front import FloatPoint\n"
         "from wordlength.search.plots import pareto_png\n"
-        "assert pareto_png([], [], FloatPoint({'stoi_improvement': 0.034, 'memory_bytes': 1000}, 1000), 'empty')\n"
+        "from wordlength.search.trials import StudyView\n"
+        "own = FloatPoint({'stoi_improvement': 0.034, 'memory_bytes': 1000}, 1000)\n"
+        "assert pareto_png(StudyView('empty', (), own, 9))\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"
         "assert settings() == before\n"
     )
@@ -35,12 +38,9 @@ def test_png_leaves_matplotlib_as_it_was():
 
 
 def test_png_in_several_threads():
-    points = cloud()
+    study = study_of(cloud())
     found = []
-    draw = [
-        threading.Thread(target=lambda: found.append(pareto_png(points, pareto_front(points), BASELINE, "threads")))
-        for _ in range(3)
-    ]
+    draw = [threading.Thread(target=lambda: found.append(pareto_png(study))) for _ in range(3)]
     for thread in draw:
         thread.start()
     for thread in draw:
@@ -53,9 +53,7 @@ def test_png_in_several_threads():
     "points", [[], cloud()[:1], cloud()[6:], alike_pair()], ids=["none", "one", "one far below", "alike"]
 )
 def test_small_studies_are_drawn_too(points):
-    counts = {"complete": len(points), "pruned": 3}
-    drawn = pareto_png(points, pareto_front(points), BASELINE, "small", len(points) + 3, counts)
-    assert png_size(drawn) == (816, 480)
+    assert png_size(pareto_png(study_of(points, *ended("pruned", 3)))) == (816, 480)
 
 
 def overlapping(figure) -> list[tuple[str, str]]:
@@ -109,8 +107,8 @@ def test_no_text_lies_on_another(points, study, monkeypatch):
         drawn.append(figure)
 
     monkeypatch.setattr(Figure, "savefig", keep)
-    counts = {"complete": 1_900, "pruned": 1_234, "failed": 1_234, "running": 99, "interrupted": 99}
-    pareto_png(points, pareto_front(points), BASELINE, study, 2_000, counts)
+    shown = study_of(points, *ended("pruned", 1_234), *ended("failed", 1_234), name=study)
+    pareto_png(shown)
     assert overlapping(drawn[0]) == []
-    shown = {text.get_text() for text in drawn[0].axes[0].texts}
-    assert {mark.text for mark in view_of(points, pareto_front(points), BASELINE, study).marks} <= shown
+    texts = {text.get_text() for text in drawn[0].axes[0].texts}
+    assert {mark.text for mark in drawing_of(shown).marks} <= texts

@@ -5,31 +5,12 @@ import io
 import json
 import math
 
-from front_points import BASELINE, POWERS, SLOTS, alike_pair, cloud
+from front_points import BASELINE, POWERS, SLOTS, alike_pair, cloud, study_of
 from two_goals import front_point
 
-from wordlength.search.front import FrontPoint, hypervolume, pareto_front
+from wordlength.search.front import hypervolume, pareto_front
 from wordlength.search.plots import front_csv, front_figures
 from wordlength.search.trials import StudyView, TrialRow
-
-
-def view_of_rows(points: list[FrontPoint], *more: TrialRow) -> StudyView:
-    rows = [
-        TrialRow(
-            point.number,
-            "complete",
-            point.candidate,
-            point.label,
-            values=point.values,
-            standard_error=point.standard_error,
-            gains=point.gains,
-            difference=point.difference,
-            difference_error=point.difference_error,
-            memory_bytes=point.memory_bytes,
-        )
-        for point in points
-    ]
-    return StudyView("klein", (*rows, *more), BASELINE, 20)
 
 
 def read(view: StudyView):
@@ -57,7 +38,7 @@ def test_csv_names_neighbours_that_are_not_told_apart():
 
 
 def test_json_tells_the_study_and_its_front():
-    found = read(view_of_rows(cloud(), TrialRow(7, "pruned", POWERS), TrialRow(8, "running", None)))
+    found = read(study_of(cloud(), TrialRow(7, "pruned", POWERS), TrialRow(8, "running", None)))
     assert (found["study"], found["finished"], found["wanted"]) == ("klein", 8, 20)
     assert found["counts"] == {"complete": 7, "pruned": 1, "failed": 0, "running": 1, "interrupted": 0}
     assert found["baseline"] == {"stoi_improvement": 0.034, "memory_bytes": 1_875_812}
@@ -82,16 +63,16 @@ def test_json_tells_the_study_and_its_front():
 
 
 def test_json_names_neighbours_that_are_not_told_apart():
-    assert [member["indistinct_from"] for member in read(view_of_rows(alike_pair()))["front"]] == [[1], [0], []]
+    assert [member["indistinct_from"] for member in read(study_of(alike_pair()))["front"]] == [[1], [0], []]
 
 
 def test_json_of_a_study_without_a_complete_trial():
-    found = read(view_of_rows([]))
+    found = read(study_of([]))
     assert found["front"] == []
     assert (found["knee"], found["best"], found["smallest"], found["hypervolume"]) == (None, None, None, 0.0)
 
 
 def test_json_has_no_number_that_json_lacks():
     odd = front_point(0, 0.1, 1000, POWERS, "", math.nan, (), math.inf, -math.inf)
-    member = read(view_of_rows([odd]))["front"][0]
+    member = read(study_of([odd]))["front"][0]
     assert [member[name] for name in ("stoi_standard_error", "baseline_difference")] == [None, None]

@@ -4,18 +4,14 @@ import pickle
 from xml.etree import ElementTree
 
 import pytest
-from front_points import BASELINE, MIXED, cloud
+from front_points import MIXED, cloud, study_of
 
-from wordlength import Front, StudyView, TrialRow
+from wordlength import Front, StudyView
 from wordlength.search.front import pareto_front, pick
 
 
 def view_of(*points) -> StudyView:
-    rows = tuple(
-        TrialRow(p.number, "complete", p.candidate, p.label, values=p.values, memory_bytes=p.memory_bytes)
-        for p in points
-    )
-    return StudyView("<study>", rows, BASELINE, 9)
+    return study_of(points, name="<study>")
 
 
 def cells(html: str) -> list[list[str]]:

@@ -64,5 +64,4 @@ def front(
 def _plot(view: StudyView, file: Path) -> None:
     from wordlength.search.plots import pareto_html, pareto_png
 
-    shown = view.points, view.front, view.baseline, view.name, view.finished, view.ended
-    write_picture(file, lambda: pareto_png(*shown), lambda: pareto_html(*shown).encode())
+    write_picture(file, lambda: pareto_png(view), lambda: pareto_html(view).encode())

@@ -37,7 +37,7 @@ from wordlength.search.pages.parts import page_html, section, table_html
 from wordlength.search.pages.style import STYLE
 from wordlength.search.plots.cells import CELL_STYLE, KEY_STYLE, bits_style, cell_class, key_html
 from wordlength.search.plots.picture import front_svg
-from wordlength.search.plots.scale import view_of
+from wordlength.search.plots.scale import drawing_of
 from wordlength.search.trials import StudyView
 from wordlength.space import Candidate, Format, Role, Slot, SlotInfo
 
@@ -157,7 +157,7 @@ def _cells(row: LayerRow, formats: Mapping[Slot, Format]) -> Iterable[str]:
 
 
 def _front(view: StudyView, point: FrontPoint, config: BundleConfig) -> str:
-    drawn = view_of(view.points, view.front, view.baseline, view.name, view.finished, view.ended)
+    drawn = drawing_of(view)
     goals = view.goals
     told = f"trial {point.number}: {goals.quality.title} {goals.quality.text(point.quality)}, "
     told += f"{goals.cost.told(point.cost)}, {view.baseline.saved(point):.1f} % saved"

@@ -9,12 +9,13 @@ from wordlength.search.plots.importance import importance_csv, importance_html
 from wordlength.search.plots.page import pareto_html
 from wordlength.search.plots.paper import paper_mark, point_name, uniform_formats
 from wordlength.search.plots.picture import pareto_png
-from wordlength.search.plots.scale import FRONT_COLOUR, OTHER_COLOUR, marked, view_of
+from wordlength.search.plots.scale import FRONT_COLOUR, OTHER_COLOUR, drawn, marked
 from wordlength.search.plots.table import front_csv, front_figures
 
 __all__ = [
     "FRONT_COLOUR",
     "OTHER_COLOUR",
+    "drawn",
     "formats_html",
     "front_csv",
     "front_figures",
@@ -27,5 +28,4 @@ __all__ = [
     "plotly_figure",
     "point_name",
     "uniform_formats",
-    "view_of",
 ]

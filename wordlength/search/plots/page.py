@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,50 +28,41 @@ from wordlength.search.plots.figure import plotly_figure
 from wordlength.search.plots.paper import point_name, published
 from wordlength.search.plots.scale import (
     PLOTLY_CONFIG,
-    Front,
-    Points,
-    View,
+    Drawing,
+    drawing_of,
     marked,
-    view_of,
 )
 from wordlength.search.plots.table import digits, whole
+from wordlength.search.trials import StudyView
 from wordlength.space import Format, Role, Slot
 
 
-def pareto_html(
-    points: Points,
-    front: Front,
-    baseline: FloatPoint,
-    study: str,
-    trial_count: int | None = None,
-    counts: Mapping[str, int] | None = None,
-) -> str:
-    """An HTML page of about 5 MB, nearly all of it plotly.js.
+def pareto_html(study: StudyView) -> str:
+    """A study's front as an HTML page of about 5 MB, nearly all of it plotly.js.
 
-    `points`: all complete trials; `trial_count`: trials that ended in any way, for the title; `counts`: state →
-    number of trials, for the caption. Hovering shows a trial's figures and the formats of each layer.
+    Hovering shows a trial's figures and the formats of each layer.
     """
-    return _page(view_of(points, front, baseline, study, trial_count, counts))
+    return _page(drawing_of(study))
 
 
-def page_data(view: View, palette: dict[Format, int]) -> dict[str, Any]:
+def page_data(drawing: Drawing, palette: dict[Format, int]) -> dict[str, Any]:
     """What the page's script shows of each point, by rows: trials, then the baseline and the paper's results.
 
     `palette`: format → its place, filled here.
     """
-    slots = list({slot: None for point in view.points for slot, _ in point.candidate.pairs})
+    slots = list({slot: None for point in drawing.points for slot, _ in point.candidate.pairs})
     layers = list(dict.fromkeys(slot.layer for slot in slots))
     roles = [role for role in Role if any(slot.role is role for slot in slots)]
     return {
         "layers": layers,
         "roles": [role.value for role in roles],
         "slots": [[layers.index(slot.layer), roles.index(slot.role)] for slot in slots],
-        "points": _rows(view, slots, palette),
+        "points": _rows(drawing, slots, palette),
         "formats": [[fmt.brief, short_text(fmt), fmt.width_bits, cell_class(fmt), fmt.kind] for fmt in palette],
         "kinds": KIND_NAMES,
-        "references": _references(view),
-        "quality": {"title": view.goals.quality.title, "decimals": view.goals.quality.decimals},
-        "cost": _cost(view.baseline),
+        "references": _references(drawing),
+        "quality": {"title": drawing.goals.quality.title, "decimals": drawing.goals.quality.decimals},
+        "cost": _cost(drawing.baseline),
     }
 
 
@@ -87,21 +78,22 @@ def _others(held: FrontPoint | FloatPoint) -> list[str]:
     return [f"{goal.title} {goal.told(held.values[goal.name])}" for goal in held.goals.others]
 
 
-def _rows(view: View, slots: Sequence[Slot], palette: dict[Format, int]) -> list[list[Any]]:
-    names = {point.number: "on the front" for point in view.front} | {p.number: text for p, text in marked(view.front)}
+def _rows(drawing: Drawing, slots: Sequence[Slot], palette: dict[Format, int]) -> list[list[Any]]:
+    names = {point.number: "on the front" for point in drawing.front}
+    names |= {point.number: text for point, text in marked(drawing.front)}
     return [
         [
             point.number,
-            point_name(point, view.baseline.network),
+            point_name(point, drawing.baseline.network),
             whole(point.cost),
             *(digits(value) for value in (point.quality, point.standard_error)),
             *(digits(value) for value in (point.difference, point.difference_error)),
-            view.alike.get(point.number, ()),
+            drawing.alike.get(point.number, ()),
             names.get(point.number, ""),
             _cells(point, slots, palette),
             _others(point),
         ]
-        for point in view.points
+        for point in drawing.points
     ]
 
 
@@ -114,9 +106,9 @@ def _cells(point: FrontPoint, slots: Sequence[Slot], palette: dict[Format, int])
     return [palette.setdefault(formats[slot], len(palette)) if slot in formats else -1 for slot in slots]
 
 
-def _references(view: View) -> list[list[Any]]:
+def _references(drawing: Drawing) -> list[list[Any]]:
     """Name, remark, first cost, first quality and the other objectives of what is no trial."""
-    base = view.baseline
+    base = drawing.baseline
     remark = "measured on the paper’s own speech and noise: its height does not compare with this study’s"
     return [
         ["float32 baseline", "", whole(base.cost), base.quality, _others(base)],
@@ -124,15 +116,15 @@ def _references(view: View) -> list[list[Any]]:
     ]
 
 
-def _page(view: View) -> str:
+def _page(drawing: Drawing) -> str:
     formats: dict[Format, int] = {}
-    data = page_data(view, formats)
+    data = page_data(drawing, formats)
     parts = {
-        "title": html.escape(view.title),
+        "title": html.escape(drawing.title),
         "style": "\n".join([bits_style(fmt.width_bits for fmt in formats), CELL_STYLE, KEY_STYLE]),
-        "caption": html.escape(_caption(view)),
+        "caption": html.escape(_caption(drawing)),
         "key": key_html(formats),
-        "figure": script_json(plotly_figure(view) | {"config": PLOTLY_CONFIG}),
+        "figure": script_json(plotly_figure(drawing) | {"config": PLOTLY_CONFIG}),
         "data": script_json(data),
         "plotly": _plotly_js(),
     }
@@ -141,11 +133,11 @@ def _page(view: View) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
 
-def _caption(view: View) -> str:
-    hollow = "Hollow circles: not told apart from a neighbour on the front." if view.alike else ""
-    hidden = f"{view.hidden} (double-click to see all)." if view.hidden else ""
-    empty = "" if view.points else "No trial is complete yet."
-    return " ".join(text for text in (view.ended, empty, hollow, hidden) if text)
+def _caption(drawing: Drawing) -> str:
+    hollow = "Hollow circles: not told apart from a neighbour on the front." if drawing.alike else ""
+    hidden = f"{drawing.hidden} (double-click to see all)." if drawing.hidden else ""
+    empty = "" if drawing.points else "No trial is complete yet."
+    return " ".join(text for text in (drawing.ended, empty, hollow, hidden) if text)
 
 
 def script_json(value: object) -> str:

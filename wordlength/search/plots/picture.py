@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from wordlength.search.front import FloatPoint, FrontPoint
+from wordlength.search.front import FrontPoint
 from wordlength.search.plots.scale import (
     BASELINE_COLOUR,
     FRONT_COLOUR,
@@ -17,12 +17,11 @@ from wordlength.search.plots.scale import (
     OTHER_COLOUR,
     SOFT_COLOUR,
     TEXT_COLOUR,
-    Front,
-    Points,
-    View,
+    Drawing,
+    drawing_of,
     styled,
-    view_of,
 )
+from wordlength.search.trials import StudyView
 
 _DPI = 96
 _POINTS_PER_PIXEL = 72 / _DPI
@@ -38,33 +37,26 @@ _PAGE_COLOURS = {
 """Colour → the variable of `pages.style` that takes its place in a page, for the reader's light or dark."""
 
 
-def pareto_png(
-    points: Points,
-    front: Front,
-    baseline: FloatPoint,
-    study: str,
-    trial_count: int | None = None,
-    counts: Mapping[str, int] | None = None,
-) -> bytes:
-    """The same figure as a PNG, 816 × 480 pixels, as MLflow shows it without scaling; arguments as `pareto_html`."""
+def pareto_png(study: StudyView) -> bytes:
+    """The same figure as a PNG, 816 × 480 pixels, as MLflow shows it without scaling."""
     # plotly writes a PNG only through a Chrome that a fresh machine lacks; matplotlib needs nothing. A bare Figure
     # on an Agg canvas leaves pyplot, its figure list and the chosen backend alone.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    view = view_of(points, front, baseline, study, trial_count, counts)
+    drawing = drawing_of(study)
     figure = Figure(figsize=(8.5, 5), dpi=_DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    _draw(figure.add_subplot(), view)
+    _draw(figure.add_subplot(), drawing)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9, labelcolor=TEXT_COLOUR)
-    if view.ended:
-        figure.supxlabel(view.ended.replace(". ", ".\n"), x=0.01, ha="left", color=SOFT_COLOUR, fontsize=8.5)
+    if drawing.ended:
+        figure.supxlabel(drawing.ended.replace(". ", ".\n"), x=0.01, ha="left", color=SOFT_COLOUR, fontsize=8.5)
     target = io.BytesIO()
     figure.savefig(target, format="png")
     return target.getvalue()
 
 
-def front_svg(view: View, chosen: FrontPoint, text: str, *, narrow: bool = False) -> str:
+def front_svg(drawing: Drawing, chosen: FrontPoint, text: str, *, narrow: bool = False) -> str:
     """The figure without its title as an `svg` element for a page with the style of `pages`; `chosen` has a halo.
 
     `text`: the drawing in words; `narrow`: as wide as a telephone, the legend below. A page may hold one of each.
@@ -76,11 +68,11 @@ def front_svg(view: View, chosen: FrontPoint, text: str, *, narrow: bool = False
     figure = Figure(layout="constrained", facecolor="none")
     FigureCanvasSVG(figure)
     axes = figure.add_subplot(facecolor="none")
-    _draw(axes, view)
-    _draw_chosen(axes, view, chosen)
+    _draw(axes, drawing)
+    _draw_chosen(axes, drawing, chosen)
     axes.set_title("", loc="left")
     if narrow:
-        _thin_ticks(axes, view)
+        _thin_ticks(axes, drawing)
     handles, names = axes.get_legend_handles_labels()
     named = [_wrapped(name, 20 if narrow else 26) for name in names]
     lines = sum(name.count("\n") + 1 for name in named)
@@ -117,22 +109,22 @@ def _page_colour(colour: str) -> str:
     return f"var({name})" if name else colour
 
 
-def _thin_ticks(axes: Any, view: View) -> None:
+def _thin_ticks(axes: Any, drawing: Drawing) -> None:
     """Along the costs only as many as have room beside each other on a telephone."""
-    if view.logarithmic:
-        ticks = [tick for tick in view.ticks if f"{tick:e}"[0] in "125" and f"{tick:e}"[2] == "0"]
+    if drawing.logarithmic:
+        ticks = [tick for tick in drawing.ticks if f"{tick:e}"[0] in "125" and f"{tick:e}"[2] == "0"]
         axes.set_xticks(ticks, labels=[f"{tick:,.12g}" for tick in ticks])
     else:
         axes.locator_params(axis="x", nbins=5)
 
 
-def _draw_chosen(axes: Any, view: View, chosen: FrontPoint) -> None:
+def _draw_chosen(axes: Any, drawing: Drawing, chosen: FrontPoint) -> None:
     """Halo and dotted lines to both axes; at the lower edge if it lies below the range."""
-    x, low, own = view.x(chosen.cost), view.qualities[0], view.y(chosen.quality)
-    ahead = view.goals.quality.ahead
+    x, low, own = drawing.x(chosen.cost), drawing.qualities[0], drawing.y(chosen.quality)
+    ahead = drawing.goals.quality.ahead
     y = max(own, low, key=ahead)
     below = "" if ahead(own) >= ahead(low) else "\n(below this range)"
-    for line in (([x, x], [low, y]), ([view.costs[0], x], [y, y])):
+    for line in (([x, x], [low, y]), ([drawing.costs[0], x], [y, y])):
         axes.plot(*line, color=TEXT_COLOUR, linewidth=1.1, linestyle=(0, (1, 2)), zorder=2.4)
     halo = {"s": 270, "facecolors": _HALO_COLOUR, "edgecolors": TEXT_COLOUR, "linewidths": 1.6, "zorder": 2.5}
     axes.scatter([x], [y], label=f"this trial, {chosen.number}{below}", clip_on=False, **halo)
@@ -144,38 +136,38 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _draw(axes: Any, view: View) -> None:
+def _draw(axes: Any, drawing: Drawing) -> None:
     """Everything but the legend, on matplotlib axes."""
-    draw_axes(axes, view)
-    base = view.baseline
-    axes.axhline(view.y(base.quality), color=BASELINE_COLOUR, linewidth=1, linestyle=(0, (5, 4)), zorder=1)
-    _scatter(axes, view, view.dominated, "other trials", color=OTHER_COLOUR, s=28, linewidths=0, zorder=2)
-    _draw_front(axes, view)
-    for point, name, colour, (_, marker) in styled(view):
+    draw_axes(axes, drawing)
+    base = drawing.baseline
+    axes.axhline(drawing.y(base.quality), color=BASELINE_COLOUR, linewidth=1, linestyle=(0, (5, 4)), zorder=1)
+    _scatter(axes, drawing, drawing.dominated, "other trials", color=OTHER_COLOUR, s=28, linewidths=0, zorder=2)
+    _draw_front(axes, drawing)
+    for point, name, colour, (_, marker) in styled(drawing):
         style = {"marker": marker, "edgecolors": colour, "facecolors": "none", "s": 90, "linewidths": 1.6, "zorder": 5}
-        _scatter(axes, view, [point], name.replace(" (", "\n("), **style)
+        _scatter(axes, drawing, [point], name.replace(" (", "\n("), **style)
     star = {"marker": "*", "s": 130, "color": BASELINE_COLOUR, "linewidths": 0, "zorder": 6}
-    axes.scatter([view.x(base.cost)], [view.y(base.quality)], label="float32 baseline", **star)
-    _draw_marks(axes, view)
+    axes.scatter([drawing.x(base.cost)], [drawing.y(base.quality)], label="float32 baseline", **star)
+    _draw_marks(axes, drawing)
 
 
-def _draw_front(axes: Any, view: View) -> None:
+def _draw_front(axes: Any, drawing: Drawing) -> None:
     step = {"drawstyle": "steps-post", "color": FRONT_COLOUR, "linewidth": 1.3}
     filled = {"marker": "o", "markersize": 6, "markeredgewidth": 1.4}
-    if view.front:
-        axes.plot(*_columns(view, view.line), zorder=3, label="Pareto front", **step, **filled)
-    drawn = {point.number for point in view.line}
-    others = [point for point in view.front if point.number not in drawn]
-    _scatter(axes, view, others, "front in\nother objectives", color=FRONT_COLOUR, s=28, linewidths=0, zorder=3)
-    hollow = [point for point in view.line if point.number in view.alike]
+    if drawing.front:
+        axes.plot(*_columns(drawing, drawing.line), zorder=3, label="Pareto front", **step, **filled)
+    drawn = {point.number for point in drawing.line}
+    others = [point for point in drawing.front if point.number not in drawn]
+    _scatter(axes, drawing, others, "front in\nother objectives", color=FRONT_COLOUR, s=28, linewidths=0, zorder=3)
+    hollow = [point for point in drawing.line if point.number in drawing.alike]
     style = {"facecolors": "white", "edgecolors": FRONT_COLOUR, "s": 36, "linewidths": 1.4, "zorder": 4}
-    _scatter(axes, view, hollow, "not told apart\nfrom a neighbour", **style)
+    _scatter(axes, drawing, hollow, "not told apart\nfrom a neighbour", **style)
 
 
-def _draw_marks(axes: Any, view: View) -> None:
+def _draw_marks(axes: Any, drawing: Drawing) -> None:
     ring = {"s": 140, "facecolors": "none", "edgecolors": TEXT_COLOUR, "linewidths": 1.1, "zorder": 7}
-    for mark in view.marks:
-        x, y = view.x(mark.point.cost), view.y(mark.point.quality)
+    for mark in drawing.marks:
+        x, y = drawing.x(mark.point.cost), drawing.y(mark.point.quality)
         axes.scatter([x], [y], **ring)
         left = 0.0 if mark.centred else -12 * _POINTS_PER_PIXEL
         axes.annotate(
@@ -193,32 +185,32 @@ def _draw_marks(axes: Any, view: View) -> None:
         )
 
 
-def _scatter(axes: Any, view: View, points: Sequence[FrontPoint], name: str, **style: Any) -> None:
+def _scatter(axes: Any, drawing: Drawing, points: Sequence[FrontPoint], name: str, **style: Any) -> None:
     if points:
-        axes.scatter(*_columns(view, points), label=plain(name), **style)
+        axes.scatter(*_columns(drawing, points), label=plain(name), **style)
 
 
-def _columns(view: View, points: Sequence[FrontPoint]) -> tuple[list[float], list[float]]:
-    return [view.x(point.cost) for point in points], [view.y(point.quality) for point in points]
+def _columns(drawing: Drawing, points: Sequence[FrontPoint]) -> tuple[list[float], list[float]]:
+    return [drawing.x(point.cost) for point in points], [drawing.y(point.quality) for point in points]
 
 
-def draw_axes(axes: Any, view: View) -> None:
+def draw_axes(axes: Any, drawing: Drawing) -> None:
     """Range, ticks, titles, grid."""
-    if view.logarithmic:
+    if drawing.logarithmic:
         axes.set_xscale("log")
-        axes.set_xticks(view.ticks, labels=[f"{tick:,.12g}" for tick in view.ticks])
+        axes.set_xticks(drawing.ticks, labels=[f"{tick:,.12g}" for tick in drawing.ticks])
         axes.minorticks_off()
-    axes.set(xlim=view.costs, ylim=view.qualities)
-    axes.set_xlabel(view.goals.cost.axis, color=TEXT_COLOUR)
-    axes.set_ylabel(view.goals.quality.axis, color=TEXT_COLOUR)
-    size = min(13, 13 * 58 / len(view.title))
-    axes.set_title(plain(view.title), loc="left", color=TEXT_COLOUR, fontsize=size, pad=12)
+    axes.set(xlim=drawing.costs, ylim=drawing.qualities)
+    axes.set_xlabel(drawing.goals.cost.axis, color=TEXT_COLOUR)
+    axes.set_ylabel(drawing.goals.quality.axis, color=TEXT_COLOUR)
+    size = min(13, 13 * 58 / len(drawing.title))
+    axes.set_title(plain(drawing.title), loc="left", color=TEXT_COLOUR, fontsize=size, pad=12)
     axes.grid(color=GRID_COLOUR, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(_FRAME_COLOUR)
     axes.tick_params(colors=TEXT_COLOUR)
-    if view.hidden:
+    if drawing.hidden:
         # Within the axes, where the front never comes: beside a long title it would lie over it.
         place = {"xycoords": "axes fraction", "textcoords": "offset points", "xytext": (-2, 3), "ha": "right"}
-        axes.annotate(view.hidden, (1, 0), va="bottom", color=SOFT_COLOUR, fontsize=9, **place)
+        axes.annotate(drawing.hidden, (1, 0), va="bottom", color=SOFT_COLOUR, fontsize=9, **place)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from wordlength.objectives.goals import Goal, Goals
 from wordlength.search.front import FloatPoint, FrontPoint, indistinct, pick, plane
 from wordlength.search.plots.paper import paper_mark, point_name
+from wordlength.search.trials import StudyView
 
 LOG_SPREAD = 8.0
 """Largest over smallest cost from which its axis is logarithmic."""
@@ -62,7 +63,7 @@ class Mark:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class Drawing:
     """The points by kind and the axes: first cost from left to right, bytes in kB, first quality upwards.
 
     Where less of the quality is better its axis is turned, so that better is higher in every drawing. `uniform`
@@ -155,46 +156,47 @@ class View:
         return abs(x - u) < 0.22 and abs(y - v) < 0.07
 
 
-def view_of(
-    points: Points,
-    front: Front,
-    baseline: FloatPoint,
-    study: str,
-    trial_count: int | None = None,
-    counts: Mapping[str, int] | None = None,
-) -> View:
-    """`points`: all complete trials; `trial_count`: trials that ended in any way; `counts`: state → trials."""
+def drawing_of(study: StudyView) -> Drawing:
+    """A study's front as it stands."""
+    count = study.finished
+    title = f"{study.name}: Pareto front of {count} trial{'' if count == 1 else 's'}"
+    return drawn(study.points, study.front, study.baseline, title, study.ended)
+
+
+def drawn(
+    points: Points, front: Front, baseline: FloatPoint, title: str, counts: Mapping[str, int] | None = None
+) -> Drawing:
+    """`points`: all complete trials; `counts`: state → trials, empty if unknown."""
     every = tuple(points)
     members = {point.number for point in front}
     special = tuple(point for point in every if _is_reference(point, baseline.network))
-    drawn = members | {point.number for point in special}
+    shown = members | {point.number for point in special}
     goals = baseline.goals
     sizes = [goals.cost.drawn(point.cost) for point in (*every, *front)] + [goals.cost.drawn(baseline.cost)]
     logarithmic = min(sizes) > 0 and max(sizes) / min(sizes) > LOG_SPREAD
-    count = len(every) if trial_count is None else trial_count
-    view = View(
+    drawing = Drawing(
         front=tuple(front),
-        dominated=tuple(point for point in every if point.number not in drawn),
+        dominated=tuple(point for point in every if point.number not in shown),
         uniform=special,
         baseline=baseline,
-        title=f"{study}: Pareto front of {count} trial{'' if count == 1 else 's'}",
+        title=title,
         counts=dict(counts or {}),
         logarithmic=logarithmic,
         costs=(min(sizes) / 1.35, max(sizes) * 1.15) if logarithmic else (min(0.0, *sizes), max(sizes) * 1.05),
         qualities=_quality_range(goals.quality, [p.quality for p in (*every, *front)], baseline.quality),
         alike=indistinct(front),
     )
-    return _with_room(_with_room(view))  # A longer axis draws points together, and then more texts stand on others.
+    return _with_room(_with_room(drawing))  # A longer axis draws points together, and then more texts stand on others.
 
 
-def _with_room(view: View) -> View:
-    """The view with a quality axis so long that the marks' texts end below the title."""
-    bottom, top = view.qualities
+def _with_room(drawing: Drawing) -> Drawing:
+    """The drawing with a quality axis so long that the marks' texts end below the title."""
+    bottom, top = drawing.qualities
     longest = top - bottom
-    for mark in view.marks:
-        reach = (view.y(mark.point.quality) - bottom) / (1 - (mark.up_px + _TEXT_PX) / _SMALL_FIGURE_PX)
+    for mark in drawing.marks:
+        reach = (drawing.y(mark.point.quality) - bottom) / (1 - (mark.up_px + _TEXT_PX) / _SMALL_FIGURE_PX)
         longest = max(longest, reach, key=abs)
-    return dataclasses.replace(view, qualities=(bottom, bottom + longest))
+    return dataclasses.replace(drawing, qualities=(bottom, bottom + longest))
 
 
 def _is_reference(point: FrontPoint, network: str) -> bool:
@@ -213,11 +215,11 @@ def marked(front: Front) -> list[tuple[FrontPoint, str]]:
     return [(point, ", ".join(names[point.number])) for point in front if point.number in names]
 
 
-def styled(view: View) -> Iterable[tuple[FrontPoint, str, str, tuple[str, str]]]:
+def styled(drawing: Drawing) -> Iterable[tuple[FrontPoint, str, str, tuple[str, str]]]:
     """Reference points with name, colour and symbols (plotly's, matplotlib's)."""
-    for place, point in enumerate(view.uniform):
+    for place, point in enumerate(drawing.uniform):
         symbols = _UNIFORM_SYMBOLS[place % len(_UNIFORM_SYMBOLS)]
-        yield point, point_name(point, view.baseline.network), UNIFORM_COLOURS[place % len(UNIFORM_COLOURS)], symbols
+        yield point, point_name(point, drawing.baseline.network), UNIFORM_COLOURS[place % len(UNIFORM_COLOURS)], symbols
 
 
 def _quality_range(goal: Goal, values: Sequence[float], reference: float) -> tuple[float, float]:

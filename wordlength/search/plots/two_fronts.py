@@ -20,8 +20,8 @@ from wordlength.search.plots.scale import (
     OTHER_COLOUR,
     PLOTLY_CONFIG,
     TEXT_COLOUR,
-    View,
-    view_of,
+    Drawing,
+    drawn,
 )
 
 if TYPE_CHECKING:
@@ -57,13 +57,13 @@ def fronts_png(found: Comparison) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    view = _view(found)
+    drawing = _view(found)
     figure = Figure(figsize=(8.5, 5), dpi=_DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    draw_axes(axes, view)
+    draw_axes(axes, drawing)
     for study, style in zip((found.first, found.second), _STYLES, strict=True):
-        _draw(axes, view, study, style)
+        _draw(axes, drawing, study, style)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9, labelcolor=TEXT_COLOUR)
     target = io.BytesIO()
     figure.savefig(target, format="png")
@@ -74,7 +74,7 @@ def fronts_html(found: Comparison) -> bytes:
     """The same as an HTML page (about 5 MB) that needs nothing else, not even a network; hovering names trials."""
     import plotly.io
 
-    view = _view(found)
+    drawing = _view(found)
     page: str = plotly.io.to_html(
         fronts_figure(found),
         include_plotlyjs=True,
@@ -83,49 +83,51 @@ def fronts_html(found: Comparison) -> bytes:
         config=dict(PLOTLY_CONFIG),
         default_height="96vh",
     )
-    head = f"<head><title>{html.escape(view.title)}</title><style>body{{margin:0}}</style>"
+    head = f"<head><title>{html.escape(drawing.title)}</title><style>body{{margin:0}}</style>"
     return page.replace("<head>", head, 1).encode()
 
 
 def fronts_figure(found: Comparison) -> dict[str, Any]:
     """The figure as plotly's JSON."""
-    view = _view(found)
+    drawing = _view(found)
     traces = []
     for study, style in zip((found.first, found.second), _STYLES, strict=True):
         members = {point.number for point in study.front}
         others = [point for point in study.points if point.number not in members]
         marker = {"color": OTHER_COLOUR, "size": 6, "symbol": style.other_symbol, "line": {"width": 1.5}}
-        traces.append(_trace(view, f"{study.name}: other trials", others, marker, study.name))
+        traces.append(_trace(drawing, f"{study.name}: other trials", others, marker, study.name))
         marker = {"color": style.colour, "size": 9, "symbol": style.symbol, "line": {"width": 1.6}}
         line = {"shape": "hv", "color": style.colour, "width": 1.5, "dash": style.dash}
-        front = _trace(view, study.name, plane(study.front), marker, study.name)
+        front = _trace(drawing, study.name, plane(study.front), marker, study.name)
         traces.append(front | {"mode": "lines+markers", "line": line})
         star = {"symbol": "star" if style.filled else "star-open", "color": BASELINE_COLOUR, "size": 13}
-        traces.append(_float32(view, study, star))
-    shown = layout(view) | {"title": {"text": html.escape(view.title, quote=False), "x": 0.03}, "hovermode": "closest"}
-    shown |= {"shapes": [baseline_line(view.y(study.baseline.quality)) for study in (found.first, found.second)]}
+        traces.append(_float32(drawing, study, star))
+    shown = layout(drawing) | {
+        "title": {"text": html.escape(drawing.title, quote=False), "x": 0.03},
+        "hovermode": "closest",
+    }
+    shown |= {"shapes": [baseline_line(drawing.y(study.baseline.quality)) for study in (found.first, found.second)]}
     return {"data": [trace for trace in traces if trace["x"]], "layout": shown}
 
 
-def _view(found: Comparison) -> View:
+def _view(found: Comparison) -> Drawing:
     """Axes that hold both: the second study's trials get numbers of their own, which nothing shows."""
     after = 1 + max(point.number for point in found.first.points)
     moved = [replace(point, number=after + point.number) for point in found.second.points]
     points = (*found.first.points, *moved)
-    view = view_of(points, (), found.common, "")
-    return replace(view, title=f"{found.first.name} and {found.second.name}: Pareto fronts")
+    return drawn(points, (), found.common, f"{found.first.name} and {found.second.name}: Pareto fronts")
 
 
-def _draw(axes: Any, view: View, study: StudyView, style: _Style) -> None:
+def _draw(axes: Any, drawing: Drawing, study: StudyView, style: _Style) -> None:
     members = {point.number for point in study.front}
     others = [point for point in study.points if point.number not in members]
     if others:
         name = plain(f"{study.name}:\nother trials")
-        axes.scatter(*_columns(view, others), marker=style.other, color=OTHER_COLOUR, s=26, label=name, zorder=2)
+        axes.scatter(*_columns(drawing, others), marker=style.other, color=OTHER_COLOUR, s=26, label=name, zorder=2)
     face = style.colour if style.filled else "white"
     front = plane(study.front)
     axes.plot(
-        *_columns(view, front),
+        *_columns(drawing, front),
         drawstyle="steps-post",
         color=style.colour,
         linestyle=style.line,
@@ -139,17 +141,19 @@ def _draw(axes: Any, view: View, study: StudyView, style: _Style) -> None:
     )
     base = study.baseline
     star = {"marker": "*", "s": 130, "facecolors": BASELINE_COLOUR if style.filled else "white", "zorder": 6}
-    x, y = view.x(base.cost), view.y(base.quality)
+    x, y = drawing.x(base.cost), drawing.y(base.quality)
     axes.scatter([x], [y], edgecolors=BASELINE_COLOUR, label=plain(f"{study.name}:\nfloat32"), **star)
 
 
-def _columns(view: View, points: Sequence[FrontPoint]) -> tuple[list[float], list[float]]:
-    return [view.x(point.cost) for point in points], [view.y(point.quality) for point in points]
+def _columns(drawing: Drawing, points: Sequence[FrontPoint]) -> tuple[list[float], list[float]]:
+    return [drawing.x(point.cost) for point in points], [drawing.y(point.quality) for point in points]
 
 
-def _trace(view: View, name: str, points: Sequence[FrontPoint], marker: dict[str, Any], study: str) -> dict[str, Any]:
-    x, y = _columns(view, points)
-    goals = view.goals
+def _trace(
+    drawing: Drawing, name: str, points: Sequence[FrontPoint], marker: dict[str, Any], study: str
+) -> dict[str, Any]:
+    x, y = _columns(drawing, points)
+    goals = drawing.goals
     told = [
         f"{html.escape(study)}, trial {point.number} {html.escape(point.label)}<br>"
         + "<br>".join(f"{html.escape(goal.title)} {goal.told(point.values[goal.name])}" for goal in goals.goals)
@@ -167,14 +171,14 @@ def _trace(view: View, name: str, points: Sequence[FrontPoint], marker: dict[str
     }
 
 
-def _float32(view: View, study: StudyView, marker: dict[str, Any]) -> dict[str, Any]:
+def _float32(drawing: Drawing, study: StudyView, marker: dict[str, Any]) -> dict[str, Any]:
     base = study.baseline
     return {
         "type": "scatter",
         "mode": "markers",
         "name": html.escape(f"{study.name}: float32", quote=False),
-        "x": [view.x(base.cost)],
-        "y": [view.y(base.quality)],
+        "x": [drawing.x(base.cost)],
+        "y": [drawing.y(base.quality)],
         "hovertemplate": f"{html.escape(study.name)}, float32<extra></extra>",
         "marker": marker,
     }

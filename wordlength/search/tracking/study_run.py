@@ -95,16 +95,15 @@ def artifacts(
 
     `weighed`: trials that `importance` and `chance` rest on.
     """
-    told = (view.points, view.front, view.baseline, view.name, view.finished)
     texts = {
-        PAGE: pareto_html(*told, counts=view.ended),
+        PAGE: pareto_html(view),
         TABLE: front_csv(view.front, view.baseline),
         FORMATS: formats_html(view.front, view.baseline, view.name, slots),
     }
     if importance:
         texts[IMPORTANCE] = importance_html(importance, view.name, weighed, chance)
         texts[IMPORTANCE_TABLE] = importance_csv(importance)
-    pictures = {PICTURE: pareto_png(*told, counts=view.ended)}
+    pictures = {PICTURE: pareto_png(view)}
     return pictures | {name: text.encode() for name, text in texts.items()}
 
 
