@@ -64,3 +64,8 @@ def first_line(error: BaseException, otherwise: str = "") -> str:
     """What an error says, in one line; where it says nothing, `otherwise`, or what it is called."""
     lines = (line.strip() for line in str(error).splitlines())
     return next(filter(None, lines), otherwise or type(error).__name__)
+
+
+def named(error: BaseException) -> str:
+    """An error of code that is not ours, in one line: `ValueError: no such axis`."""
+    return f"{type(error).__name__}: {first_line(error, 'no message')}"

@@ -88,10 +88,10 @@ def train_all(
 
 @dataclass(frozen=True, slots=True)
 class RankFidelity:
-    """How the improvements after training on a subset compare with those after training on all windows.
+    """How the qualities after training on a subset compare with those after training on all windows.
 
     `spearman`, `kendall`: rank correlations, NaN where one side is constant. `mean_difference`: mean absolute
-    difference of the improvements, `paired_error`: the mean paired standard error of these differences. Of the
+    difference of the qualities, `paired_error`: the mean paired standard error of these differences. Of the
     `clear_pairs` of candidates, which both trainings on all windows put more than two paired standard errors apart
     and in the same order, the subset puts `swapped_pairs` in the other.
     """

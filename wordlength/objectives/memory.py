@@ -28,8 +28,8 @@ def float_bytes(slots: Iterable[SlotInfo]) -> int:
     return sum(4 * info.count for info in slots)
 
 
-def alternatives(space: SearchSpace, slots: Sequence[SlotInfo]) -> Allocation:
-    """What every format of the space at its proposal costs in bytes; damages are to be found yet.
+def allocation_of(space: SearchSpace, slots: Sequence[SlotInfo]) -> Allocation:
+    """Every format of the space at its proposal with the bytes it takes; damages are to be found yet.
 
     Groups that take no memory are left with their widest format.
     """

@@ -20,10 +20,9 @@ import numpy.typing as npt
 
 from wordlength.arrays import FloatArray
 from wordlength.objectives.report import integer_bits_for, ratio_db
-from wordlength.space import Candidate, Format, KindRange, Role, Slot
+from wordlength.space import Anchors, Candidate, Format, KindRange, Role, Slot
 from wordlength.space.formats import MAX_POSITION
 from wordlength.space.ranges import Position
-from wordlength.space.search_space import Anchors
 
 if TYPE_CHECKING:
     from wordlength.objectives.baseline import Baseline

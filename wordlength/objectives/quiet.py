@@ -1,4 +1,4 @@
-"""Keeps TensorFlow's start-up chatter off the terminal."""
+"""How TensorFlow starts: without its chatter on the terminal, and with a trial's threads."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ from wordlength.space import (
     PowerOfTwoRange,
     Role,
     Slot,
+    VirtualBitShiftRange,
 )
-from wordlength.space.ranges import VirtualBitShiftRange
 
 KINDS: Mapping[str, type[KindRange]] = {
     limits.kind: limits for limits in (FixedRange, PowerOfTwoRange, VirtualBitShiftRange)

@@ -10,7 +10,7 @@ from wordlength.errors import SpecError
 from wordlength.objectives.audio import PreparedData, prepare
 from wordlength.objectives.baseline import Baseline, baseline_digest, baseline_path, load_baseline, save_baseline
 from wordlength.objectives.goals import require_measurable
-from wordlength.objectives.memory import alternatives
+from wordlength.objectives.memory import allocation_of
 from wordlength.objectives.proposals import anchors
 from wordlength.objectives.settings import EvaluationSettings
 from wordlength.search.actors import TrialWorker
@@ -95,7 +95,7 @@ def _require_fitting(spec: StudySpec, slots: tuple[SlotInfo, ...]) -> None:
     space = build_space(spec.space, slots)
     # Bytes are of widths alone, wherever the proposals will be.
     anywhere = Anchors({(slot, limits.kind, bits): 0 for slot, limits, bits in space.needed_anchors()})
-    smallest = alternatives(dataclasses.replace(space, anchors=anywhere), slots).smallest_bytes
+    smallest = allocation_of(dataclasses.replace(space, anchors=anywhere), slots).smallest_bytes
     for budget in spec.search.budgets:
         if budget < smallest:
             raise SpecError(

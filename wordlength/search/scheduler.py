@@ -14,7 +14,7 @@ from typing import Any
 from wordlength.errors import WorkerError
 from wordlength.objectives.baseline import Baseline
 from wordlength.objectives.goals import goals_of
-from wordlength.objectives.memory import alternatives
+from wordlength.objectives.memory import allocation_of
 from wordlength.search.home import StudyFolder
 from wordlength.search.jobs import AssessJob, DamagesJob, Finished, Progress, SharedJob
 from wordlength.search.observer import Observer
@@ -73,7 +73,7 @@ class Scheduler:
         if self._first_front_known:
             self._queue_references()
         # Each worker finds some of the damages.
-        self._undamaged = replace(alternatives(space, baseline.slots), budgets=spec.search.budgets)
+        self._undamaged = replace(allocation_of(space, baseline.slots), budgets=spec.search.budgets)
         self._damages: dict[int, list[float]] = {}
         asked = self._undamaged.asked
         count = max(1, min(pool.count, len(asked)))

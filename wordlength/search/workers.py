@@ -19,7 +19,7 @@ import ray
 from ray._private import ray_constants
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
-from wordlength.errors import ModelError, WorkerError, first_line
+from wordlength.errors import ModelError, WorkerError, first_line, named
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, BaselineProgress
 from wordlength.objectives.report import TrialJob
@@ -344,4 +344,4 @@ def reason_of(error: BaseException) -> str:
     lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
     if isinstance(error, RayActorError) and len(lines) > 1 and "creation task" in lines[0]:
         return lines[-1]  # Ray tells it with a traceback, whose last line is the exception.
-    return f"{type(cause).__name__}: {first_line(cause, 'no message')}"
+    return named(cause)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-from wordlength.errors import SpecError
+from wordlength.errors import SpecError, named
 from wordlength.objectives.goals.cost import Cost, Costed
 from wordlength.objectives.goals.goal import Goal
 from wordlength.objectives.goals.heard import Heard
@@ -27,7 +27,7 @@ def _function(name: str, source: str) -> Callable[[Any], Any]:
     try:
         exec(compile(source, path, "exec"), space)
     except Exception as error:
-        raise SpecError(f"an objective's file must run, but {path} does not: {_told(error)} (objectives)") from None
+        raise SpecError(f"an objective's file must run, but {path} does not: {named(error)} (objectives)") from None
     found: Any = space.get(function)
     if not callable(found):
         raise SpecError(f"an objective's file must define the function, but it has no such ({name})")
@@ -40,14 +40,10 @@ def _called(objective: ObjectiveSettings, given: Heard | Costed) -> float:
     except SpecError:
         raise
     except Exception as error:
-        raise SpecError(f"an objective must give a number, but {objective.name} fails: {_told(error)}") from None
+        raise SpecError(f"an objective must give a number, but {objective.name} fails: {named(error)}") from None
     if not math.isfinite(value):
         raise SpecError(f"an objective must be finite, but {objective.name} gives {value}")
     return value
-
-
-def _told(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}".rstrip(": ")
 
 
 class OwnQuality(Quality):

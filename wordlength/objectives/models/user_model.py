@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from wordlength.digests import short_digest
-from wordlength.errors import ModelError, WordlengthError
+from wordlength.errors import ModelError, WordlengthError, named
 from wordlength.objectives.shape import NetworkShape
 from wordlength.objectives.user_function import require_function
 from wordlength.strict import STRICT
@@ -112,10 +112,9 @@ class UserModel:
             while trace:
                 line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == str(self.file) else line
                 trace = trace.tb_next
-            told = f"{type(error).__name__}: {' '.join(str(error).split()) or 'no message'}"
             place = f"{self.name}, line {line}" if line else self.name
             raise ModelError(
-                f"a network's function must return a Keras model, but it raised {told} ({place})"
+                f"a network's function must return a Keras model, but it raised {named(error)} ({place})"
             ) from error
 
 
