@@ -26,7 +26,7 @@ FORMATS = ("po2<4,-1>", "fixed<16,2>", "fixed<16,2>")
 def main(rounds: int) -> None:
     start_tensorflow(threads=1, verbose=False)
     from wordlength.objectives.analysis import Analyser
-    from wordlength.objectives.baseline import spread
+    from wordlength.objectives.audio.prepared import spread
     from wordlength.objectives.quantized_model import quantize
     from wordlength.objectives.training import Trainer, Windows
 

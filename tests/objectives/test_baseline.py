@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wordlength.objectives.audio import PreparedData
+from wordlength.objectives.audio.prepared import PreparedData, spread
 from wordlength.objectives.baseline import (
     Baseline,
     BaselineProgress,
@@ -13,7 +13,6 @@ from wordlength.objectives.baseline import (
     load_baseline,
     prepare_baseline,
     save_baseline,
-    spread,
 )
 from wordlength.objectives.goals import DEFAULT_GOALS
 from wordlength.objectives.memory import float_bytes

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from wordlength.arrays import FloatArray
 from wordlength.atomic import write_atomically
 from wordlength.digests import short_digest
-from wordlength.objectives.audio import PreparedData
+from wordlength.objectives.audio.prepared import PreparedData, spread
 from wordlength.objectives.goals import Goal, GoalKind
 from wordlength.objectives.network import NetworkFacts, network_facts
 from wordlength.objectives.settings import EvaluationSettings
@@ -183,12 +183,6 @@ def _measured(model: Any, data: PreparedData, seed: int, meter: Any, **known: An
 def baseline_path(cache: Path, digest: str) -> Path:
     """Where the baseline of this digest is cached."""
     return cache / "baselines" / f"{digest}.npz"
-
-
-def spread(windows: npt.NDArray[np.int32], count: int) -> npt.NDArray[np.int32]:
-    """At most `count` of the windows, evenly spaced over all of them."""
-    chosen = np.linspace(0, len(windows) - 1, min(count, len(windows))).astype(int)
-    return np.asarray(windows[chosen], np.int32)
 
 
 def _samples(quantized: Any, windows: Any, subset: npt.NDArray[np.int32], seed: int) -> dict[Slot, FloatArray]:

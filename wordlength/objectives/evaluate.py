@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from wordlength.errors import TrainingDiverged
 from wordlength.objectives.analysis import Analyser, gate_constraints, gate_reason
-from wordlength.objectives.audio import PreparedData
-from wordlength.objectives.baseline import Baseline, spread
+from wordlength.objectives.audio.prepared import PreparedData, spread
+from wordlength.objectives.baseline import Baseline
 from wordlength.objectives.distillation import windows_to_learn
 from wordlength.objectives.goals import goals_of
 from wordlength.objectives.goals.meter import Meter, candidate_costs
@@ -72,7 +72,6 @@ class Evaluator:
         self.subset = data.subset_windows
         model, version = self.quantized.model, lambda: self.quantized.version
         self.trainer = Trainer(model, train, training.batch_size, training.quantized_learning_rate, version)
-        self.validation = data.validation
         self.predictor = Predictor(model, Windows.of(data.validation.frames), version)
         analysed = spread(data.subset_windows, settings.analysis.windows)
         self._analyser = Analyser(self.quantized, train, analysed, settings.analysis)

@@ -142,8 +142,8 @@ class Accumulator:
     `lowest_worst` … `highest_worst`: the range that no input within its format can leave, for the quantized
     weights as they are (for a float input: no input within the range seen, `bounded` false).
     `lowest_used` … `highest_used`: the range of the sums on the analysed windows; in step one, where inputs are
-    not rounded yet, it may go beyond. `fraction_bits`: binary places
-    of the exact sum, None if a factor is float or an average is no power of two.
+    not rounded yet, it may go beyond. `fraction_bits`: binary places of the exact sum, None if a factor is float or
+    an average is no power of two.
     """
 
     layer: str

@@ -14,7 +14,7 @@ import numpy as np
 
 from wordlength.arrays import FloatArray
 from wordlength.errors import TrainingDiverged
-from wordlength.objectives.baseline import spread
+from wordlength.objectives.audio.prepared import spread
 from wordlength.objectives.evaluate import Evaluator
 from wordlength.objectives.report import Weights
 from wordlength.space import Candidate, Float32, Format, SearchSpace, Slot
@@ -34,11 +34,11 @@ class Screener:
 
     def __init__(self, evaluator: Evaluator, mixtures: int | None = None) -> None:
         self._evaluator = evaluator
-        frames = evaluator.validation.frames
-        numbers = np.arange(len(evaluator.validation), dtype=np.int32)
+        validation = evaluator.data.validation
+        numbers = np.arange(len(validation), dtype=np.int32)
         self._mixtures = spread(numbers, mixtures or len(numbers)).tolist()
-        self._windows = np.concatenate([frames.windows_of(number) for number in self._mixtures])
-        self._few = spread(frames.windows, DAMAGE_WINDOWS)
+        self._windows = np.concatenate([validation.frames.windows_of(number) for number in self._mixtures])
+        self._few = spread(validation.frames.windows, DAMAGE_WINDOWS)
 
     def damages(self, alternatives: Sequence[Mapping[Slot, Format]]) -> list[float]:
         """Mean squared change of the float model's outputs when only these slots are rounded, for each alternative."""

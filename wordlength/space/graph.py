@@ -16,8 +16,6 @@ NO_ZERO = -1
 WHOLE_TENSOR = 2**30
 BY_CHANNEL = 0
 """Lengths of a vbs group that stand for the whole tensor, or for an output channel."""
-MAX_FAST_BITS = 24
-"""Every code of so many bits is a float32: then the fast rounding's limits are the format's."""
 
 _BIAS = 127
 _FRACTION_BITS = 23

@@ -20,6 +20,7 @@ from qkeras.base_quantizer import BaseQuantizer
 from wordlength.errors import FormatError
 from wordlength.space import graph
 from wordlength.space.formats import (
+    EXACT_BITS,
     Binary,
     Fixed,
     Float32,
@@ -53,7 +54,7 @@ class Kind(IntEnum):
             case Float32():
                 return cls.FLOAT32
             case Fixed(rounding=Rounding.HALF_EVEN, overflow=Overflow.SATURATE):
-                quick = fmt.signed and not fmt.per_channel and fmt.bits <= graph.MAX_FAST_BITS
+                quick = fmt.signed and not fmt.per_channel and fmt.bits <= EXACT_BITS
                 return cls.FIXED if quick else cls.FIXED_STEPS
             case Fixed():
                 return cls.FIXED_MODES

@@ -135,6 +135,12 @@ class PreparedData:
         return NetworkShape(frames.before + 1 + frames.after, frames.features.shape[1], frames.targets.shape[1])
 
 
+def spread(windows: NDArray[np.int32], count: int) -> NDArray[np.int32]:
+    """At most `count` of the windows, evenly spaced over all of them."""
+    chosen = np.linspace(0, len(windows) - 1, min(count, len(windows))).astype(int)
+    return np.asarray(windows[chosen], np.int32)
+
+
 def join_frames(features: Sequence[FloatArray], targets: Sequence[FloatArray], before: int, after: int) -> FrameSet:
     """Lay the mixtures' features `(frames, bins)` and targets `(frames, outputs)` end to end; each frame is a window.
 

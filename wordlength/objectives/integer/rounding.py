@@ -13,9 +13,8 @@ from wordlength.objectives.integer.functions import Clip, Fire, Function, Line
 from wordlength.objectives.integer.grid import MOST_BITS, Grid, Integers, rescale
 from wordlength.objectives.integer.sums import Shape
 from wordlength.space import Binary, Fixed, Format, Overflow, PowerOfTwo
+from wordlength.space.formats import EXACT_BITS
 
-MOST_EXACT_BITS = 24
-"""Formats wider than this hold numbers that float32 training never saw."""
 MOST_POWERS = 31
 
 
@@ -91,7 +90,7 @@ class Round:
         match self.format:
             case Binary():
                 return
-            case Fixed(bits=bits) as fmt if bits <= MOST_EXACT_BITS:
+            case Fixed(bits=bits) as fmt if bits <= EXACT_BITS:  # Wider ones hold what training in float32 never saw.
                 self.rounded_from.require_word(f"outputs of {self.layer}")
                 source, left = self.rounded_from, max(0, -self.places)
                 if left > MOST_BITS - 1:
@@ -115,7 +114,7 @@ class Round:
                     raise IntegerError(f"outputs of {self.layer} must fit {MOST_BITS} bits, but {fmt} needs {span + 2}")
             case fmt:
                 raise IntegerError(
-                    f"outputs of {self.layer} must be fixed of at most {MOST_EXACT_BITS} bits, po2 or binary "
+                    f"outputs of {self.layer} must be fixed of at most {EXACT_BITS} bits, po2 or binary "
                     f"to be computed with integers, but are {fmt}"
                 )
 

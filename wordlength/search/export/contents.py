@@ -136,7 +136,7 @@ def _write_integers(
     """c/, vectors/ and hls4ml/, and how they agree with the float model."""
     import keras
 
-    from wordlength.objectives.baseline import spread
+    from wordlength.objectives.audio.prepared import spread
     from wordlength.search.export.against_float import compare_layers, require_close
     from wordlength.search.export.hls import FOLDER, write_project
     from wordlength.search.export.vectors import write_vectors

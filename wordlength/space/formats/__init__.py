@@ -6,7 +6,7 @@ includes it). The "3.13" of Klein, Kantic & Blume 2021 (1 sign, 2 integer, 13 fr
 `fixed<16,2>`.
 """
 
-from wordlength.space.formats.base import MAX_POSITION, Encoded, Float32, Format
+from wordlength.space.formats.base import EXACT_BITS, MAX_POSITION, Encoded, Float32, Format
 from wordlength.space.formats.binary import Binary
 from wordlength.space.formats.fixed import (
     CHANNEL_POSITION_BITS,
@@ -28,6 +28,7 @@ from wordlength.space.formats.virtual_bit_shift import (
 
 __all__ = [
     "CHANNEL_POSITION_BITS",
+    "EXACT_BITS",
     "HIGHEST_VBS_POSITION",
     "LOWEST_VBS_POSITION",
     "MAX_FIXED_BITS",

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from wordlength.arrays import FloatArray
 from wordlength.errors import FormatError
 from wordlength.space.formats.base import (
+    EXACT_BITS,
     MAX_POSITION,
     NO_SHIFTS,
     CodeArray,
@@ -26,7 +27,7 @@ from wordlength.space.formats.base import (
 )
 
 MAX_FIXED_BITS = 32
-MAX_WRAP_BITS = 24
+MAX_WRAP_BITS = EXACT_BITS
 """Wrapping needs every code to be a float32."""
 CHANNEL_POSITION_BITS = 6
 """Bits that store one channel's position, −32…31."""

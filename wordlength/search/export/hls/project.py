@@ -58,7 +58,7 @@ def texts(nodes: Iterable[Node], title: str) -> dict[str, str]:
 
 def windows(codes: Integers) -> Integers:
     """Some of the frames, evenly over all."""
-    from wordlength.objectives.baseline import spread
+    from wordlength.objectives.audio.prepared import spread
 
     return codes[spread(np.arange(len(codes), dtype=np.int32), WINDOWS)]
 
