@@ -13,7 +13,7 @@ from wordlength.objectives.goals.goal import Goal, GoalKind
 from wordlength.objectives.goals.own import OwnCost, OwnQuality
 from wordlength.objectives.goals.quality import Measured, Quality
 from wordlength.objectives.goals.settings import ObjectiveSettings, goals_of
-from wordlength.objectives.goals.table import KNOWN, found
+from wordlength.objectives.goals.table import measurer
 from wordlength.space import Candidate, Float32
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _quality(objective: ObjectiveSettings) -> Quality:
     goal = objective.goal
     if objective.is_own:
         return OwnQuality(goal, objective)
-    made: Quality = found(KNOWN[goal.name][1])(goal)
+    made: Quality = measurer(goal.name)(goal)
     return made
 
 
@@ -87,5 +87,5 @@ def _cost(objective: ObjectiveSettings) -> Cost:
     goal = objective.goal
     if objective.is_own:
         return OwnCost(goal, objective)
-    made: Cost = found(KNOWN[goal.name][1])(goal, objective.table)
+    made: Cost = measurer(goal.name)(goal, objective.table)
     return made

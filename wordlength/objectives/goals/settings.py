@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 
 from wordlength.errors import SpecError
 from wordlength.objectives.goals.goal import Goal, GoalKind, Goals, Needs
-from wordlength.objectives.goals.table import KNOWN, TABLES, found
+from wordlength.objectives.goals.table import KNOWN, measurer, numbers_of
 from wordlength.objectives.user_function import require_function
 from wordlength.strict import STRICT
 
@@ -97,7 +97,7 @@ def require_measurable(objectives: Sequence[ObjectiveSettings], target: str, sam
                 f"there are {', '.join(fitting)} (objectives)"
             )
         if not objective.is_own:
-            check = getattr(found(KNOWN[goal.name][1]), "require", None)
+            check = getattr(measurer(goal.name), "require", None)
             if check is not None:
                 check(sample_rate_hz)
 
@@ -112,7 +112,7 @@ def _check_known(objective: ObjectiveSettings) -> None:
     if given:
         key, value = next(iter(given.items()))
         raise ValueError(f"{name} has its own {key}, but got {value!r}")
-    numbers: Mapping[str, float] = found(TABLES[name]) if name in TABLES and objective.table else {}
+    numbers = numbers_of(name) if objective.table else {}
     for key, value in objective.table.items():
         if key not in numbers:
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -49,7 +50,18 @@ TABLES: dict[str, str] = {"operations_per_frame": "operations:WEIGHTS", "energy_
 DEFAULT_GOALS = Goals((KNOWN["stoi_improvement"][0], KNOWN["memory_bytes"][0]))
 
 
-def found(place: str) -> Any:
+def measurer(name: str) -> Any:
+    """The class that measures a known objective: a Quality or a Cost."""
+    return _imported(KNOWN[name][1])
+
+
+def numbers_of(name: str) -> Mapping[str, float]:
+    """The numbers of a known objective that a study may give, with their defaults; most have none."""
+    numbers: Mapping[str, float] = _imported(TABLES[name]) if name in TABLES else {}
+    return numbers
+
+
+def _imported(place: str) -> Any:
     """`module:name` of this package."""
     module, _, name = place.partition(":")
     return getattr(import_module(f"wordlength.objectives.goals.{module}"), name)
