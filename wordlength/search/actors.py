@@ -1,7 +1,7 @@
 """What runs inside a worker's process: TensorFlow, data and graphs, kept warm from job to job. Knows no Ray.
 
-A class that takes jobs has `run`, a generator whose last item is what the job gives and whose other items are Progress,
-and `ready`, which returns once jobs can be taken, and where they would be run by what.
+A class that takes jobs has `run`, a generator whose last item is what the job gives and whose other items are
+JobProgress, and `ready`, which returns once jobs can be taken, and where they would be run by what.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from wordlength.objectives.report import TrialJob, Weights
 from wordlength.objectives.settings import EvaluationSettings
 from wordlength.objectives.shape import NetworkShape
 from wordlength.search.installed import machine
-from wordlength.search.jobs import AssessJob, DamagesJob, Job, Progress, SharedJob
+from wordlength.search.jobs import AssessJob, DamagesJob, Job, JobProgress, SharedJob
 from wordlength.space import Format, Slot, SlotInfo
 
 
@@ -28,7 +28,7 @@ class Worker(Protocol):
         """Once the worker can take jobs: its machine and what is installed there, see installed.machine."""
 
     def run(self, job: Job, *kept: Any) -> Iterator[Any]:
-        """What the job gives; before it, perhaps, some Progress."""
+        """What the job gives; before it, perhaps, some JobProgress."""
 
 
 class BaselineWorker:
@@ -76,7 +76,7 @@ class TrialWorker:
         return machine()
 
     def run(self, job: Job, weights: Weights = ()) -> Iterator[Any]:
-        """What the job gives; before it, perhaps, some Progress."""
+        """What the job gives; before it, perhaps, some JobProgress."""
         from wordlength.objectives.screening import Screener
 
         match job:
@@ -86,7 +86,7 @@ class TrialWorker:
                 yield Screener(self._evaluator).damages(job.alternatives)
             case SharedJob():
                 for state in Screener(self._evaluator).train_shared(job.space, job.passes, job.seed):
-                    yield Progress(job, state) if isinstance(state, float) else state
+                    yield JobProgress(job, state) if isinstance(state, float) else state
             case AssessJob():
                 screener = Screener(self._evaluator, job.mixtures)
                 yield (screener.assess(job.candidate, weights, job.share, job.seed),)

@@ -63,11 +63,11 @@ class Retried:
 
 
 @dataclass(frozen=True)
-class Progress:
+class JobProgress:
     """The share of a job that is done; it goes on."""
 
     job: Job
     share: float
 
 
-Told = Finished | Retried | Progress
+Told = Finished | Retried | JobProgress

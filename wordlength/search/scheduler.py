@@ -16,7 +16,7 @@ from wordlength.objectives.baseline import Baseline
 from wordlength.objectives.goals import goals_of
 from wordlength.objectives.memory import allocation_of
 from wordlength.search.home import StudyFolder
-from wordlength.search.jobs import AssessJob, DamagesJob, Finished, Progress, SharedJob
+from wordlength.search.jobs import AssessJob, DamagesJob, Finished, JobProgress, SharedJob
 from wordlength.search.observer import Observer
 from wordlength.search.rungs import SHORT_RUNGS, Ladder
 from wordlength.search.sampling import Proposals, fresh_seed
@@ -122,9 +122,9 @@ class Scheduler:
             return True
         return self._weights is not None and self._screen()
 
-    def record(self, told: Finished | Progress) -> None:
+    def record(self, told: Finished | JobProgress) -> None:
         """Take what a job of this class gave. Raises WorkerError if jobs keep failing that all the others need."""
-        if isinstance(told, Progress):
+        if isinstance(told, JobProgress):
             self._observer.phase(SHARED_WEIGHTS, told.share)
             return
         if told.result is None:

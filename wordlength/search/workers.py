@@ -27,7 +27,7 @@ from wordlength.objectives.settings import EvaluationSettings
 from wordlength.objectives.shape import NetworkShape
 from wordlength.search.actors import BaselineWorker, Worker
 from wordlength.search.installed import check_same, installed
-from wordlength.search.jobs import Finished, Job, Progress, Retried, Told
+from wordlength.search.jobs import Finished, Job, JobProgress, Retried, Told
 from wordlength.search.study_file.spec import WorkersSpec
 from wordlength.space import SlotInfo
 
@@ -243,7 +243,7 @@ class WorkerPool:
         except RayError as error:
             return self._died(reference, reason_of(error))
         else:
-            if isinstance(result, Progress):
+            if isinstance(result, JobProgress):
                 return result
             told = Finished(task.job, result)
         del self._running[reference]
