@@ -51,7 +51,7 @@ def test_a_front_is_a_table_of_all_objectives_with_names() -> None:
 def test_a_study_tells_its_state_escaped_and_shows_its_front() -> None:
     html = view_of(*cloud())._repr_html_()
     ElementTree.fromstring(html)
-    assert "study &lt;study&gt;: 7 of 9 trials finished (7 complete)" in html
+    assert "study &lt;study&gt;: 7 of 20 trials finished (7 complete)" in html
     assert "hypervolume" in html
     assert "no trial is complete yet" in view_of()._repr_html_()
 
