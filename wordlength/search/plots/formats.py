@@ -23,7 +23,7 @@ from wordlength.search.plots.cells import (
     short_text,
 )
 from wordlength.search.plots.paper import point_name
-from wordlength.search.plots.scale import Front, marked
+from wordlength.search.plots.scale import marked
 from wordlength.space import Format, Role, Slot, SlotInfo
 
 WIDE_CELLS = 14
@@ -58,7 +58,7 @@ padding:2px 0;text-align:left;line-height:1;vertical-align:middle}
 """
 
 
-def formats_html(front: Front, baseline: FloatPoint, study: str, slots: Iterable[SlotInfo] = ()) -> str:
+def formats_html(front: Sequence[FrontPoint], baseline: FloatPoint, study: str, slots: Iterable[SlotInfo] = ()) -> str:
     """`front`: as `pareto_front` gives it; `slots`: what they store, so that shares count parameters, not slots."""
     title = f"{study}: formats along the Pareto front"
     sizes = {info.slot: info.count for info in slots}
@@ -69,7 +69,7 @@ def formats_html(front: Front, baseline: FloatPoint, study: str, slots: Iterable
     return page_html(title, style, page, kind="wide")
 
 
-def _body(front: Front, baseline: FloatPoint, sizes: Mapping[Slot, int]) -> str:
+def _body(front: Sequence[FrontPoint], baseline: FloatPoint, sizes: Mapping[Slot, int]) -> str:
     slots = list({slot: None for point in front for slot, _ in point.candidate.pairs})
     # Looking slots up in a candidate is slow: once each.
     chosen = [dict(point.candidate.pairs) for point in front]
@@ -88,7 +88,7 @@ def _body(front: Front, baseline: FloatPoint, sizes: Mapping[Slot, int]) -> str:
     return "\n".join([note, key, *pinned, _table(front, baseline, groups) if groups else ""])
 
 
-def _table(front: Front, baseline: FloatPoint, groups: Sequence[str]) -> str:
+def _table(front: Sequence[FrontPoint], baseline: FloatPoint, groups: Sequence[str]) -> str:
     width = 58 if len(front) <= WIDE_CELLS else 22 if len(front) <= NUMBER_CELLS else 16
     kind = "formats" if len(front) <= WIDE_CELLS else "formats tall"
     columns = f'<colgroup><col style="width:{_NAMES_PX}px"><col span="{len(front)}" style="width:{width}px"></colgroup>'
@@ -101,7 +101,7 @@ def _table(front: Front, baseline: FloatPoint, groups: Sequence[str]) -> str:
     )
 
 
-def _heads(front: Front, baseline: FloatPoint) -> str:
+def _heads(front: Sequence[FrontPoint], baseline: FloatPoint) -> str:
     """Trial, memory, STOI improvement and the names of smallest, knee and best, a row each."""
     names = {point.number: text.replace(", ", " ") for point, text in marked(front)}
     trials = (f'<th scope="col" title="{escape(_told(point, baseline))}">{point.number}</th>' for point in front)
@@ -121,7 +121,7 @@ def _heads(front: Front, baseline: FloatPoint) -> str:
     )
 
 
-def _tall_px(front: Front, names: Mapping[int, str]) -> tuple[int, ...]:
+def _tall_px(front: Sequence[FrontPoint], names: Mapping[int, str]) -> tuple[int, ...]:
     """Heights that hold the longest text of each head row when it is turned."""
     trials = max(len(str(point.number)) for point in front)
     memory = max(len(_cost(point)) for point in front)

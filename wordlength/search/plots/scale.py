@@ -45,9 +45,6 @@ _UNIFORM_SYMBOLS = (
     ("hexagon-open", "h"),
 )
 
-Points = Iterable[FrontPoint]
-Front = Sequence[FrontPoint]
-
 
 @dataclass(frozen=True, slots=True)
 class Mark:
@@ -164,7 +161,11 @@ def drawing_of(study: StudyView) -> Drawing:
 
 
 def drawn(
-    points: Points, front: Front, baseline: FloatPoint, title: str, counts: Mapping[str, int] | None = None
+    points: Iterable[FrontPoint],
+    front: Sequence[FrontPoint],
+    baseline: FloatPoint,
+    title: str,
+    counts: Mapping[str, int] | None = None,
 ) -> Drawing:
     """`points`: all complete trials; `counts`: state → trials, empty if unknown."""
     every = tuple(points)
@@ -204,7 +205,7 @@ def _is_reference(point: FrontPoint, network: str) -> bool:
     return bool(point.label or paper_mark(point.candidate, network))
 
 
-def marked(front: Front) -> list[tuple[FrontPoint, str]]:
+def marked(front: Sequence[FrontPoint]) -> list[tuple[FrontPoint, str]]:
     """The members that have a name, cheapest first: (point, "smallest, knee")."""
     if not front:
         return []

@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from wordlength.search.front import FloatPoint, FrontPoint, indistinct
 from wordlength.search.plots.paper import paper_mark, uniform_formats
-from wordlength.search.plots.scale import Front, marked
+from wordlength.search.plots.scale import marked
 from wordlength.search.trials import StudyView
 
 
-def front_csv(front: Front, baseline: FloatPoint) -> str:
+def front_csv(front: Sequence[FrontPoint], baseline: FloatPoint) -> str:
     """The front as CSV: trial, label, first quality, first cost, saved_percent, the other objectives, standard errors,
     the neighbours that are not told apart (trial numbers), then a column per slot.
     """
