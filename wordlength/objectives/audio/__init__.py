@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from wordlength.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from wordlength.objectives.audio.corpus_settings import CORPUS_KINDS, CorpusSettings, PairSettings, RoomSettings
+    from wordlength.objectives.audio.corpus_settings import CorpusSettings, PairSettings, RoomSettings
     from wordlength.objectives.audio.dataset import prepare, subsets
     from wordlength.objectives.audio.files import SAMPLE_RATE_HZ, read_audio
     from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData, Signal
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wordlength.objectives.audio.targets import Enhancer, scores
 
 _HOMES = {
-    "wordlength.objectives.audio.corpus_settings": ["CORPUS_KINDS", "CorpusSettings", "PairSettings", "RoomSettings"],
+    "wordlength.objectives.audio.corpus_settings": ["CorpusSettings", "PairSettings", "RoomSettings"],
     "wordlength.objectives.audio.dataset": ["prepare", "subsets"],
     "wordlength.objectives.audio.files": ["SAMPLE_RATE_HZ", "read_audio"],
     "wordlength.objectives.audio.prepared": ["FrameSet", "MixtureSet", "PreparedData", "Signal"],
@@ -24,7 +24,6 @@ _HOMES = {
 }
 
 __all__ = [
-    "CORPUS_KINDS",
     "SAMPLE_RATE_HZ",
     "CorpusSettings",
     "DataSettings",
