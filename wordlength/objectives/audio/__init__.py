@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from wordlength.objectives.audio.files import SAMPLE_RATE_HZ, read_audio
     from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData, Signal
     from wordlength.objectives.audio.settings import DataSettings
-    from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings
+    from wordlength.objectives.audio.signal_settings import FeatureSettings, TargetSettings
     from wordlength.objectives.audio.targets import Enhancer, scores
 
 _HOMES = {
@@ -19,7 +19,7 @@ _HOMES = {
     "wordlength.objectives.audio.files": ["SAMPLE_RATE_HZ", "read_audio"],
     "wordlength.objectives.audio.prepared": ["FrameSet", "MixtureSet", "PreparedData", "Signal"],
     "wordlength.objectives.audio.settings": ["DataSettings"],
-    "wordlength.objectives.audio.signal": ["FeatureSettings", "TargetSettings"],
+    "wordlength.objectives.audio.signal_settings": ["FeatureSettings", "TargetSettings"],
     "wordlength.objectives.audio.targets": ["Enhancer", "scores"],
 }
 

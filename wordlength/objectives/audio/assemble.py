@@ -15,7 +15,7 @@ from wordlength.objectives.audio.mixing import Mixture
 from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, Signal, join_frames, join_segments
 from wordlength.objectives.audio.rendering import rendered, snr_db_of
 from wordlength.objectives.audio.scoring import score_of, stoi_of
-from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings
+from wordlength.objectives.audio.signal_settings import FeatureSettings, TargetSettings
 from wordlength.objectives.audio.targets import frame_targets
 from wordlength.stages import Progress
 

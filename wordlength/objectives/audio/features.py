@@ -15,7 +15,7 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from wordlength.arrays import DoubleArray, FloatArray
-from wordlength.objectives.audio.signal import FeatureSettings
+from wordlength.objectives.audio.signal_settings import FeatureSettings
 
 POWER_FLOOR = 1e-6
 """Added to the power before the logarithm; a full-scale sine in frames of 256 samples has about 4e3."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wordlength.arrays import DoubleArray, FloatArray
-from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings
+from wordlength.objectives.audio.signal_settings import FeatureSettings, TargetSettings
 from wordlength.objectives.shape import NetworkShape
 
 

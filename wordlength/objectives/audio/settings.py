@@ -15,7 +15,7 @@ from wordlength.objectives.audio.corpus_settings import (
     PairSettings,
     RoomSettings,
 )
-from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings, require_fitting
+from wordlength.objectives.audio.signal_settings import FeatureSettings, TargetSettings, require_fitting
 from wordlength.objectives.shape import NetworkShape
 from wordlength.strict import STRICT
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from wordlength.atomic import write_atomically
 from wordlength.objectives.audio.prepared import FrameSet, MixtureSet, PreparedData, Signal
 from wordlength.objectives.audio.publishing import publish_folder
-from wordlength.objectives.audio.signal import FeatureSettings, TargetSettings
+from wordlength.objectives.audio.signal_settings import FeatureSettings, TargetSettings
 
 _META = "meta.json"
 _FRAMES = ("features", "targets", "windows", "mixture_of_window")

@@ -18,7 +18,7 @@ from wordlength.errors import DataError
 from wordlength.objectives.audio.features import Spectrum, istft, log_magnitude, stft
 from wordlength.objectives.audio.masks import ideal_binary_mask, ideal_ratio_mask, phase_sensitive_mask
 from wordlength.objectives.audio.prepared import FrameSet, MixtureSet
-from wordlength.objectives.audio.signal import TargetSettings
+from wordlength.objectives.audio.signal_settings import TargetSettings
 
 
 def frame_targets(clean_spectrum: Spectrum, noisy_spectrum: Spectrum, settings: TargetSettings) -> FloatArray:
