@@ -9,6 +9,7 @@ import pytest
 from keras import layers
 
 from wordlength.objectives.analysis import Analyser
+from wordlength.objectives.function_ranges import ANYTHING, range_of
 from wordlength.objectives.integer import Sum, integer_program
 from wordlength.objectives.quantized_model import QuantizedModel, quantize
 from wordlength.objectives.report import Accumulator
@@ -274,3 +275,11 @@ def test_padded_windows_that_overlap_have_no_finite_fraction() -> None:
     assert (
         rows["tiling"].fraction_bits == 0 + 1 - 5
     )  # Activations in steps of 1, halves from averaging, weights of 2^5.
+
+
+def test_a_users_function_is_not_taken_for_keras_own_of_its_name() -> None:
+    def tanh(x):
+        return 3 * keras.ops.tanh(x)
+
+    assert range_of(keras.activations.tanh) == (-1, 1)
+    assert range_of(tanh) == ANYTHING

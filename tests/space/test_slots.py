@@ -103,6 +103,14 @@ def test_a_layer_with_an_activation_of_its_own_keeps_its_slot() -> None:
     assert list(slots) == ["a.weights", "a.biases", "a.activations", "b.activations"]
 
 
+def test_a_users_function_called_linear_is_one() -> None:
+    def linear(x):
+        return 2 * x
+
+    layer = layers.Dense(3, activation=linear, name="a")
+    assert "a.activations" in found(sequential((4,), layer, layers.ReLU(name="b")))
+
+
 def test_a_linear_layer_that_feeds_more_than_an_activation_layer_keeps_its_slot() -> None:
     inputs = keras.Input((5,))
     linear = layers.Dense(3, name="a")(inputs)

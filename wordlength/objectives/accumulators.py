@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from wordlength.arrays import FloatArray
+from wordlength.objectives.function_ranges import ANYTHING, Range, range_of
 from wordlength.objectives.quantized_model import QuantizedModel
 from wordlength.objectives.report import Accumulator
 from wordlength.space import Candidate, Fixed, Float32, Overflow, Role, Slot, SlotInfo
@@ -27,24 +28,13 @@ from wordlength.space.quantizers import SwitchedActivation
 from wordlength.space.rounded_layer import RoundedLayer
 from wordlength.space.slots import Anatomy, directions
 
-FUNCTION_RANGES = {
-    "relu": (0.0, math.inf),
-    "relu6": (0.0, 6.0),
-    "sigmoid": (0.0, 1.0),
-    "hard_sigmoid": (0.0, 1.0),
-    "softmax": (0.0, 1.0),
-    "softplus": (0.0, math.inf),
-    "exponential": (0.0, math.inf),
-    "tanh": (-1.0, 1.0),
-    "softsign": (-1.0, 1.0),
-}
-"""Activation function → what it can give; others may give anything."""
-
 _KEEPING = of_family(Family.PASSING) - {"Concatenate", "Maximum", "Minimum"}
 """Layers that hand values on without changing one, dropout once training is over."""
 _AVERAGING = of_family(Family.AVERAGE)
-_ONE = (-1.0, 1.0)
-_STATES = {"tanh": _ONE, "sigmoid": (0.0, 1.0), "softsign": _ONE, "hard_sigmoid": (0.0, 1.0), "hard_tanh": _ONE}
+_STATES = {
+    function: range_of(function)
+    for function in map(keras.activations.get, ("tanh", "sigmoid", "softsign", "hard_sigmoid", "hard_tanh"))
+}
 """A recurrent layer's function → its states: weighed means of what it gives and of states before, or less; first 0."""
 _NO_BIT = 1000
 
@@ -56,7 +46,7 @@ class _Source:
     """
 
     slot: Slot | None = None
-    function: tuple[float, float] = (-math.inf, math.inf)
+    function: Range = ANYTHING
     places: int | None = 0
 
 
@@ -206,8 +196,7 @@ def _recurrent_sums(layer: Any, parts: Anatomy, source: _Source, info: SlotInfo)
         yield _Sum(layer, parts, (weights,), (False,), source, bias)
         if len(rnns) > 1 and parts.core.merge_mode != "concat":
             continue
-        name = getattr(rnn.activation, "__name__", "")
-        state = _Source(Slot(layer.name, Role.ACTIVATIONS), _STATES.get(name, (-math.inf, math.inf)))
+        state = _Source(Slot(layer.name, Role.ACTIVATIONS), _STATES.get(rnn.activation, ANYTHING))
         states = slice(direction * rnn.units, (direction + 1) * rnn.units)
         state_bias = (direction, rows[1]) if rows[1] is not None else None
         yield _Sum(layer, parts, (state_weights,), (False,), state, state_bias, states)
@@ -277,16 +266,15 @@ def _average_places(pooling: Any) -> int | None:
     return None if ragged or count & (count - 1) else count.bit_length() - 1
 
 
-def _function_range(operation: Any) -> tuple[float, float]:
+def _function_range(operation: Any) -> Range:
     if isinstance(operation, RoundedLayer) and operation.state is not None:
         inner = directions(operation.layer)[0]
         merged = getattr(operation.layer, "merge_mode", "concat") == "sum"
-        return (-math.inf, math.inf) if merged else _STATES.get(inner.activation.__name__, (-math.inf, math.inf))
+        return ANYTHING if merged else _STATES.get(inner.activation, ANYTHING)
     function = operation.function if isinstance(operation, SwitchedActivation) else None
     if isinstance(function, keras.layers.ReLU):
         return (-math.inf if function.negative_slope else 0.0, function.max_value or math.inf)
-    name = getattr(getattr(function, "activation", None), "__name__", "")
-    return FUNCTION_RANGES.get(name, (-math.inf, math.inf))
+    return range_of(getattr(function, "activation", None))
 
 
 def _range(source: _Source, candidate: Candidate) -> tuple[float, float] | None:

@@ -134,7 +134,10 @@ class Anatomy:
     @property
     def has_function(self) -> bool:
         """Whether a layer with a kernel applies a non-linearity itself."""
-        return self.family is Family.KERNEL and getattr(self.core.activation, "__name__", "") != "linear"
+        from keras import activations
+
+        # By itself: a user's function may have this name, too.
+        return self.family is Family.KERNEL and self.core.activation is not activations.linear
 
 
 def anatomy(layer: Any) -> Anatomy:

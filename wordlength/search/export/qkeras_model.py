@@ -24,6 +24,7 @@ import numpy as np
 import qkeras
 
 from wordlength.arrays import FloatArray
+from wordlength.objectives.function_ranges import range_of
 from wordlength.objectives.quantized_model import functional, has_qkeras_layer, qkeras_layer, variables_of
 from wordlength.objectives.report import Weights
 from wordlength.space import (
@@ -41,13 +42,12 @@ from wordlength.space import (
     VirtualBitShift,
     find_slots,
 )
+from wordlength.space.formats import EXACT_BITS
 from wordlength.space.layer_types import Family
 from wordlength.space.quantizers import FormatQuantizer
 from wordlength.space.rounded_layer import RoundedLayer
 from wordlength.space.slots import KERNELS, anatomy, directions, variable_of
 
-EXACT_BITS = 24
-"""Every whole number of so many bits is a float32."""
 _MOST_PO2_BITS = 7
 """Where `quantized_po2` still has only powers that are normal float32 numbers, without an exponent's sign."""
 
@@ -358,13 +358,13 @@ def _reach(layer: Any) -> tuple[float, float]:
             return 0.0, inf if layer.max_value is None else layer.max_value
         case "Softmax":
             return 0.0, 1.0
-    return _REACHES.get(getattr(layer, "activation", None), (-inf, inf))
+    return range_of(getattr(layer, "activation", None))
 
 
 def _reach_of_states(layer: Any) -> tuple[float, float]:
     """Of all states and of what both directions merge into."""
     inner = directions(layer)[0]
-    lowest, highest = _REACHES.get(inner.activation, (-inf, inf))
+    lowest, highest = range_of(inner.activation)
     largest = max(-lowest, highest)
     if hasattr(inner.cell, "unit_forget_bias"):
         # An LSTM's cell state grows by one function value a step, and by what rounding adds.
@@ -374,13 +374,3 @@ def _reach_of_states(layer: Any) -> tuple[float, float]:
 
 
 _WEIGHING = (keras.activations.sigmoid, keras.activations.hard_sigmoid)
-_REACHES: dict[Any, tuple[float, float]] = {
-    keras.activations.relu: (0.0, inf),
-    keras.activations.relu6: (0.0, 6.0),
-    keras.activations.softplus: (0.0, inf),
-    keras.activations.sigmoid: (0.0, 1.0),
-    keras.activations.hard_sigmoid: (0.0, 1.0),
-    keras.activations.softmax: (0.0, 1.0),
-    keras.activations.tanh: (-1.0, 1.0),
-    keras.activations.softsign: (-1.0, 1.0),
-}

@@ -20,7 +20,7 @@ CodeNumbers = npt.NDArray[np.int64]
 MAX_POSITION = 32
 """Largest magnitude of `integer_bits` and `max_exponent`: far from float32's own range limits."""
 EXACT_BITS = 24
-"""float32 holds every whole number of so many bits, sign included, and of two's complement every code."""
+"""float32 holds every whole number of so many bits."""
 SMALLEST_NORMAL = float(np.finfo(np.float32).tiny)
 
 
