@@ -1,6 +1,8 @@
 """What the rooms' tests share: TensorFlow started once, and a study so small that a trial takes a second."""
 
 import os
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -14,6 +16,22 @@ from wordlength.objectives.models import IrmCnn, ModelSettings
 from wordlength.objectives.settings import AnalysisSettings, EvaluationSettings, GateSettings, TrainingSettings
 
 REPOSITORY = Path(__file__).parents[1]
+TINY_STUDY = """
+name: {name}
+data_root: {root}
+data:
+  speech: [{{kind: folder, path: speech}}]
+  noise: [{{kind: folder, path: noise}}]
+  subset_fraction: 0.5
+model: {{filters: [2, 2, 2, 2, 2, 2], dense: [8, 8]}}
+training: {{baseline_epochs: 1, batch_size: 64, learning_rate: 0.01}}
+analysis: {{windows: 32}}
+gate: {{overflow: {overflow}, underflow: 1, precision: 1}}
+space:
+  weights: {{fixed: {{bits: [3, 6], offset: [0, 1]}}, po2: {{bits: [3, 4]}}}}
+  activations: fixed<16,4>
+search: {{trials: 6, first_front: 0, allocated: 0, startup_trials: 2}}
+"""
 
 # No deadline: a busy machine, or the first call of a graph, says nothing about the code.
 settings.register_profile("wordlength", deadline=None)
@@ -76,6 +94,38 @@ def tiny_corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _write(root / "noise" / "white" / f"{number}.wav", noise)
         _write(root / "noise" / "rumble" / f"{number}.wav", np.convolve(noise, np.ones(16) / 4, "same").clip(-1, 1))
     return root
+
+
+@pytest.fixture(scope="session")
+def write_study(tmp_path_factory: pytest.TempPathFactory, tiny_corpora: Path) -> Callable[..., Path]:
+    """Writes a tiny study file into a folder of its own, with text replaced as asked for, and returns its path."""
+
+    def write(*replacements: tuple[str, str], name: str = "tiny", overflow: float = 1.0) -> Path:
+        text = TINY_STUDY.format(name=name, root=tiny_corpora, overflow=overflow)
+        for old, new in replacements:
+            assert old in text, f"{old!r} is not in the study file"
+            text = text.replace(old, new)
+        path = tmp_path_factory.mktemp("study") / "study.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def run_cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Runs `wordlength ARGUMENTS` in this process: exit status, standard output, standard error."""
+    from wordlength.search.cli import main
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["wordlength", *map(str, arguments)])
+        monkeypatch.setenv("COLUMNS", "200")
+        with pytest.raises(SystemExit) as stopped:
+            main()
+        out, err = capsys.readouterr()
+        return int(stopped.value.code or 0), out, err
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -72,14 +72,19 @@ class Server:
 
 
 @contextmanager
-def ray_head(cores: int = 4) -> Iterator[Server]:
-    """A Ray cluster of one node; drivers join it at `address`, which is this machine's own: Ray takes no other."""
+def ray_head(cores: int = 4, dashboard: int | None = None) -> Iterator[Server]:
+    """A Ray cluster of one node; drivers join it at `address`, which is this machine's own: Ray takes no other.
+
+    `dashboard`: the port at which it takes jobs, on loopback.
+    """
     folder, port = Path(tempfile.mkdtemp(prefix="r")), free_port()
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--temp-dir={folder}"]
-    command += [f"--port={port}", f"--num-cpus={cores}", "--include-dashboard=false"]
+    command += [f"--port={port}", f"--num-cpus={cores}"]
+    command += ["--include-dashboard=false"] if dashboard is None else [f"--dashboard-port={dashboard}"]
     address = f"{ray.util.get_node_ip_address()}:{port}"
     server = Server(command, folder / "output.log", address, JOINING)
-    server.until_up = lambda: until_listens(ray.util.get_node_ip_address(), port)
+    places = [(ray.util.get_node_ip_address(), port)] + ([] if dashboard is None else [(LOOPBACK, dashboard)])
+    server.until_up = lambda: [until_listens(*place) for place in places] and None
     server.start()
     try:
         server.until_up()
@@ -155,6 +160,15 @@ def postgresql() -> Iterator[Server]:
     finally:
         server.kill()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def another_database(server: Server, name: str) -> str:
+    """A further database of a PostgreSQL cluster: its address."""
+    base, _, _ = server.address.rpartition("/")
+    host, _, port = base.rpartition("@")[2].partition(":")
+    made = [str(_program("createdb")), "-h", host, "-p", port, "-U", "wordlength", name]
+    subprocess.run(made, check=True, capture_output=True)
+    return f"{base}/{name}"
 
 
 def _until_ready(server: Server, port: int) -> None:

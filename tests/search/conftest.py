@@ -1,8 +1,7 @@
-"""A study file over the tiny corpora, a shared Ray session, and the command line in this process."""
+"""Studies over the tiny corpora, launched once, and what tests of commands share."""
 
 import dataclasses
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,39 +13,6 @@ if TYPE_CHECKING:
 
     from wordlength import FrontPoint, Home, StudyView
     from wordlength.search.tracking import Tracker
-
-TINY_STUDY = """
-name: {name}
-data_root: {root}
-data:
-  speech: [{{kind: folder, path: speech}}]
-  noise: [{{kind: folder, path: noise}}]
-  subset_fraction: 0.5
-model: {{filters: [2, 2, 2, 2, 2, 2], dense: [8, 8]}}
-training: {{baseline_epochs: 1, batch_size: 64, learning_rate: 0.01}}
-analysis: {{windows: 32}}
-gate: {{overflow: {overflow}, underflow: 1, precision: 1}}
-space:
-  weights: {{fixed: {{bits: [3, 6], offset: [0, 1]}}, po2: {{bits: [3, 4]}}}}
-  activations: fixed<16,4>
-search: {{trials: 6, first_front: 0, allocated: 0, startup_trials: 2}}
-"""
-
-
-@pytest.fixture(scope="session")
-def write_study(tmp_path_factory: pytest.TempPathFactory, tiny_corpora: Path) -> Callable[..., Path]:
-    """Writes a tiny study file into a folder of its own, with text replaced as asked for, and returns its path."""
-
-    def write(*replacements: tuple[str, str], name: str = "tiny", overflow: float = 1.0) -> Path:
-        text = TINY_STUDY.format(name=name, root=tiny_corpora, overflow=overflow)
-        for old, new in replacements:
-            assert old in text, f"{old!r} is not in the study file"
-            text = text.replace(old, new)
-        path = tmp_path_factory.mktemp("study") / "study.yaml"
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return write
 
 
 @pytest.fixture(scope="session")
@@ -106,22 +72,6 @@ def restored_study(tiny_archive: Path, tiny_corpora: Path, tmp_path: Path) -> "H
     home = Home(tmp_path / "restored")
     restore(tiny_archive, home, places=Places(data_root=tiny_corpora))
     return home
-
-
-@pytest.fixture
-def run_cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
-    """Runs `wordlength ARGUMENTS` in this process: exit status, standard output, standard error."""
-    from wordlength.search.cli import main
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["wordlength", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
-        with pytest.raises(SystemExit) as stopped:
-            main()
-        out, err = capsys.readouterr()
-        return int(stopped.value.code or 0), out, err
-
-    return run
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +19,12 @@ from wordlength.search.check import check_study
 from wordlength.search.disk import restore as restoring
 from wordlength.search.disk.archive import archive
 from wordlength.search.disk.archive_file import pack, unpack
+from wordlength.search.disk.begun import BEGUN
 from wordlength.search.disk.contents import look
 from wordlength.search.disk.restore import Places, restore
 from wordlength.search.retrain import retrained_result
-from wordlength.search.storage import take_out
+from wordlength.search.storage import stored_studies, take_out
+from wordlength.search.tracking import has_experiment
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -223,33 +225,67 @@ def test_a_restore_that_fails_leaves_nothing(
     assert check_study(home.find("tiny"), home) == []
 
 
-def test_a_restore_that_was_killed_is_begun_anew(
-    tiny_study, tiny_archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    home = Home(tmp_path / "home")
+@pytest.fixture
+def killed(tiny_archive: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Begins to restore, and is killed before the study file is written."""
 
     @contextlib.contextmanager
-    def killed(*_: object) -> Iterator[None]:
+    def nothing_is_undone(*_: object) -> Iterator[None]:
         yield
 
-    real = restoring.write_atomically
-    monkeypatch.setattr(restoring, "_undone", killed)  # As kill -9: nothing is undone.
+    def kill(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
 
-    def before_the_study_file(path: Path, content: bytes, private: bool = False) -> None:
-        if private:
-            raise KeyboardInterrupt
-        real(path, content)
+    def begin(home: Home, places: Places | None = None) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(restoring, "_undone", nothing_is_undone)
+            patched.setattr(restoring, "write_atomically", kill)
+            with pytest.raises(KeyboardInterrupt):
+                restore(tiny_archive, home, places=places)
+        assert home.names() == []
 
-    monkeypatch.setattr(restoring, "write_atomically", before_the_study_file)
-    with pytest.raises(KeyboardInterrupt):
-        restore(tiny_archive, home)
-    monkeypatch.undo()
-    assert home.names() == []
+    return begin
+
+
+def elsewhere(folder: Path) -> Places:
+    folder.mkdir()
+    return Places(f"sqlite:///{folder / 'trials.db'}", f"sqlite:///{folder / 'runs.db'}")
+
+
+def there(places: Places) -> tuple[bool, bool]:
+    """Whether both stores have the study."""
+    return "tiny" in stored_studies(str(places.optuna)), has_experiment(str(places.tracking), "tiny")
+
+
+def test_a_restore_that_was_killed_is_begun_anew(tiny_study, tiny_archive: Path, tmp_path: Path, killed) -> None:
+    home = Home(tmp_path / "home")
+    killed(home)
     assert {item.kind.value for item in look(home).orphans} >= {"trials without study", "experiment without study"}
     restore(tiny_archive, home)
     assert load_study("tiny", home) == tiny_study[2]
     assert check_study(home.find("tiny"), home) == []
-    assert not (home.study("tiny").path / restoring.BEGUN).exists()
+    assert not (home.study("tiny").path / BEGUN).exists()
+
+
+def test_a_restore_that_was_killed_is_undone_where_it_was(
+    tiny_study, tiny_archive: Path, tmp_path: Path, killed, run_cli
+) -> None:
+    home, other = Home(tmp_path / "home"), Home(tmp_path / "other")
+    first, second = elsewhere(tmp_path / "first"), elsewhere(tmp_path / "second")
+    restore(tiny_archive, other, places=second)
+    killed(home, first)
+    assert there(first) == (True, True)
+    assert (home.study("tiny").path / BEGUN).stat().st_mode & 0o077 == 0  # Addresses may hold a login.
+    with pytest.raises(SpecError, match=r"the trials' storage has 'tiny' already; --as NAME$"):
+        restore(tiny_archive, home, places=second)  # Another project's.
+    assert load_study("tiny", other) == tiny_study[2]
+    assert check_study(other.find("tiny"), other) == []
+    assert there(first) == (False, False)
+    assert not home.study("tiny").path.exists()
+    killed(home, first)
+    assert run_cli("clean", "--orphans", "--yes", "--home", home.root)[0] == 0
+    assert there(first) == (False, False)
+    assert look(home).orphans == ()
 
 
 def test_a_study_that_runs_is_not_archived(copied_study, tmp_path: Path, run_cli) -> None:

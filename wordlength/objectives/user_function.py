@@ -26,6 +26,18 @@ def require_function(source: str, function: str, file: Path, whose: str, error: 
         raise error(f"{whose}'s file must define the function, but {function!r} is not there; {has} ({file})")
 
 
+def imported_beside(source: str, file: Path) -> list[str]:
+    """Files beside `file` that its text, which is Python, imports; paths from its folder on."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source, str(file))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    places = (place for name in sorted(names) for place in (f"{name}.py", f"{name}/__init__.py"))
+    return [place for place in places if (file.parent / place).is_file()]
+
+
 def _defined(tree: ast.Module) -> tuple[set[str], bool]:
     """Names that the module may have, and whether there may be others: only running it would tell."""
     names: set[str] = set()

@@ -20,6 +20,7 @@ from wordlength.search.home import Home, StudyFolder, Turn
 from wordlength.search.loop import Loop
 from wordlength.search.observer import Observer
 from wordlength.search.stopping import Stopping
+from wordlength.search.storage import place_of
 from wordlength.search.study import StudyStore, remembered
 from wordlength.search.study_file.model import with_files_beside
 from wordlength.search.study_file.spec import StudySpec
@@ -46,12 +47,24 @@ def known_study(spec: StudySpec, home: Home, data_digest: str) -> Mapping[str, A
     folder = home.study(spec.name)
     if not folder.study_file.exists():
         return {}
+    _check_storage(spec, home)
     try:
         known = remembered(spec, home)
     except SpecError as error:
         raise SpecError(f"{error}; bring the storage back, or remove {folder.path} to begin anew") from None
     check_unchanged(known, spec, data_digest)
     return known
+
+
+def _check_storage(spec: StudySpec, home: Home) -> None:
+    """Raise SpecError for a storage that is not that of the study's folder: its trials would be another study's."""
+    folder = home.study(spec.name)
+    began, now = (place_of(home.optuna_address(one)) for one in (folder.spec(), spec))
+    if began != now:
+        raise SpecError(
+            f"a study keeps its trials' storage, but that of {spec.name!r} was {began} and is now {now}; launch "
+            f"{folder.study_file}, or write the new address there, if the trials have moved (storage.optuna)"
+        )
 
 
 def run_study(

@@ -79,8 +79,18 @@ def open_storage(address: str, patience_seconds: float = 0.0) -> PatientStorage:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         return PatientStorage(address, patience_seconds)
-    except (SQLAlchemyError, ImportError, StorageInternalError, ValueError) as error:
+    except (SQLAlchemyError, ImportError, StorageInternalError, ValueError, RuntimeError) as error:
+        # The last for tables of another version of optuna.
         raise SpecError(f"the trials' storage must open, but it does not: {_reason(error, address)}") from None
+
+
+def place_of(address: str) -> str:
+    """Where a storage is, for people and for comparing: its address without login."""
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError):
+        return address.partition("://")[0] + "://…"
+    return url.set(username=None, password=None, query={}).render_as_string()
 
 
 def _reason(error: BaseException, address: str) -> str:
@@ -161,8 +171,8 @@ def take_out(address: str, name: str) -> dict[str, Any]:
             raise SpecError(f"a study must be in its storage, but {name!r} has no trials there")
         return {
             "directions": [direction.name for direction in storage.get_study_directions(place)],
-            "user_attrs": storage.get_study_user_attrs(place),
-            "system_attrs": storage.get_study_system_attrs(place),
+            "user_attrs": _in_order(storage.get_study_user_attrs(place)),
+            "system_attrs": _in_order(storage.get_study_system_attrs(place)),
             "trials": [_plain(trial) for trial in storage.get_all_trials(place, deepcopy=False)],
         }
 
@@ -193,8 +203,12 @@ def remove_stored(address: str, name: str) -> bool:
 
 @contextmanager
 def _opened(address: str) -> Iterator[PatientStorage]:
+    """The storage while the block runs. Raises SpecError if it does not open, or ceases to answer."""
     with closing(open_storage(address)) as storage:
-        yield storage
+        try:
+            yield storage
+        except (SQLAlchemyError, StorageInternalError) as error:
+            raise SpecError(f"the trials' storage must answer, but it does not: {_reason(error, address)}") from None
 
 
 def _place(storage: PatientStorage, name: str) -> int | None:
@@ -211,10 +225,15 @@ def _plain(trial: FrozenTrial) -> dict[str, Any]:
         "values": trial.values,
         "params": trial.params,
         "distributions": {name: distribution_to_json(one) for name, one in trial.distributions.items()},
-        "user_attrs": trial.user_attrs,
-        "system_attrs": trial.system_attrs,
+        "user_attrs": _in_order(trial.user_attrs),
+        "system_attrs": _in_order(trial.system_attrs),
         **{name: time and time.isoformat() for name, time in times.items()},
     }
+
+
+def _in_order(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """By name: each database gives them in an order of its own. Their values stay as they are."""
+    return dict(sorted(attributes.items()))
 
 
 def _trial(plain: Mapping[str, Any]) -> FrozenTrial:

@@ -19,6 +19,8 @@ import yaml
 import wordlength
 from wordlength.atomic import write_atomically
 from wordlength.errors import SpecError, WorkerError, first_line
+from wordlength.objectives.models import UserModel
+from wordlength.objectives.user_function import imported_beside
 from wordlength.search.home import HOME_VARIABLE
 from wordlength.search.study_file.model import with_files_beside
 from wordlength.search.study_file.spec import DATA_ROOT_VARIABLE, StudySpec
@@ -153,7 +155,7 @@ def _write_objectives(spec: StudySpec, folder: Path) -> None:
 
 
 def _require_reachable(spec: StudySpec) -> None:
-    """Refuse what would lie in the job's own folder there, which is lost when it ends."""
+    """Refuse what would lie in the job's own folder there, which is lost when it ends, and what would be missing."""
     if not spec.origin.text:
         raise SpecError(f"a study must come from a file to be submitted, but {spec.name!r} does not")
     for name, address in (yaml.safe_load(spec.origin.text).get("storage") or {}).items():
@@ -162,6 +164,11 @@ def _require_reachable(spec: StudySpec) -> None:
                 f"a submitted study's storage must be a server or a file with its whole path, but got {address!r} "
                 f"(storage.{name})"
             )
+    if isinstance(spec.model, UserModel) and (lost := imported_beside(spec.model.source, spec.model.file)):
+        raise SpecError(
+            f"a submitted study's network must stand in one file, but {spec.model.file} imports {lost[0]} beside it; "
+            "write both into one (model)"
+        )
 
 
 def places(home: str | None, data: str | None) -> dict[str, str]:

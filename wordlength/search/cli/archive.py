@@ -80,6 +80,8 @@ def restore(
     place = home_of(home)
     spec = run(file, place, name, Places(optuna, tracking, data_root))
     say(f"restored: {spec.name} in {place.root}")
+    if name or optuna or tracking:
+        note(f"its name and places stand in {place.study(spec.name).study_file}; a launch of that goes on with it")
     if lost := [path for path in corpus_paths(spec) if not path.exists()]:
         where = ", ".join(map(str, lost))
         text = f"not here: {where}; launch, retrain and export need them (WORDLENGTH_DATA, or --data-root)"

@@ -15,6 +15,7 @@ import yaml
 from wordlength.errors import SpecError
 from wordlength.objectives.baseline import baseline_path
 from wordlength.search.disk.archive_file import Manifest, pack
+from wordlength.search.disk.begun import BEGUN
 from wordlength.search.drivers import is_running
 from wordlength.search.home import STUDY_FILE, Home, StudyFolder, Turn, is_lock
 from wordlength.search.storage import take_out
@@ -86,7 +87,8 @@ def portable(file: Path) -> str:
     root = plain.pop("data_root", file.parent)
     for role in CORPUS_ROLES:
         for corpus in plain["data"].get(role) or ():
-            if corpus.get("path") is not None:
+            # A study that was restored and not launched since has them as they were in its archive.
+            if corpus.get("path") is not None and os.path.isabs(corpus["path"]):
                 corpus["path"] = os.path.relpath(corpus["path"], root)
     plain["storage"] = {"patience_minutes": plain["storage"]["patience_minutes"]}
     return yaml.safe_dump(plain, sort_keys=False)
@@ -94,7 +96,7 @@ def portable(file: Path) -> str:
 
 def own_files(folder: Path) -> dict[str, Path]:
     """What a study's folder holds beside the study file: neither locks, nor what a killed process left half."""
-    found = {name: path for name, path in _below(folder).items() if name != STUDY_FILE}
+    found = {name: path for name, path in _below(folder).items() if name not in (STUDY_FILE, BEGUN)}
     return {name: path for name, path in found.items() if not is_lock(path) and path.suffix != ".tmp"}
 
 

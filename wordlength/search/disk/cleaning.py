@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 
 from wordlength.errors import SpecError
+from wordlength.search.disk.begun import undo
 from wordlength.search.disk.contents import Disk
 from wordlength.search.disk.item import Item, Kind
 from wordlength.search.drivers import is_running
@@ -51,7 +52,7 @@ def _remove(item: Item, home: Home) -> str:
         case Kind.STUDY:
             return _remove_study(home, item.name)
         case Kind.FOLDER:
-            _remove_folder(home.study(item.name))
+            _remove_folder(home, item.name)
         case Kind.TRIALS:
             _require_at_rest(home, item.name)
             remove_stored(home.optuna_address(), item.name)
@@ -79,8 +80,11 @@ def _remove_study(home: Home, name: str) -> str:
     return f"{name}: {left}" if left else ""
 
 
-def _remove_folder(folder: StudyFolder) -> None:
+def _remove_folder(home: Home, name: str) -> None:
+    """Without study: a launch that never began, or a restore that was cut off, with what that has put elsewhere."""
+    folder = home.study(name)
     with folder.locked():
+        undo(folder, home)
         _empty(folder)
 
 

@@ -23,13 +23,11 @@ from wordlength.errors import ArchiveError, SpecError, WordlengthError
 from wordlength.objectives.baseline import baseline_path, load_baseline
 from wordlength.search.disk.archive import BASELINES, RUNS, STUDY, TRIALS, own_files
 from wordlength.search.disk.archive_file import Manifest, require_file, unpack
+from wordlength.search.disk.begun import begin, end, undo
 from wordlength.search.home import STUDY_FILE, Home, StudyFolder, is_lock
-from wordlength.search.storage import put_in, remove_stored, stored_studies
+from wordlength.search.storage import put_in, stored_studies
 from wordlength.search.study_file.spec import CORPUS_ROLES, DATA_ROOT_VARIABLE, StudySpec, parse_spec
-from wordlength.search.tracking import has_experiment, publish_views, put_in_runs, remove_experiment
-
-BEGUN = "restoring"
-"""File of the study's folder that says that both stores had nothing of this name when restoring began."""
+from wordlength.search.tracking import has_experiment, publish_views, put_in_runs
 
 
 @dataclass(frozen=True)
@@ -60,11 +58,11 @@ def restore(file: Path, home: Home, name: str | None = None, places: Places | No
         folder = home.study(spec.name)
         with folder.locked():
             _begin(spec, home, folder)
-            with _undone(spec, home, folder), _readable(file):
+            with _undone(home, folder), _readable(file):
                 _put_in(spec, home, Path(draft), str(manifest.about["study"]))
                 _move(Path(draft), home, folder)
                 write_atomically(folder.study_file, text.encode(), private=True)
-        (folder.path / BEGUN).unlink(missing_ok=True)
+        end(folder)
     publish_views(home.tracking_address(spec), spec.name)
     return folder.spec()
 
@@ -128,31 +126,29 @@ def _require_baseline(draft: Path, home: Home, name: str) -> None:
 
 
 def _begin(spec: StudySpec, home: Home, folder: StudyFolder) -> None:
-    """Both stores without anything of this name: what a restore that was cut off has left there is removed."""
-    optuna, tracking = home.optuna_address(spec), home.tracking_address(spec)
+    """Both stores without anything of this name: what a restore that was cut off has put anywhere is removed."""
     _require_free(spec.name, home)  # Now that it stays so.
-    if (folder.path / BEGUN).exists():
-        _remove(spec, home)
-        return
-    for taken, where in (
-        (spec.name in stored_studies(optuna), "the trials' storage"),
-        (has_experiment(tracking, spec.name), "MLflow, or its trash,"),
+    undo(folder, home)
+    optuna, tracking = home.optuna_address(spec), home.tracking_address(spec)
+    for taken, where, ours in (
+        (spec.name in stored_studies(optuna), "the trials' storage", optuna == home.optuna_address()),
+        (has_experiment(tracking, spec.name), "MLflow, or its trash,", tracking == home.tracking_address()),
     ):
         if taken:
+            hint = ", or remove what no study has: wordlength clean --orphans" if ours else ""
             raise SpecError(
-                f"a restored study's name must be free, but {where} has {spec.name!r} already; --as NAME, or remove "
-                "what no study has: wordlength clean --orphans"
+                f"a restored study's name must be free, but {where} has {spec.name!r} already; --as NAME{hint}"
             )
-    write_atomically(folder.path / BEGUN, b"")
+    begin(spec, home)
 
 
 @contextmanager
-def _undone(spec: StudySpec, home: Home, folder: StudyFolder) -> Iterator[None]:
+def _undone(home: Home, folder: StudyFolder) -> Iterator[None]:
     """Where the block fails, leave nothing behind."""
     try:
         yield
     except BaseException:
-        _remove(spec, home)
+        undo(folder, home)
         for path in folder.path.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
@@ -170,11 +166,6 @@ def _readable(file: Path) -> Iterator[None]:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
         raise ArchiveError(f"an archive's trials and runs must be readable, but {file}: {error!r}") from None
-
-
-def _remove(spec: StudySpec, home: Home) -> None:
-    remove_experiment(home.tracking_address(spec), home.artifact_root(spec), spec.name)
-    remove_stored(home.optuna_address(spec), spec.name)
 
 
 def _put_in(spec: StudySpec, home: Home, draft: Path, archived_name: str) -> None:

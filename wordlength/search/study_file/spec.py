@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -141,7 +142,8 @@ class StorageSpec(BaseModel):
     @classmethod
     def _is_address(cls, value: str | None) -> str | None:
         if value is not None and "://" not in value:
-            raise ValueError(f"an address has the form scheme://…, as sqlite:///trials.db, but got {value!r}")
+            shown = re.sub(r".*@", "…@", value)  # It may hold a login.
+            raise ValueError(f"an address has the form scheme://…, as sqlite:///trials.db, but got {shown!r}")
         return value
 
 

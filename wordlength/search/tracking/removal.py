@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from mlflow import MlflowClient
 from mlflow.tracking._tracking_service.utils import _get_store
 from sqlalchemy import text
 
@@ -64,14 +65,11 @@ def remove_experiment(tracking_uri: str, artifact_root: Path | None, name: str) 
     check_server(tracking_uri)
     with answering(name):
         client = Store.look(tracking_uri)
+        if is_server(tracking_uri):
+            return _into_trash(client, name)
         found = client.get_experiment_by_name(name)
         if found is None:
             return ""
-        if is_server(tracking_uri):
-            if found.lifecycle_stage == "active":
-                client.rename_experiment(found.experiment_id, f"{name} (removed {now_ms()})")
-                client.delete_experiment(found.experiment_id)
-            return "in the tracking server's trash, with its artifacts; `mlflow gc` there removes it for good"
         if found.lifecycle_stage == "active":
             client.delete_experiment(found.experiment_id)
         artifacts = own_folder(found.artifact_location, artifact_root)
@@ -79,6 +77,20 @@ def remove_experiment(tracking_uri: str, artifact_root: Path | None, name: str) 
             shutil.rmtree(artifacts, ignore_errors=True)
         _remove_rows(tracking_uri, int(found.experiment_id))
         return "" if artifacts is not None else f"its artifacts, outside of this project: {found.artifact_location}"
+
+
+def _into_trash(client: MlflowClient, name: str) -> str:
+    """Renamed first, since in the trash it cannot be; what was cut off in between still has to go there."""
+    found = client.get_experiment_by_name(name)
+    if found is not None and found.lifecycle_stage == "active":
+        client.rename_experiment(found.experiment_id, f"{name} (removed {now_ms()})")
+    renamed = client.search_experiments(filter_string=f"name LIKE '{name} (removed %'")  # Active ones.
+    for one in renamed:
+        if one.name.startswith(f"{name} (removed "):  # LIKE takes an underscore for any character.
+            client.delete_experiment(one.experiment_id)
+    if found is None and not renamed:
+        return ""
+    return "in the tracking server's trash, with its artifacts; `mlflow gc` there removes it for good"
 
 
 def own_folder(location: str, artifact_root: Path | None) -> Path | None:
