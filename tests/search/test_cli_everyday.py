@@ -73,6 +73,8 @@ def test_names_files_and_rules_are_completed(complete, tmp_path: Path, monkeypat
     assert complete("wordlength export klein --pick ") == ["knee", "best", "smallest", "trial=", "max-bytes="]
     assert complete("wordlength retrain klein --pick b") == ["best"]
     assert complete("wordlength do") == ["doctor"]
+    assert complete("wordlength launch '**x'") == complete("wordlength launch '['") == []  # No patterns.
+    assert complete("wordlength front --home ~nobody-here kl") == []
 
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:

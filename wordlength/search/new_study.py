@@ -26,6 +26,7 @@ from wordlength.objectives.audio.settings import (
 from wordlength.objectives.goals import require_fitting
 from wordlength.objectives.goals.target import target_of
 from wordlength.objectives.settings import TrainingSettings
+from wordlength.paths import expanded
 from wordlength.search.own_signal import own_signal
 from wordlength.search.proposal import Layer, layers_of, repeated, small, table
 from wordlength.search.space_spec import SpaceSpec, build_space
@@ -137,7 +138,7 @@ def pair_kind(place: Path) -> str:
 def _corpora(given: Given, to: Path, cache: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if given.pairs is not None:
-        place = Path(os.path.abspath(given.pairs.expanduser()))
+        place = Path(os.path.abspath(expanded(given.pairs)))
         found["pairs"] = [{"kind": pair_kind(place), "path": _relative(place, to)}]
         if given.speech is None and given.noise is None:
             return found
@@ -145,7 +146,7 @@ def _corpora(given: Given, to: Path, cache: Path) -> dict[str, Any]:
         if folder is None:
             found[role] = [{"kind": "builtin"}]
         else:
-            place = Path(os.path.abspath(folder.expanduser()))
+            place = Path(os.path.abspath(expanded(folder)))
             found[role] = [{"kind": corpus_kind(place, role, cache), "path": _relative(place, to)}]
     return found
 
@@ -163,7 +164,7 @@ def _model(given: Given, text: str, to: Path) -> str | dict[str, Any]:
 
 def _relative(file: Path, to: Path) -> str:
     """From the study file's folder, or absolute where that is elsewhere altogether."""
-    place = os.path.abspath(file.expanduser())
+    place = os.path.abspath(expanded(file))
     near = os.path.relpath(place, os.path.abspath(to.parent))
     return place if near.startswith("../../..") else Path(near).as_posix()
 

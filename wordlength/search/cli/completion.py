@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,17 +19,18 @@ RULES = {
 
 def complete_study(context: typer.Context, incomplete: str) -> Iterator[str]:
     """Names of the studies launched in the home folder that the line so far gives."""
+    from wordlength.paths import expanded
     from wordlength.search.home import Home
 
     given = context.params.get("home")
-    home = Home(Path(given).expanduser().absolute()) if given else Home.default()
+    home = Home(expanded(given).absolute()) if given else Home.default()
     yield from (name for name in home.names() if name.startswith(incomplete))
 
 
 def complete_study_file(incomplete: str) -> Iterator[str]:
     """Study files, and folders that may hold some."""
     folder, slash, start = incomplete.rpartition("/")
-    for path in sorted(Path(f"{folder}{slash}" or ".").glob(f"{start}*")):
+    for path in sorted(Path(f"{folder}{slash}" or ".").glob(f"{glob.escape(start)}*")):
         if path.is_dir() and not path.name.startswith("."):
             yield f"{path}/"
         elif path.suffix in (".yaml", ".yml"):
