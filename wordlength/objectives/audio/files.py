@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import shutil
@@ -15,6 +16,7 @@ import soundfile
 from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
+from wordlength.atomic import naming
 from wordlength.errors import DataError
 
 SAMPLE_RATE_HZ = 16000
@@ -81,7 +83,10 @@ def write_wav(path: Path, signal: NDArray[np.floating], sample_rate_hz: int = SA
     path.parent.mkdir(parents=True, exist_ok=True)
     # Rounded here: the library would cut the fraction off.
     samples = np.clip(np.rint(signal * 32768.0), -32768, 32767).astype(np.int16)
-    soundfile.write(path, samples, sample_rate_hz, subtype="PCM_16", format="WAV")
+    content = io.BytesIO()  # The library's own errors name neither file nor reason, as a full disk.
+    soundfile.write(content, samples, sample_rate_hz, subtype="PCM_16", format="WAV")
+    with naming(path):
+        path.write_bytes(content.getvalue())
 
 
 @contextmanager

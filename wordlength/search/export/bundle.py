@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wordlength.atomic import replacing
+from wordlength.atomic import replacing, require_elsewhere
 from wordlength.errors import BundleError, SpecError
 from wordlength.objectives.report import Weights
+from wordlength.paths import expanded
+from wordlength.search.drivers import working
 from wordlength.search.export.config import CONFIG, BundleConfig
 from wordlength.search.export.contents import Asked, Subject, write_bundle
 from wordlength.search.export.manifest import MANIFEST, foreign_files
@@ -58,7 +61,7 @@ def export(
     on the validation mixtures; `vectors`: test frames; `input_bits`: width of the integer input. Raises SpecError if
     the study, the trial or the folder cannot be used, or a figure measured again is not the logged one.
     """
-    home, folder, observer = home or Home.default(), folder.expanduser().resolve(), observer or Observer()
+    home, folder, observer = home or Home.default(), Path(os.path.realpath(expanded(folder))), observer or Observer()
     _require_replaceable(folder, force)
     view = load_study(study, home)
     point = picked(view, rule)
@@ -67,7 +70,7 @@ def export(
     found = retrained_weights(view, point, home) if retrained else None
     if found and found[0].validation:
         tell(f"its retrained weights: {goal.title} {goal.text(found[0].validation.quality)}")
-    with replacing(folder) as draft:
+    with working(home.study(view.name), "an export"), replacing(folder) as draft:
         subject = _subject(view, point, home, found, observer, tell)
         config = write_bundle(draft, subject, Asked(vectors, input_bits, verify), observer.data)
         _require_replaceable(folder, force)  # Again: minutes have passed.
@@ -83,6 +86,7 @@ def log_to_mlflow(done: Exported, home: Home) -> str:
 
 def _require_replaceable(folder: Path, force: bool) -> None:
     """Nothing but an earlier export is ever replaced."""
+    require_elsewhere(folder)
     if not folder.exists():
         return
     if not folder.is_dir():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordlength.atomic import replacing
+from wordlength.atomic import require_elsewhere
 from wordlength.errors import SpecError
 from wordlength.search.front import FrontPoint
 
@@ -70,18 +70,17 @@ def facts_of(clip: Clip, voices: Sequence[Voice]) -> dict[str, Any]:
 
 
 def write_clips(
-    folder: Path, clips: Sequence[Clip], facts: Sequence[Mapping[str, Any]], voices: Sequence[Voice], force: bool
+    folder: Path, clips: Sequence[Clip], facts: Sequence[Mapping[str, Any]], voices: Sequence[Voice]
 ) -> None:
-    """Write the folder whole or not at all. Raises SpecError if something else has come to lie there."""
-    with replacing(folder) as draft:
-        draft.mkdir()
-        for clip, fact in zip(clips, facts, strict=True):
-            _write(draft / f"clip-{clip.number}" if len(clips) > 1 else draft, clip, fact, voices)
-        require_replaceable(folder, force)
+    """Into a new folder. `facts`: of each clip."""
+    folder.mkdir()
+    for clip, fact in zip(clips, facts, strict=True):
+        _write(folder / f"clip-{clip.number}" if len(clips) > 1 else folder, clip, fact, voices)
 
 
 def require_replaceable(folder: Path, force: bool) -> None:
     """Nothing but an earlier listening is ever replaced."""
+    require_elsewhere(folder)
     if not folder.exists():
         return
     if not folder.is_dir():
