@@ -31,6 +31,7 @@ from wordlength.search.cli import clean  # noqa: F401  isort: skip
 from wordlength.search.cli import listen  # noqa: F401  isort: skip
 from wordlength.search.cli import cluster  # noqa: F401  isort: skip
 from wordlength.search.cli.common import app, print_error
+from wordlength.search.cli.completion import use_bash_script
 
 __all__ = ["app", "main", "refusing"]
 
@@ -40,6 +41,7 @@ def main() -> NoReturn:
     with refusing():
         _hold_streams()
         _send_token()
+        use_bash_script()
         app(prog_name="wordlength")  # However it was started: the name that completion is installed for.
     sys.exit(0)
 
