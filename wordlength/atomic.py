@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from wordlength.errors import SpecError
 
 
 def write_atomically(path: Path, content: bytes, private: bool = False) -> None:
@@ -47,14 +49,37 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
+def require_elsewhere(folder: Path) -> None:
+    """Raise SpecError for the working directory, or one above it: `replacing` would take it away under the shell."""
+    if Path.cwd().is_relative_to(folder):
+        raise SpecError(f"a folder that is written whole must not be the working directory, but {folder} is (--to)")
+
+
+@contextmanager
+def _parents_of(folder: Path) -> Iterator[None]:
+    """Make what folders are missing above; where the block fails, they go again."""
+    missing = [place for place in folder.parents if not place.exists()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for place in missing:
+            with suppress(OSError):  # Somebody else has written there.
+                place.rmdir()
+        raise
+
+
 @contextmanager
 def replacing(folder: Path) -> Iterator[Path]:
     """Where the block writes a new folder, which takes the place of `folder` when it ends.
 
     Where that cannot be, or the block fails, the folder stays as it was.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with naming(folder), tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as place:
+    with (
+        _parents_of(folder),
+        naming(folder),
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as place,
+    ):
         draft, replaced = Path(place) / "new", Path(place) / "replaced"
         yield draft
         there = folder.exists()

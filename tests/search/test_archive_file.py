@@ -85,6 +85,9 @@ def test_a_newer_version_and_other_files_are_refused(tmp_path: Path) -> None:
     write(newer, [plain("x")], {"x": b"x"}, version=VERSION + 1, wordlength="9.0")
     with pytest.raises(ArchiveError, match=r"version must be 1, but .* has 2; restore it with wordlength 9.0 or newer"):
         unpack(newer, tmp_path / "out")
+    write(newer, [plain("x")], {"x": b"x"}, version=[9] * 100, wordlength="9.0\nerror: run this")
+    with pytest.raises(ArchiveError, match=r"has \[9, 9, .*\.\.\.; restore it with .* of that time or newer$"):
+        unpack(newer, tmp_path / "out")
     with tarfile.open(other, "w:gz") as tar:
         tar.addfile(plain("readme", b"")[0])
     with pytest.raises(ArchiveError, match=r"first member must be manifest.json"):

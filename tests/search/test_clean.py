@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import socket
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -10,9 +12,12 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from rich.console import Console
 
 from wordlength import Home, load_study
 from wordlength.errors import SpecError
+from wordlength.objectives.settings import RetrainingSettings
+from wordlength.search import retrain as retrain_module
 from wordlength.search.check import check_study
 from wordlength.search.disk import cleaning
 from wordlength.search.disk.cleaning import chosen, remove
@@ -21,6 +26,10 @@ from wordlength.search.disk.item import Kind
 from wordlength.search.disk.orphans import DRAFT_SECONDS
 from wordlength.search.disk.restore import restore
 from wordlength.search.disk.tables import size_text
+from wordlength.search.drivers import user_of, working
+from wordlength.search.export import bundle
+from wordlength.search.listening import listen as listen_module
+from wordlength.search.progress import LaunchDisplay
 from wordlength.search.storage import put_in, stored_studies, take_out
 from wordlength.search.study import StudyStore
 from wordlength.search.tracking.store import Store
@@ -174,8 +183,9 @@ def test_nothing_goes_that_a_running_launch_uses(restored_study: Home, clean) ->
         assert (home.study("begun").path / "lock").exists()
     with home.study("begun").locked():  # Its study file is not there yet: what it needs is unknown.
         assert clean("--all-caches", "--yes")[1] == "nothing to remove\n"
-    with home.study("tiny").locked(), pytest.raises(SpecError, match="is being run already"):
-        remove(look(home).studies, home)
+    studies = look(home).studies
+    with home.study("tiny").locked(), pytest.raises(SpecError, match="'tiny' is being run; let that end first"):
+        remove(studies, home)
     assert {name: size for name, size in tree(home.root).items() if not name.endswith("/lock")} == {
         name: size for name, size in before.items() if not name.endswith("/lock")
     }
@@ -183,13 +193,91 @@ def test_nothing_goes_that_a_running_launch_uses(restored_study: Home, clean) ->
     assert [item.kind for item in chosen(look(home), (), False, True, False)] == [Kind.BASELINE]
 
 
+def test_what_comes_into_use_after_it_was_chosen_stays(restored_study: Home) -> None:
+    home = restored_study
+    unused, draft = home.cache / "baselines" / "abc.npz", home.cache / ".draft"
+    for path in (unused, draft):
+        path.write_bytes(b"x")
+        os.utime(path, (0, 0))
+    items = chosen(look(home), (), True, False, True)
+    assert {item.name for item in items} == {"abc", "cache/.draft"}
+    with home.study("new").locked():  # It may need the baseline.
+        done = remove(items, home)
+    assert (done.left, [item.name for item in done.removed]) == (("float baseline abc: new begins",), ["cache/.draft"])
+    assert unused.exists()
+    assert not draft.exists()
+    assert [item.name for item in remove(items, home).removed] == ["abc"]  # The other one is gone.
+
+
+def test_a_study_that_is_worked_on_stays(restored_study: Home, clean, run_cli, tmp_path: Path) -> None:
+    home, studies = restored_study, look(restored_study).studies
+    with working(home.study("tiny"), "an export"):
+        who = f"'tiny' is in use by an export, process {os.getpid()} on {socket.gethostname()}; let that end first"
+        assert f"a study is removed at rest, but {who}" in clean("--study", "tiny", "--yes")[2]
+        with pytest.raises(SpecError, match="in use by an export"):
+            remove(studies, home)
+        assert clean("--all-caches", "--yes")[1] == "nothing to remove\n"
+        status, _, err = run_cli("archive", "tiny", "--to", tmp_path / "x.tar.gz", "--home", home.root)
+        assert (status, f"a study is archived at rest, but {who}" in err) == (2, True)
+    assert not list(home.study("tiny").path.glob("work-*"))
+    assert check_study(home.find("tiny"), home) == []
+    assert clean("--study", "tiny", "--yes")[0] == 0
+    with pytest.raises(SpecError, match="'tiny' has just been removed"), working(home.study("tiny"), "an export"):
+        pytest.fail("it is not there")
+    assert not (home.root / "studies").exists()
+
+
+def test_who_begins_while_things_are_removed_waits(restored_study: Home) -> None:
+    home, told = restored_study, []
+
+    def begin() -> None:
+        try:
+            with working(home.study("tiny"), "an export"):
+                told.append("works")
+        except SpecError as error:
+            told.append(str(error))
+
+    beginner = threading.Thread(target=begin)
+    with home.cleaning():
+        beginner.start()
+        while not user_of(home.study("tiny")).startswith("in use by an export"):
+            time.sleep(0.01)
+        beginner.join(0.2)
+        assert (beginner.is_alive(), told) == (True, [])
+        home.study("tiny").study_file.unlink()
+    beginner.join(10)
+    assert told == ["a study must be there to be worked on, but 'tiny' has just been removed"]
+
+
+def test_long_work_on_a_study_is_told(restored_study: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    home, told = restored_study, []
+
+    def end(*_: object, **__: object) -> None:
+        told.append(user_of(home.study("tiny")))
+        raise SpecError("enough")
+
+    for module, step in ((bundle, "_subject"), (listen_module, "prepare_data"), (retrain_module, "open_unchanged")):
+        monkeypatch.setattr(module, step, end)
+    view = load_study("tiny", home)
+    for begin in (
+        lambda: bundle.export("tiny", "knee", tmp_path / "x", home),
+        lambda: listen_module.listen("tiny", ["knee"], tmp_path / "x", home),
+        lambda: next(retrain_module.retrain(view, view.front, RetrainingSettings(), home, LaunchDisplay(Console()))),
+    ):
+        with pytest.raises(SpecError, match="enough"):
+            begin()
+    works = ["an export", "a listening", "a retraining"]
+    assert [text.partition(",")[0] for text in told] == [f"in use by {work}" for work in works]
+    assert user_of(home.study("tiny")) == ""
+
+
 def test_artifacts_of_another_project_stay(copied_study, tiny_study) -> None:
     _, home = copied_study  # Its runs say that their artifacts lie in the home it was copied from.
     artifacts = tiny_study[1].artifact_folder("tiny")
     before = tree(artifacts)
     assert len(before) > 10
-    left = remove(look(home).studies, home)
-    assert left == [f"tiny: its artifacts, outside of this project: {artifacts.resolve().as_uri()}"]
+    left = remove(look(home).studies, home).left
+    assert left == (f"tiny: its artifacts, outside of this project: {artifacts.resolve().as_uri()}",)
     assert tree(artifacts) == before
     assert home.names() == []
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -73,6 +74,38 @@ def test_names_files_and_rules_are_completed(complete, tmp_path: Path, monkeypat
     assert complete("wordlength export klein --pick ") == ["knee", "best", "smallest", "trial=", "max-bytes="]
     assert complete("wordlength retrain klein --pick b") == ["best"]
     assert complete("wordlength do") == ["doctor"]
+    assert complete("wordlength launch '**x'") == complete("wordlength launch '['") == []  # No patterns.
+    assert complete("wordlength front --home ~nobody-here kl") == []
+
+
+OFFERED = """
+eval "$(_WORDLENGTH_COMPLETE=source_bash wordlength)"
+compopt() { printf "compopt %s %s\\n" "$@"; }  # The real one refuses outside of a completion.
+offered() {
+    COMP_WORDS=(wordlength "$@") COMP_CWORD=$#
+    _wordlength_completion wordlength
+    echo "${COMPREPLY[@]}"
+}
+offered launch my
+offered launch ex
+offered export x --pick tr
+offered export x --pick b
+"""
+
+
+def test_bash_gets_names_it_can_take(tmp_path: Path) -> None:
+    """The script that --install-completion writes, in a real bash."""
+    (tmp_path / "my study.yaml").touch()
+    (tmp_path / "examples").mkdir()
+    program = tmp_path / "wordlength"
+    program.write_text(f'#!/bin/sh\nexec {shlex.join(COMMAND)} "$@"\n')
+    program.chmod(0o755)
+    around = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-c", OFFERED], cwd=tmp_path, env=around, capture_output=True, text=True, timeout=300
+    )
+    told = ["my\\ study.yaml", "compopt -o nospace", "examples/", "compopt -o nospace", "trial=", "best"]
+    assert (done.stdout.splitlines(), done.stderr) == (told, "")
 
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -15,7 +15,7 @@ from two_goals import float_point, values
 
 from wordlength import Home, StudyView, load_study
 from wordlength.errors import SpecError
-from wordlength.search.compare import Comparison, compare
+from wordlength.search.compare import Comparison, _warnings, compare
 from wordlength.search.compare_tables import comparison_figures, comparison_tables
 from wordlength.search.disk.restore import restore
 from wordlength.search.front import FloatPoint
@@ -86,6 +86,16 @@ def test_hypervolumes_count_from_one_reference() -> None:
     assert found.common.memory_bytes == 2 * MEMORY
     assert found.hypervolumes[0] == pytest.approx(0.03 * 0.75 + 0.01 * 0.125)
     assert found.hypervolumes[1] == pytest.approx(larger.hypervolume)
+
+
+def test_what_a_study_does_not_say_is_not_taken_for_equal() -> None:
+    assert list(_warnings({}, {})) == [
+        "whether their data are the same is not known: no difference is paired",
+        "whether their float baselines are the same is not known",
+    ]
+    told = {"data_digest": "a", "baseline_content": "b"}
+    assert list(_warnings(told, told)) == []
+    assert next(_warnings(told, {"data_digest": "c"})).startswith("their data differ (the audio itself)")
 
 
 def test_three_objectives() -> None:

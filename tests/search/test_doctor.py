@@ -14,6 +14,7 @@ from wordlength.search.doctor import State
 from wordlength.search.doctor.corpora import folder_finding
 from wordlength.search.doctor.finding import Look, Question, TooSlow
 from wordlength.search.doctor.machine import GIB, cores, free_bytes, home_finding, machine_finding
+from wordlength.search.doctor.services import compiler_finding
 from wordlength.search.doctor.versions import constrained, library_findings, python_finding
 
 
@@ -119,6 +120,17 @@ def test_a_folder_of_corpora_must_be_there(tmp_path: Path) -> None:
     assert folder_finding(str(tmp_path)).found == f"{tmp_path}: timit"
     assert folder_finding(str(tmp_path / "gone")).state is State.FAULT
     assert folder_finding(None).state is State.OK
+    assert folder_finding("~nobody-here").found == "WORDLENGTH_DATA is ~nobody-here, which is no folder"
+
+
+@pytest.mark.parametrize(
+    ("compiler", "told"),
+    [("'cc", "CC is 'cc, which is not here"), ("no-such-cc -O2", "CC is no-such-cc -O2, which is not here")],
+)
+def test_a_compiler_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, compiler: str, told: str) -> None:
+    monkeypatch.setenv("CC", compiler)
+    found = compiler_finding()
+    assert (found.state, found.found) == (State.WARNING, told)
 
 
 def living(group: int) -> list[psutil.Process]:

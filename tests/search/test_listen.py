@@ -11,6 +11,7 @@ import soundfile
 
 from wordlength import Listened, SpecError, WordlengthError, listen, prepare
 from wordlength.objectives.audio.scoring import intelligibility
+from wordlength.search.listening.listen import _voices
 
 FILES = {"clean.wav", "noisy.wav", "float.wav", "quantized.wav", "picture.png", "clip.json"}
 
@@ -101,7 +102,7 @@ def test_words_choose_by_the_first_trials_improvement(validation: Listened, tiny
     ("options", "message"),
     [
         ({"clips": [99]}, r"clip must be a test mixture's number from 0 to \d, or worst, median, best, but got 99"),
-        ({"clips": ["loudest"]}, r"but got loudest \(--clip\)"),
+        ({"clips": ["loudest"]}, r"but got 'loudest' \(--clip\)"),
         ({"clips": []}, r"at least one clip must be asked for, but got none \(--clip\)"),
         ({"part": "train"}, r"part must be one of test, validation, but got 'train' \(--part\)"),
         ({"rules": ["fastest"]}, r"a front member is picked by one of .* \(--pick\)"),
@@ -113,6 +114,13 @@ def test_what_cannot_be_heard_is_refused(options: dict, message: str, tiny_study
     with pytest.raises(SpecError, match=message):
         listen("tiny", folder=tmp_path / "heard", home=home, **{"rules": ["knee"]} | options)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rules_that_differ_in_blanks_are_one(tiny_study) -> None:
+    _, _, view = tiny_study
+    number = view.front[0].number
+    voices = _voices(view, [f"trial={number}", f" trial= {number}", "best"], retrained=False)
+    assert [voice.name for voice in voices] == [f"quantized-trial-{number}", "quantized-best"]
 
 
 def test_only_an_earlier_listening_is_replaced(heard: Listened, tiny_study, tmp_path: Path) -> None:

@@ -124,7 +124,7 @@ def compare(first: str, second: str, home: Home, rules: Sequence[str] = ("knee",
         other,
         tuple(_settings(known, theirs)),
         tuple(_warnings(known, theirs)),
-        known.get("data_digest") == theirs.get("data_digest"),
+        _is_same(known, theirs, "data_digest") is True,
         (_picked(one, rules[0]), _picked(other, rules[-1])),
     )
 
@@ -150,14 +150,26 @@ def _settings(known: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[S
 def _warnings(known: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[str]:
     """Why a difference may come from something else than the formats."""
     one, other = (study.get("fingerprint", {}) for study in (known, theirs))
-    if known.get("data_digest") != theirs.get("data_digest"):
+    same = _is_same(known, theirs, "data_digest")
+    if same is False:
         named = _named(one, other, "data") or "the audio itself"
         yield f"their data differ ({named}): qualities are of other mixtures, and no difference is paired"
+    elif same is None:
+        yield "whether their data are the same is not known: no difference is paired"
     if named := _named(one, other, "model"):
         yield f"their networks differ ({named})"
-    if known.get("baseline_content") != theirs.get("baseline_content"):
+    same = _is_same(known, theirs, "baseline_content")
+    if same is False:
         named = _named(one, other, "baseline", "training", "seed", "threads")
         yield f"their float baselines differ ({named or 'trained with another result'})"
+    elif same is None:
+        yield "whether their float baselines are the same is not known"
+
+
+def _is_same(known: Mapping[str, Any], theirs: Mapping[str, Any], key: str) -> bool | None:
+    """None where one of two studies does not say it: then it is not known."""
+    one, other = known.get(key), theirs.get(key)
+    return None if one is None or other is None else bool(one == other)
 
 
 def _named(one: Mapping[str, Any], other: Mapping[str, Any], *parts: str) -> str:

@@ -13,12 +13,15 @@ from pathlib import Path
 
 from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport
+from wordlength.paths import expanded
 from wordlength.search.study_file.spec import StudySpec, load_spec
 
 HOME_VARIABLE = "WORDLENGTH_HOME"
 STUDY_FILE = "study.yaml"
 LOCK = "lock"
 """The file that a study's launches hold; locks of a narrower purpose end in .lock."""
+CLEANING = "clean.lock"
+"""The file of the project's folder that is held while things are removed, or a study is packed."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Home:
     @classmethod
     def default(cls) -> Home:
         """WORDLENGTH_HOME, or `.wordlength` in the working directory."""
-        return cls(Path(os.environ.get(HOME_VARIABLE, ".wordlength")).expanduser().absolute())
+        return cls(expanded(os.environ.get(HOME_VARIABLE) or ".wordlength").absolute())
 
     @property
     def cache(self) -> Path:
@@ -79,6 +82,13 @@ class Home:
     def newest_first(self) -> list[str]:
         """Studies launched here, the one launched last first."""
         return sorted(self.names(), key=lambda name: -self.study(name).study_file.stat().st_mtime_ns)
+
+    @contextmanager
+    def cleaning(self) -> Iterator[None]:
+        """Remove or pack alone: whoever begins to work on a study of this folder meanwhile waits (`not_cleaned`)."""
+        with (self.root / CLEANING).open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
 
     @contextmanager
     def serving(self, address: str) -> Iterator[None]:
@@ -181,7 +191,29 @@ class StudyFolder:
 
     @contextmanager
     def locked(self, shared: bool = False) -> Iterator[None]:
-        """One launch at a time, or several that are `shared`. Raises SpecError if another launch is in the way."""
+        """One launch at a time, or several that are `shared`; begins when nothing is being removed any more.
+
+        Raises SpecError if another launch is in the way.
+        """
+        with self.held(shared):
+            self.not_cleaned()
+            yield
+
+    def not_cleaned(self) -> None:
+        """Wait while things are removed or packed.
+
+        Who shows first that it uses the study, and waits then, loses nothing: what goes is chosen anew under that lock.
+        """
+        try:
+            handle = (self.path.parents[1] / CLEANING).open()
+        except OSError:  # Nothing has ever been removed here, or nothing can be.
+            return
+        with handle:
+            fcntl.flock(handle, fcntl.LOCK_SH)
+
+    @contextmanager
+    def held(self, shared: bool = False) -> Iterator[None]:
+        """As `locked`, for who removes the study."""
         self.path.mkdir(parents=True, exist_ok=True)
         with self._lock.open("w") as handle:
             try:
@@ -198,9 +230,13 @@ class StudyFolder:
                     self._lock.unlink(missing_ok=True)
                     for turn in Turn:
                         self._turn(turn).unlink(missing_ok=True)
-                    with suppress(OSError):  # Not empty: what lies there is not this launch's.
-                        self.path.rmdir()
-                        self.path.parent.rmdir()
+                    self.leave_if_removed()
+
+    def leave_if_removed(self) -> None:
+        """Remove the folder where nothing is left in it: what lies there otherwise is somebody's."""
+        with suppress(OSError):
+            self.path.rmdir()
+            self.path.parent.rmdir()
 
     def is_live(self) -> bool:
         """Whether a launch of this study runs now, on this machine."""

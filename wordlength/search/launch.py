@@ -46,10 +46,10 @@ def launch(
     SpecError, DataError, WorkerError.
     """
     home, observer = home or Home.default(), observer or Observer()
-    data = prepare_data(spec, home, observer)
     folder = home.study(spec.name)
     several = not is_sqlite(home.optuna_address(spec))
     with stop_signals() as stopping, folder.locked(shared=several), joined(folder.path, several) as drivers:
+        data = prepare_data(spec, home, observer)  # Under the lock: what it caches is then not removed as unused.
         known = known_study(spec, home, data.digest)
         check_server(home.tracking_address(spec))
         with WorkerPool(ray_address, spec.workers, verbose) as pool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from wordlength.atomic import require_elsewhere
 from wordlength.errors import SpecError
 
 
@@ -13,6 +14,7 @@ def require_replaceable(folder: Path, what: str, foreign: Callable[[Path], Itera
 
     `what`: as "an export"; `foreign`: the names in a folder that are none of its files.
     """
+    require_elsewhere(folder)
     if not folder.exists():
         return
     if not folder.is_dir():

@@ -22,6 +22,7 @@ from wordlength.objectives.goals import DEFAULT_GOALS, Goal
 from wordlength.objectives.noise import paired_difference
 from wordlength.objectives.report import Weights
 from wordlength.objectives.settings import RetrainingSettings
+from wordlength.search.drivers import working
 from wordlength.search.front import FrontPoint
 from wordlength.search.home import Home, StudyFolder, Turn
 from wordlength.search.progress import LaunchDisplay
@@ -162,23 +163,24 @@ def retrain(
     A diverged training comes back with its reason. Raises SpecError if data or float baseline are not the study's.
     """
     spec, folder = home.find(view.name), home.study(view.name)
-    data, baseline = open_unchanged(spec, home, display, verbose)
-    decides = {
-        "version": RETRAINING_VERSION,
-        "settings": asdict(settings),
-        "threads": spec.workers.cpus,
-        "data_digest": data.digest,
-        "baseline_content": baseline.content_digest,
-    }
-    session: tuple[Retrainer, HeldOutGains] | None = None
-    for point in points:
-        known = _kept(folder, point, decides)
-        if known is None:
-            session = session or _session(data, baseline, spec, settings, display)
-            yield _retrained(folder, point, decides, session, settings, display)
-        else:
-            display.count(f"trial {point.number}", 2 * settings.epochs, 2 * settings.epochs, "retrained before")
-            yield known
+    with working(folder, "a retraining"):
+        data, baseline = open_unchanged(spec, home, display, verbose)
+        decides = {
+            "version": RETRAINING_VERSION,
+            "settings": asdict(settings),
+            "threads": spec.workers.cpus,
+            "data_digest": data.digest,
+            "baseline_content": baseline.content_digest,
+        }
+        session: tuple[Retrainer, HeldOutGains] | None = None
+        for point in points:
+            known = _kept(folder, point, decides)
+            if known is None:
+                session = session or _session(data, baseline, spec, settings, display)
+                yield _retrained(folder, point, decides, session, settings, display)
+            else:
+                display.count(f"trial {point.number}", 2 * settings.epochs, 2 * settings.epochs, "retrained before")
+                yield known
 
 
 def retrained_result(folder: StudyFolder, point: FrontPoint) -> tuple[RetrainedTrial, Weights] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from wordlength.arrays import DoubleArray, FloatArray
+from wordlength.atomic import naming
 from wordlength.errors import DataError
 from wordlength.objectives.audio.resampling import resampled
 
@@ -81,4 +83,7 @@ def write_wav(path: Path, signal: NDArray[np.floating], sample_rate_hz: int = SA
     path.parent.mkdir(parents=True, exist_ok=True)
     # Rounded here: the library would cut the fraction off.
     samples = np.clip(np.rint(signal * 32768.0), -32768, 32767).astype(np.int16)
-    soundfile.write(path, samples, sample_rate_hz, subtype="PCM_16", format="WAV")
+    content = io.BytesIO()  # The library's own errors name neither file nor reason, as a full disk.
+    soundfile.write(content, samples, sample_rate_hz, subtype="PCM_16", format="WAV")
+    with naming(path):
+        path.write_bytes(content.getvalue())

@@ -13,6 +13,7 @@ from wordlength.errors import SpecError
 from wordlength.objectives.goals.goal import Goal, GoalKind, Goals, Needs
 from wordlength.objectives.goals.table import KNOWN, measurer, numbers_of
 from wordlength.objectives.user_function import require_function
+from wordlength.paths import expanded
 from wordlength.strict import STRICT
 
 
@@ -67,7 +68,7 @@ class ObjectiveSettings:
         if not self.is_own or self.source:
             return self
         file, _, function = self.name.rpartition(":")
-        path = folder / Path(file).expanduser()
+        path = folder / expanded(file)
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

@@ -7,10 +7,10 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import NoReturn
 
 from wordlength.errors import WordlengthError
+from wordlength.paths import expanded
 
 # Importing the commands registers them, in the order in which --help lists them.
 from wordlength.search.cli import doctor  # noqa: F401  isort: skip
@@ -31,6 +31,7 @@ from wordlength.search.cli import clean  # noqa: F401  isort: skip
 from wordlength.search.cli import listen  # noqa: F401  isort: skip
 from wordlength.search.cli import cluster  # noqa: F401  isort: skip
 from wordlength.search.cli.common import app, print_error
+from wordlength.search.cli.completion import use_bash_script
 
 __all__ = ["app", "main", "refusing"]
 
@@ -38,7 +39,9 @@ __all__ = ["app", "main", "refusing"]
 def main() -> NoReturn:
     """Run the command line; anything that wordlength refuses becomes one line and exit status 2."""
     with refusing():
+        _hold_streams()
         _send_token()
+        use_bash_script()
         app(prog_name="wordlength")  # However it was started: the name that completion is installed for.
     sys.exit(0)
 
@@ -64,9 +67,18 @@ def refusing() -> Iterator[None]:
         sys.exit(130)
 
 
+def _hold_streams() -> None:
+    """Put /dev/null where a standard stream is closed: the next file opened would take its place, and what is said."""
+    for stream in range(3):
+        try:
+            os.fstat(stream)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # The lowest number that is free: this one.
+
+
 def _send_token() -> None:
     """Have Ray, once it is imported, send a cluster's token where there is one; else it does so for local ones only."""
-    token = Path.home() / ".ray" / "auth_token"
+    token = expanded("~/.ray/auth_token")
     if "ray" in sys.modules:
         return  # It has read the variable already.
     if token.exists() or {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & os.environ.keys():

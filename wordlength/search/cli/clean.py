@@ -31,7 +31,7 @@ def clean(
 ) -> None:
     """What lies on disk: studies, caches, what belongs to nothing any more. Without options nothing is removed.
 
-    What is to be removed is listed first, with sizes, and asked for. Nothing is removed that a running launch uses.
+    What is to be removed is listed first, with sizes, and asked for. Nothing is removed that is in use.
     A study goes with its trials, its runs in MLflow and their artifacts. Cut off, the same command goes on.
 
     Examples:
@@ -78,7 +78,8 @@ def _remove(items: Sequence[Item], home: Home) -> None:
     from wordlength.search.disk.cleaning import remove
     from wordlength.search.disk.tables import size_text
 
-    for text in remove(items, home):
+    done = remove(items, home)
+    for text in done.left:
         say(f"left: {text}")
-    total = size_text(sum(item.size_bytes for item in items))
-    console.print(f"removed: {len(items)}, {total}", highlight=False)
+    total = size_text(sum(item.size_bytes for item in done.removed))
+    console.print(f"removed: {len(done.removed)}, {total}", highlight=False)

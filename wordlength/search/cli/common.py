@@ -11,6 +11,7 @@ from rich.text import Text
 
 from wordlength.atomic import write_atomically
 from wordlength.errors import SpecError
+from wordlength.paths import expanded
 from wordlength.search.cli.completion import complete_any_study, complete_pick, complete_study, complete_study_file
 from wordlength.search.cli.places import STANDARD_OUTPUT, require_places
 
@@ -205,7 +206,7 @@ def home_of(folder: Path | None) -> Home:
     """The project folder: the one given, or the default."""
     from wordlength.search.home import Home
 
-    return Home(folder.expanduser().absolute()) if folder else Home.default()
+    return Home(expanded(folder).absolute()) if folder else Home.default()
 
 
 def read_spec(study_file: Path, overrides: dict[str, int | None] | None = None) -> StudySpec:

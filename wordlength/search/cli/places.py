@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from wordlength.atomic import is_special
@@ -14,7 +15,11 @@ STANDARD_OUTPUT = Path("-")
 def require_places(**files: Path | None) -> None:
     """Refuse at once what could not be written in the end; keywords are the options' names."""
     for option, file in files.items():
-        if file is None or file == STANDARD_OUTPUT:
+        if file is None:
+            continue
+        if file == STANDARD_OUTPUT:
+            if sys.stdout is None:
+                raise SpecError(f"standard output must be open to be written to, but it is closed (--{option} -)")
             continue
         if is_special(file):
             continue  # Written into, as /dev/null.

@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from wordlength.errors import SpecError
 from wordlength.objectives.baseline import baseline_path
 from wordlength.search.disk.archive_file import Manifest, pack
 from wordlength.search.disk.begun import BEGUN
-from wordlength.search.drivers import is_running
+from wordlength.search.drivers import user_of
 from wordlength.search.home import STUDY_FILE, Home, StudyFolder, Turn, is_lock
 from wordlength.search.storage import take_out
 from wordlength.search.study_file.spec import CORPUS_ROLES
@@ -44,9 +45,9 @@ def archive(study: str, home: Home, to: Path) -> Archived:
     """
     spec = home.find(study)
     folder = home.study(spec.name)
-    require_at_rest(folder, "archived")
     with (
-        folder.locked(),  # No launch begins meanwhile, and no retraining is recorded.
+        home.cleaning(),  # Nobody begins to work on it meanwhile.
+        _at_rest(folder),
         folder.one_at_a_time(Turn.RECORD),
         tempfile.TemporaryDirectory(prefix=".archive-", dir=to.absolute().parent) as draft,
     ):
@@ -72,10 +73,13 @@ def _missing(in_mlflow: bool, has_baseline: bool) -> Iterator[str]:
         yield "its float baseline is not in the cache; another one would be trained, and refused"
 
 
-def require_at_rest(folder: StudyFolder, what: str) -> None:
-    """Raise SpecError while a launch of the study runs; `what` is to be done with it."""
-    if is_running(folder):
-        raise SpecError(f"a study is {what} at rest, but {folder.path.name!r} is being run; end its launch first")
+@contextmanager
+def _at_rest(folder: StudyFolder) -> Iterator[None]:
+    """Raise SpecError if somebody works on the study."""
+    if busy := user_of(folder):
+        raise SpecError(f"a study is archived at rest, but {folder.path.name!r} is {busy}; let that end first")
+    with folder.held():
+        yield
 
 
 def portable(file: Path) -> str:

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ from typing import IO, Any
 from wordlength.atomic import naming
 from wordlength.digests import file_sha256
 from wordlength.errors import ArchiveError
+from wordlength.search.study_file.errors import shown
 
 FORMAT, VERSION = "wordlength study archive", 1
 MANIFEST = "manifest.json"
@@ -137,13 +139,19 @@ def _manifest(file: Path, tar: tarfile.TarFile) -> Manifest:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ArchiveError(f"an archive's manifest must be readable, but {file}: {error!r}") from None
     if form != FORMAT:
-        raise ArchiveError(f"an archive must be a {FORMAT}, but {file} is a {form!r}")
+        raise ArchiveError(f"an archive must be a {FORMAT}, but {file} is a {shown(form)}")
     if version != VERSION:
         raise ArchiveError(
-            f"an archive's version must be {VERSION}, but {file} has {version!r}; "
-            f"restore it with wordlength {plain.get('wordlength', 'of that time')} or newer"
+            f"an archive's version must be {VERSION}, but {file} has {shown(version)}; "
+            f"restore it with wordlength {_number(plain.get('wordlength'))} or newer"
         )
     return Manifest(plain, members)
+
+
+def _number(version: Any) -> str:
+    """A version's number, where it is one: the manifest may hold anything."""
+    fits = isinstance(version, str) and re.fullmatch(r"[0-9][0-9A-Za-z.+-]{0,40}", version)
+    return version if fits else "of that time"
 
 
 def _require_fit(file: Path, member: tarfile.TarInfo, manifest: Manifest, seen: set[str]) -> None:

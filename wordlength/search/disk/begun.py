@@ -9,8 +9,8 @@ import json
 
 from wordlength.atomic import write_atomically
 from wordlength.search.home import Home, StudyFolder, is_server
-from wordlength.search.spec import StudySpec
 from wordlength.search.storage import remove_stored
+from wordlength.search.study_file.spec import StudySpec
 from wordlength.search.tracking import remove_experiment
 
 BEGUN = "restoring"

@@ -6,11 +6,12 @@ import shutil
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from wordlength.errors import SpecError
 from wordlength.search.disk.begun import undo
-from wordlength.search.disk.contents import Disk
+from wordlength.search.disk.contents import Disk, look
 from wordlength.search.disk.item import Item, Kind
 from wordlength.search.drivers import is_running
 from wordlength.search.home import LOCK, STUDY_FILE, Home, StudyFolder
@@ -18,33 +19,55 @@ from wordlength.search.storage import remove_stored
 from wordlength.search.tracking import kept_experiments, remove_experiment, remove_trashed_runs
 
 
-def chosen(disk: Disk, studies: Sequence[str], caches: bool, all_caches: bool, orphans: bool) -> tuple[Item, ...]:
-    """What was asked for, each once; of caches and orphans only what no running launch may use.
+@dataclass(frozen=True)
+class Removal:
+    """What was removed; `left`: in words, what could not be removed from here, or is in use now."""
 
-    Raises SpecError for a study that is not there, or is being run.
+    removed: tuple[Item, ...]
+    left: tuple[str, ...]
+
+
+def chosen(disk: Disk, studies: Sequence[str], caches: bool, all_caches: bool, orphans: bool) -> tuple[Item, ...]:
+    """What was asked for, each once; of caches and orphans only what nobody may be using.
+
+    Raises SpecError for a study that is not there, or is in use.
     """
     known = {item.name: item for item in disk.studies}
     for name in studies:
         if name not in known:
             there = ", ".join(known) or "none"
             raise SpecError(f"a study to remove must be there, but got {name!r}; there are {there} (--study)")
-        if known[name].live:
-            raise SpecError(f"a study is removed at rest, but {name!r} is being run; end its launch first (--study)")
+        _require_at_rest(known[name])
     cached = disk.caches if all_caches else disk.unused if caches else ()
     found = (*(known[name] for name in dict.fromkeys(studies)), *cached, *(disk.orphans if orphans else ()))
     return tuple(item for item in found if not item.live)
 
 
-def remove(items: Sequence[Item], home: Home) -> list[str]:
-    """Remove them one after another; in words, what could not be removed from here.
+def remove(items: Sequence[Item], home: Home) -> Removal:
+    """Remove them one after another, but for what has come into use since they were chosen.
 
-    Raises SpecError if a study has been launched meanwhile, or a store does not answer.
+    Who begins to work meanwhile waits. Raises SpecError if a study has come into use, before anything is removed, or
+    if a store does not answer.
     """
-    left = [text for item in items if (text := _remove(item, home))]
-    if not any(is_running(home.study(name)) for name in home.names()):
-        for database in (home.optuna_file, home.mlflow_file):
-            _shrink(database)
-    return left
+    with home.cleaning():
+        now = look(home).items
+        for item in items:
+            if item.kind is Kind.STUDY and item.key in now:
+                _require_at_rest(now[item.key])
+        left = [text for item in items if item.key in now and (text := _in_use(item, now[item.key]))]
+        there = [item for item in items if item.key in now and not _in_use(item, now[item.key])]
+        left += [text for item in there if (text := _remove(item, home))]
+        if not any(is_running(home.study(name)) for name in home.names()):
+            for database in (home.optuna_file, home.mlflow_file):
+                _shrink(database)
+    return Removal(tuple(there), tuple(left))
+
+
+def _in_use(then: Item, now: Item) -> str:
+    """In words, what keeps something that was chosen; empty if nothing does."""
+    users = [name for name in now.users if name not in then.users]
+    busy = now.busy or (f"needed by {', '.join(users)}" if users and not then.users else "")
+    return f"{now.kind.value} {now.name}: {busy}" if busy else ""
 
 
 def _remove(item: Item, home: Home) -> str:
@@ -54,10 +77,8 @@ def _remove(item: Item, home: Home) -> str:
         case Kind.FOLDER:
             _remove_folder(home, item.name)
         case Kind.TRIALS:
-            _require_at_rest(home, item.name)
             remove_stored(home.optuna_address(), item.name)
         case Kind.EXPERIMENT:
-            _require_at_rest(home, item.name)
             return remove_experiment(home.tracking_address(), home.artifacts, item.name)
         case Kind.TRASH:
             return _empty_trash(home, item.name)
@@ -70,7 +91,7 @@ def _remove(item: Item, home: Home) -> str:
 def _remove_study(home: Home, name: str) -> str:
     """MLflow, storage, folder, the study file last: as long as that is there, the study is known and can be removed."""
     folder = home.study(name)
-    with folder.locked():
+    with folder.held():
         spec = folder.spec()
         artifacts = home.artifact_root(spec)
         left = remove_experiment(home.tracking_address(spec), artifacts, name)
@@ -83,7 +104,7 @@ def _remove_study(home: Home, name: str) -> str:
 def _remove_folder(home: Home, name: str) -> None:
     """Without study: a launch that never began, or a restore that was cut off, with what that has put elsewhere."""
     folder = home.study(name)
-    with folder.locked():
+    with folder.held():
         undo(folder, home)
         _empty(folder)
 
@@ -106,9 +127,9 @@ def _empty_trash(home: Home, name: str) -> str:
     return ""
 
 
-def _require_at_rest(home: Home, name: str) -> None:
-    if is_running(home.study(name)):
-        raise SpecError(f"what no study has is removed at rest, but {name!r} is being launched")
+def _require_at_rest(study: Item) -> None:
+    if study.live:
+        raise SpecError(f"a study is removed at rest, but {study.name!r} is {study.busy}; let that end first (--study)")
 
 
 def _delete(path: Path) -> None:

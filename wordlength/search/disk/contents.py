@@ -11,7 +11,7 @@ from typing import Any
 from wordlength.errors import SpecError
 from wordlength.search.disk.item import Item, Kind, counted, item_of, size_of
 from wordlength.search.disk.orphans import orphans
-from wordlength.search.drivers import is_running
+from wordlength.search.drivers import user_of
 from wordlength.search.home import Home, is_sqlite
 from wordlength.search.storage import StoredStudy, stored_studies
 from wordlength.search.study_file.spec import StudySpec
@@ -28,6 +28,11 @@ class Disk:
     databases: tuple[tuple[Path, int], ...]
 
     @property
+    def items(self) -> dict[tuple[Kind, str], Item]:
+        """All that can be removed, by what tells each from the others."""
+        return {item.key: item for item in (*self.studies, *self.caches, *self.orphans)}
+
+    @property
     def unused(self) -> tuple[Item, ...]:
         """Caches that no study needs."""
         return tuple(item for item in self.caches if not item.users and not item.live)
@@ -39,9 +44,10 @@ def look(home: Home) -> Disk:
     experiments = _experiments(home)
     studies = tuple(_study(home, name, needs[name], experiments) for name in home.names())
     others = tuple(orphans(home, experiments))
-    caches = tuple(_caches(home, needs, {item.name for item in studies if item.live}))
-    if any(item.live and item.kind is Kind.FOLDER for item in others):  # It begins: its needs are unknown.
-        caches = tuple(replace(item, live=True) for item in caches)
+    caches = tuple(_caches(home, needs, {item.name: item.busy for item in studies if item.live}))
+    begun = [item for item in others if item.live and item.kind is Kind.FOLDER]
+    if begun:  # Its needs are unknown.
+        caches = tuple(replace(item, busy=f"{begun[0].name} begins") for item in caches)
     return Disk(studies, caches, others, _databases(home))
 
 
@@ -95,10 +101,10 @@ def _study(home: Home, name: str, needs: _Needs, experiments: Sequence[KeptExper
         told.append(f"{counted(len(kept.runs), 'run')} in MLflow")
     addresses = (home.optuna_address(spec), home.tracking_address(spec)) if spec is not None else ()
     told += [f"the rest at {address.partition(':')[0]}://…" for address in addresses if not is_sqlite(address)]
-    return item_of(Kind.STUDY, name, paths, live=is_running(folder), told=", ".join(told))
+    return item_of(Kind.STUDY, name, paths, busy=user_of(folder), told=", ".join(told))
 
 
-def _caches(home: Home, needs: Mapping[str, _Needs], live: set[str]) -> Iterator[Item]:
+def _caches(home: Home, needs: Mapping[str, _Needs], busy: Mapping[str, str]) -> Iterator[Item]:
     def users(uses: Any) -> tuple[str, ...]:
         return tuple(name for name, one in needs.items() if uses(one))
 
@@ -106,7 +112,8 @@ def _caches(home: Home, needs: Mapping[str, _Needs], live: set[str]) -> Iterator
         needed = users(uses)
         # What a study with an unreadable storage needs is unknown: then nothing is taken for unused.
         unsure = tuple(name for name, one in needs.items() if one.lost and name not in needed)
-        return item_of(kind, name, paths, users=(*needed, *unsure), live=bool(live & {*needed, *unsure}))
+        now = next((f"{user} is {busy[user]}" for user in (*needed, *unsure) if user in busy), "")
+        return item_of(kind, name, paths, users=(*needed, *unsure), busy=now)
 
     for path in sorted((home.cache / "baselines").glob("*.npz")):
         yield item(Kind.BASELINE, path.stem, [path], lambda one, name=path.stem: one.baseline == name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -36,8 +37,8 @@ class Item:
     """One thing that can be removed as a whole.
 
     `paths`: files and folders of it, `size_bytes` theirs together; `used`: when any of them was last written.
-    `users`: studies that need it; `live`: a launch that runs may be using it, so it stays. `told`: what else there is
-    to say of it.
+    `users`: studies that need it; `busy`: in words, who may be using it now, so that it stays, empty if nobody is.
+    `told`: what else there is to say of it.
     """
 
     kind: Kind
@@ -46,8 +47,18 @@ class Item:
     size_bytes: int
     used: datetime | None
     users: tuple[str, ...] = ()
-    live: bool = False
+    busy: str = ""
     told: str = ""
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody may be using it now."""
+        return self.busy != ""
+
+    @property
+    def key(self) -> tuple[Kind, str]:
+        """What tells it from other things."""
+        return self.kind, self.name
 
     def to_json(self, root: Path) -> dict[str, Any]:
         """JSON-able, paths from the project's folder on."""
@@ -58,29 +69,37 @@ class Item:
             "bytes": self.size_bytes,
             "used": self.used and self.used.isoformat(timespec="seconds"),
             "users": list(self.users),
-            "running": self.live,
+            "busy": self.busy,
             "told": self.told,
         }
 
 
 def item_of(kind: Kind, name: str, paths: Sequence[Path], **known: Any) -> Item:
     """The thing at these paths, as it is now."""
-    times = [file.lstat().st_mtime for path in paths for file in files_in(path)]
+    times = [state.st_mtime for path in paths for state in states_in(path)]
     used = datetime.fromtimestamp(max(times)) if times else None
     return Item(kind, name, tuple(paths), size_of(paths), used, **known)
 
 
-def files_in(path: Path) -> Iterator[Path]:
-    """A file itself, or all below a folder."""
+def states_in(path: Path) -> Iterator[os.stat_result]:
+    """Of a file itself, or of all files below a folder; what is being removed meanwhile counts no more."""
+    for file in _files_in(path):
+        with suppress(FileNotFoundError):
+            yield file.lstat()
+
+
+def _files_in(path: Path) -> Iterator[Path]:
     if path.is_symlink() or not path.is_dir():
         yield path
     else:
-        yield from (file for file in path.rglob("*") if file.is_symlink() or file.is_file())
+        for place, folders, files in os.walk(path):
+            yield from (Path(place) / name for name in files)
+            yield from (link for name in folders if (link := Path(place) / name).is_symlink())
 
 
 def size_of(paths: Iterable[Path]) -> int:
     """Bytes of files, and of all in folders."""
-    return sum(file.lstat().st_size for path in paths for file in files_in(path))
+    return sum(state.st_size for path in paths for state in states_in(path))
 
 
 def counted(count: int, what: str) -> str:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from wordlength.search.disk.item import Item, Kind, counted, files_in, item_of
-from wordlength.search.drivers import is_running
+from wordlength.search.disk.item import Item, Kind, counted, item_of, states_in
+from wordlength.search.drivers import user_of
 from wordlength.search.home import Home, artifact_folder_name
 from wordlength.search.storage import stored_studies
 from wordlength.search.tracking import KeptExperiment
@@ -24,15 +24,14 @@ def orphans(home: Home, experiments: Sequence[KeptExperiment]) -> Iterator[Item]
     known, names = set(home.names()), _begun(home)
     for name in sorted(names - known):
         folder = home.study(name)
-        yield item_of(Kind.FOLDER, name, [folder.path], live=is_running(folder))
-    running = {name for name in names if is_running(home.study(name))}
+        yield item_of(Kind.FOLDER, name, [folder.path], busy=user_of(folder))
+    busy = {name: text for name in sorted(names) if (text := user_of(home.study(name)))}
     if home.optuna_file.exists():
         for name, one in stored_studies(home.optuna_address()).items():
             if name not in known:
-                yield item_of(
-                    Kind.TRIALS, name, [], live=name in running, told=f"{counted(one.trials, 'trial')} in optuna.db"
-                )
-    yield from _in_mlflow(home, experiments, known, running)
+                told = f"{counted(one.trials, 'trial')} in optuna.db"
+                yield item_of(Kind.TRIALS, name, [], busy=busy.get(name, ""), told=told)
+    yield from _in_mlflow(home, experiments, known, busy)
 
 
 def _begun(home: Home) -> set[str]:
@@ -53,32 +52,38 @@ def _drafts(home: Home) -> Iterator[Item]:
 
 
 def _is_old(path: Path) -> bool:
-    newest = max((file.lstat().st_mtime for file in (path, *files_in(path))), default=0.0)
+    try:
+        newest = max((path.lstat().st_mtime, *(state.st_mtime for state in states_in(path))))
+    except FileNotFoundError:  # It has just been finished.
+        return False
     return time.time() - newest > DRAFT_SECONDS
 
 
-def _in_mlflow(home: Home, experiments: Sequence[KeptExperiment], known: set[str], running: set[str]) -> Iterator[Item]:
+def _in_mlflow(
+    home: Home, experiments: Sequence[KeptExperiment], known: set[str], busy: Mapping[str, str]
+) -> Iterator[Item]:
+    """`busy`: name → in words, who uses it now."""
     for one in experiments:
         paths = [one.artifacts] if one.artifacts and one.artifacts.exists() else []
         told = counted(len(one.runs), "run")
         if one.trashed:
             yield item_of(
-                Kind.TRASH, one.name, paths, live=one.name in running, told=f"{told}, the experiment as a whole"
+                Kind.TRASH, one.name, paths, busy=busy.get(one.name, ""), told=f"{told}, the experiment as a whole"
             )
         elif one.is_study and one.name not in known:
-            yield item_of(Kind.EXPERIMENT, one.name, paths, live=one.name in running, told=told)
+            yield item_of(Kind.EXPERIMENT, one.name, paths, busy=busy.get(one.name, ""), told=told)
         elif one.trashed_runs:
             own = [one.artifacts / run for run in one.trashed_runs] if one.artifacts else []
             paths = [path for path in own if path.exists()]
             yield item_of(
-                Kind.TRASH, one.name, paths, live=one.name in running, told=counted(len(one.trashed_runs), "run")
+                Kind.TRASH, one.name, paths, busy=busy.get(one.name, ""), told=counted(len(one.trashed_runs), "run")
             )
     if home.mlflow_file.exists() and home.artifacts.exists():
-        yield from _lost_artifacts(home, experiments, {artifact_folder_name(name) for name in known}, running)
+        yield from _lost_artifacts(home, experiments, {artifact_folder_name(name) for name in known}, busy)
 
 
 def _lost_artifacts(
-    home: Home, experiments: Sequence[KeptExperiment], own: set[str], running: set[str]
+    home: Home, experiments: Sequence[KeptExperiment], own: set[str], busy: Mapping[str, str]
 ) -> Iterator[Item]:
     """`own`: folders of studies, which may be recorded in a database of their own."""
     places = {one.artifacts: one for one in experiments if one.artifacts}
@@ -87,8 +92,8 @@ def _lost_artifacts(
         if one is None and folder.name in own:
             continue
         if one is None:
-            yield item_of(Kind.ARTIFACTS, folder.name, [folder], live=bool(running))
+            yield item_of(Kind.ARTIFACTS, folder.name, [folder], busy=next(iter(busy.values()), ""))
             continue
         for path in sorted(folder.iterdir()):
             if re.fullmatch(r"[0-9a-f]{32}", path.name) and path.name not in one.runs:
-                yield item_of(Kind.ARTIFACTS, f"{folder.name}/{path.name}", [path], live=one.name in running)
+                yield item_of(Kind.ARTIFACTS, f"{folder.name}/{path.name}", [path], busy=busy.get(one.name, ""))

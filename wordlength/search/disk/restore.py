@@ -21,6 +21,7 @@ import yaml
 from wordlength.atomic import write_atomically
 from wordlength.errors import ArchiveError, SpecError, WordlengthError
 from wordlength.objectives.baseline import baseline_path, load_baseline
+from wordlength.paths import expanded
 from wordlength.search.disk.archive import BASELINES, RUNS, STUDY, TRIALS, own_files
 from wordlength.search.disk.archive_file import Manifest, require_file, unpack
 from wordlength.search.disk.begun import begin, end, undo
@@ -88,8 +89,8 @@ def _study_file(file: Path, draft: Path, manifest: Manifest, name: str | None, p
     addresses = {"optuna": _absolute(places.optuna), "tracking": _absolute(places.tracking)}
     plain["storage"] = {**plain.get("storage", {}), **{key: value for key, value in addresses.items() if value}}
     root = places.data_root or os.environ.get(DATA_ROOT_VARIABLE)
-    if root is not None:
-        plain["data_root"] = str(Path(root).expanduser().absolute())
+    if root:
+        plain["data_root"] = str(expanded(root).absolute())
     return yaml.safe_dump(plain, sort_keys=False)
 
 

@@ -75,7 +75,7 @@ def _name(item: Item) -> str:
 
 def _remark(item: Item) -> str:
     users = f"used by {', '.join(item.users)}" if item.users else "used by no study" if item.kind.is_cache else ""
-    return ", ".join(text for text in (item.told, users, "being run: stays" if item.live else "") if text)
+    return ", ".join(text for text in (item.told, users, f"{item.busy}: stays" if item.live else "") if text)
 
 
 def _advice(disk: Disk, root: Path) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wordlength.errors import DataError
+from wordlength.paths import expanded
 from wordlength.search.doctor.finding import Finding, State
 from wordlength.search.study_file.spec import CORPUS_ROLES, DATA_ROOT_VARIABLE
 
@@ -41,7 +41,7 @@ def folder_finding(named: str | None) -> Finding:
     if not named:
         advice = f"for corpora of your own: set {DATA_ROOT_VARIABLE}, or data_root in the study file"
         return Finding("corpora", State.OK, f"{DATA_ROOT_VARIABLE} is not set", advice)
-    folder = Path(named).expanduser()
+    folder = expanded(named)
     if not folder.is_dir():
         return Finding(
             "corpora",
@@ -49,7 +49,11 @@ def folder_finding(named: str | None) -> Finding:
             f"{DATA_ROOT_VARIABLE} is {folder}, which is no folder",
             "set it to one that is there",
         )
-    found = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    try:
+        found = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    except OSError as error:
+        told = f"{DATA_ROOT_VARIABLE} is {folder}: {error.strerror}"
+        return Finding("corpora", State.FAULT, told, "set it to one that you may read")
     return Finding("corpora", State.OK, f"{folder}: {', '.join(found) or 'no folders in it'}")
 
 

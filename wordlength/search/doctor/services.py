@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,9 +93,10 @@ def compiler_finding() -> Finding:
     words = find_compiler()
     if not words:
         advice = "for export and verify to run the C code: apt install gcc, or set CC"
-        return Finding("C compiler", State.WARNING, "none", advice)
+        asked = os.environ.get("CC")
+        return Finding("C compiler", State.WARNING, f"CC is {asked}, which is not here" if asked else "none", advice)
     try:
-        done = subprocess.run([*words, "--version"], capture_output=True, text=True, timeout=10)
+        done = subprocess.run([*words, "--version"], capture_output=True, text=True, errors="replace", timeout=10)
     except (OSError, subprocess.TimeoutExpired) as error:
         return Finding("C compiler", State.WARNING, f"{words[0]}: {error}", "set CC to one that works")
     return Finding("C compiler", State.OK, (done.stdout.splitlines() or [words[0]])[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from wordlength.atomic import replacing
 from wordlength.errors import BundleError
 from wordlength.objectives.report import Weights
+from wordlength.paths import expanded
+from wordlength.search.drivers import working
 from wordlength.search.export.config import CONFIG, BundleConfig
 from wordlength.search.export.contents import Asked, Subject, write_bundle
 from wordlength.search.export.manifest import MANIFEST, foreign_files
@@ -59,7 +62,7 @@ def export(
     on the validation mixtures; `vectors`: test frames; `input_bits`: width of the integer input. Raises SpecError if
     the study, the trial or the folder cannot be used, or a figure measured again is not the logged one.
     """
-    home, folder, observer = home or Home.default(), folder.expanduser().resolve(), observer or Observer()
+    home, folder, observer = home or Home.default(), Path(os.path.realpath(expanded(folder))), observer or Observer()
     _require_replaceable(folder, force)
     view = load_study(study, home)
     point = picked(view, rule)
@@ -68,7 +71,7 @@ def export(
     found = retrained_weights(view, point, home) if retrained else None
     if found and found[0].validation:
         tell(f"its retrained weights: {goal.title} {goal.text(found[0].validation.quality)}")
-    with replacing(folder) as draft:
+    with working(home.study(view.name), "an export"), replacing(folder) as draft:
         subject = _subject(view, point, home, found, observer, tell)
         config = write_bundle(draft, subject, Asked(vectors, input_bits, verify), observer.data)
         _require_replaceable(folder, force)  # Again: minutes have passed.

@@ -60,7 +60,11 @@ class CNetwork:
 
 def find_compiler() -> list[str]:
     """The C compiler and its options: CC, or the first that is installed; empty if it is not here."""
-    asked = shlex.split(os.environ.get("CC", ""))
+    wanted = os.environ.get("CC", "")
+    try:
+        asked = shlex.split(wanted)
+    except ValueError:  # A quotation mark without its other one.
+        asked = [wanted]
     candidates = [asked] if asked else [[name] for name in COMPILERS]
     return next((words for words in candidates if shutil.which(words[0])), [])
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wordlength.atomic import replacing
 from wordlength.search.front import FrontPoint
 from wordlength.search.replaceable import require_replaceable
 
@@ -70,14 +69,12 @@ def facts_of(clip: HeardClip, voices: Sequence[Voice]) -> dict[str, Any]:
 
 
 def write_clips(
-    folder: Path, clips: Sequence[HeardClip], facts: Sequence[Mapping[str, Any]], voices: Sequence[Voice], force: bool
+    folder: Path, clips: Sequence[HeardClip], facts: Sequence[Mapping[str, Any]], voices: Sequence[Voice]
 ) -> None:
-    """Write the folder whole or not at all. Raises SpecError if something else has come to lie there."""
-    with replacing(folder) as draft:
-        draft.mkdir()
-        for clip, fact in zip(clips, facts, strict=True):
-            _write(draft / f"clip-{clip.number}" if len(clips) > 1 else draft, clip, fact, voices)
-        require_replaceable_by_clips(folder, force)
+    """Into a new folder. `facts`: of each clip."""
+    folder.mkdir()
+    for clip, fact in zip(clips, facts, strict=True):
+        _write(folder / f"clip-{clip.number}" if len(clips) > 1 else folder, clip, fact, voices)
 
 
 def require_replaceable_by_clips(folder: Path, force: bool) -> None:

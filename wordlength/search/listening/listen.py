@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,9 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wordlength.arrays import FloatArray
+from wordlength.atomic import replacing
 from wordlength.errors import SpecError
 from wordlength.objectives.listening import EXTREMES, Ear, HeardClip, extreme, require_sound
 from wordlength.objectives.report import Weights
+from wordlength.paths import expanded
+from wordlength.search.drivers import working
 from wordlength.search.home import Home
 from wordlength.search.launch import evaluation_settings, prepare_data
 from wordlength.search.listening.files import Voice, facts_of, require_replaceable_by_clips, write_clips
@@ -65,7 +69,7 @@ def listen(
     worst, median, best by STOI improvement of the first trial. `retrained`: with the weights of `wordlength retrain`.
     A trial that is not on the front is trained again. `force` replaces an earlier listening. Raises SpecError.
     """
-    home, observer, folder = home or Home.default(), observer or Observer(), folder.expanduser().resolve()
+    home, observer, folder = home or Home.default(), observer or Observer(), Path(os.path.realpath(expanded(folder)))
     spec = home.find(study)
     require_sound(spec.data)
     _require_part(part)
@@ -73,25 +77,27 @@ def listen(
     view = load_study(study, home)
     voices = _voices(view, rules, retrained)
     kept = {voice.name: retrained_weights(view, voice.point, home)[1] for voice in voices if retrained}
-    data = prepare_data(spec, home, observer)
-    mixtures = data.test if part == "test" else data.validation
-    _require_numbers(clips, len(mixtures), part)
-    evaluator = _opened(spec, home, data, observer, verbose)
-    weights = kept or {voice.name: own_weights(view, voice.point, home, evaluator, tell)[1] for voice in voices}
-    heard = _heard(evaluator, mixtures, voices, weights, clips, observer)
-    head = {"wordlength": VERSION, "study": view.name, "part": part, "data_digest": data.digest}
-    facts = tuple(head | facts_of(clip, voices) for clip in heard)
-    write_clips(folder, heard, facts, voices, force)
+    with working(home.study(view.name), "a listening"), replacing(folder) as draft:
+        data = prepare_data(spec, home, observer)
+        mixtures = data.test if part == "test" else data.validation
+        _require_numbers(clips, len(mixtures), part)
+        evaluator = _opened(spec, home, data, observer, verbose)
+        weights = kept or {voice.name: own_weights(view, voice.point, home, evaluator, tell)[1] for voice in voices}
+        heard = _heard(evaluator, mixtures, voices, weights, clips, observer)
+        head = {"wordlength": VERSION, "study": view.name, "part": part, "data_digest": data.digest}
+        facts = tuple(head | facts_of(clip, voices) for clip in heard)
+        write_clips(draft, heard, facts, voices)
+        require_replaceable_by_clips(folder, force)  # Again: minutes have passed.
     return Listened(folder, part, voices, heard, facts)
 
 
 def _voices(view: StudyView, rules: Sequence[str], retrained: bool) -> tuple[Voice, ...]:
     """`quantized` is the one trial; of several each file tells its rule. Raises SpecError."""
-    every = tuple(dict.fromkeys(rule.strip() for rule in rules))
+    # By their labels, which name files: blanks in a rule make no other one of it.
+    every = {re.sub(r"[^A-Za-z0-9.]+", "-", rule.strip()): rule.strip() for rule in rules}
     voices = []
-    for rule in every:
+    for label, rule in every.items():
         point = picked(view, rule)
-        label = re.sub(r"[^A-Za-z0-9.]+", "-", rule)
         voices.append(Voice(f"quantized-{label}" if len(every) > 1 else "quantized", rule, point, retrained))
     return tuple(voices)
 
@@ -108,7 +114,7 @@ def _require_numbers(clips: Sequence[int | str], count: int, part: str) -> None:
         if clip not in EXTREMES and not (isinstance(clip, int) and 0 <= clip < count):
             raise SpecError(
                 f"clip must be a {part} mixture's number from 0 to {count - 1}, or {', '.join(EXTREMES)}, "
-                f"but got {clip} (--clip)"
+                f"but got {clip!r} (--clip)"
             )
 
 

@@ -20,6 +20,7 @@ from wordlength.objectives.models import (
     SpectrumDnn,
     UserModel,
 )
+from wordlength.paths import expanded
 
 if TYPE_CHECKING:
     from wordlength.search.study_file.spec import StudySpec
@@ -134,7 +135,7 @@ def published_model(model: ModelSettings) -> dict[str, Any]:
 
 
 def _beside(path: Path, file: Path) -> Path:
-    return Path(os.path.abspath(path.parent / file.expanduser()))
+    return Path(os.path.abspath(path.parent / expanded(file)))
 
 
 def _read(file: Path, key: str, study: Path) -> bytes:

@@ -25,6 +25,7 @@ from wordlength.objectives.audio.corpus_settings import (
 from wordlength.objectives.audio.settings import DataSettings
 from wordlength.objectives.goals import require_measurable
 from wordlength.objectives.settings import TrainingSettings
+from wordlength.paths import expanded
 from wordlength.search.study_file.layers import Layer, layers_of, repeated, small, table
 from wordlength.search.study_file.own_signal import own_signal
 from wordlength.search.study_file.space import SpaceSpec, build_space
@@ -136,7 +137,7 @@ def pair_kind(place: Path) -> str:
 def _corpora(given: Given, to: Path, cache: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if given.pairs is not None:
-        place = Path(os.path.abspath(given.pairs.expanduser()))
+        place = Path(os.path.abspath(expanded(given.pairs)))
         found["pairs"] = [{"kind": pair_kind(place), "path": _relative(place, to)}]
         if given.speech is None and given.noise is None:
             return found
@@ -144,7 +145,7 @@ def _corpora(given: Given, to: Path, cache: Path) -> dict[str, Any]:
         if folder is None:
             found[role] = [{"kind": "builtin"}]
         else:
-            place = Path(os.path.abspath(folder.expanduser()))
+            place = Path(os.path.abspath(expanded(folder)))
             found[role] = [{"kind": corpus_kind(place, role, cache), "path": _relative(place, to)}]
     return found
 
@@ -162,7 +163,7 @@ def _model(given: Given, text: str, to: Path) -> str | dict[str, Any]:
 
 def _relative(file: Path, to: Path) -> str:
     """From the study file's folder, or absolute where that is elsewhere altogether."""
-    place = os.path.abspath(file.expanduser())
+    place = os.path.abspath(expanded(file))
     near = os.path.relpath(place, os.path.abspath(to.parent))
     return place if near.startswith("../../..") else Path(near).as_posix()
 

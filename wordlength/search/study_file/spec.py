@@ -17,6 +17,7 @@ from wordlength.objectives.audio.settings import DataSettings
 from wordlength.objectives.goals import DEFAULT_OBJECTIVES, ObjectiveSettings, goals_of
 from wordlength.objectives.models import IrmCnn
 from wordlength.objectives.settings import AnalysisSettings, GateSettings, TrainingSettings
+from wordlength.paths import expanded
 from wordlength.search.front import parse_bytes
 from wordlength.search.study_file.errors import booleans, error_lines, shown
 from wordlength.search.study_file.model import (
@@ -286,13 +287,13 @@ def json_schema() -> dict[str, Any]:
 
 def _with_absolute_paths(spec: StudySpec, path: Path) -> StudySpec:
     override = os.environ.get(DATA_ROOT_VARIABLE)
-    root = Path(override).expanduser() if override else path.parent / spec.data_root.expanduser()
+    root = expanded(override) if override else path.parent / expanded(spec.data_root)
 
     def absolute(corpora: tuple[Any, ...]) -> tuple[Any, ...]:
         return tuple(
             corpus
             if corpus.path is None
-            else dataclasses.replace(corpus, path=Path(os.path.abspath(root / corpus.path.expanduser())))
+            else dataclasses.replace(corpus, path=Path(os.path.abspath(root / expanded(corpus.path))))
             for corpus in corpora
         )
 

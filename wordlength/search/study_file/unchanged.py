@@ -31,7 +31,7 @@ def check_unchanged(known: Mapping[str, Any], spec: StudySpec, data_digest: str)
             f"a study keeps its settings, but {place} was {old!r} and is now {new!r}; "
             f"change it back or give the study another name (study {spec.name!r})"
         )
-    if known["data_digest"] != data_digest:
+    if known.get("data_digest", data_digest) != data_digest:  # A launch that was killed may have told but a part.
         raise SpecError(
             f"a study keeps its data, but the audio of {spec.name!r} has changed since it began "
             f"(was {known['data_digest'][:12]}, is {data_digest[:12]}); give the study another name"
