@@ -23,6 +23,7 @@ from wordlength.search.model_spec import (
     published_model,
     with_files,
 )
+from wordlength.search.near import near_study_file
 from wordlength.search.references import UniformSpec
 from wordlength.search.space_spec import STRICT, SpaceSpec
 from wordlength.search.spec_errors import booleans, error_lines, shown
@@ -236,11 +237,18 @@ def load_spec(path: Path) -> StudySpec:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        hint = "" if path.suffix else "; a study's name is not enough, give its file, such as examples/demo.yaml"
-        raise SpecError(f"a study file must be readable, but {path} is not: {error.strerror}{hint}") from None
+        raise SpecError(f"a study file must be readable, but {path} is not: {error.strerror}{_hint(path)}") from None
     except UnicodeDecodeError:
         raise SpecError(f"a study file must be UTF-8 text, but {path} is not") from None
     return parse_spec(text, path)
+
+
+def _hint(path: Path) -> str:
+    """What may have been meant by a file that cannot be read."""
+    near = None if path.exists() else near_study_file(path)
+    if not path.suffix:
+        return f"; a study's name is not enough, give its file, such as {near or 'examples/demo.yaml'}"
+    return f"; did you mean {near}?" if near else ""
 
 
 def parse_spec(text: str, path: Path) -> StudySpec:

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from wordlength.search.cli.common import HomeOption, Verbose, app, home_of, note, refuse, say
+from wordlength.search.cli.common import HomeOption, app, home_of, note, refuse, say
+from wordlength.search.cli.loudness import Verbose
 
 INIT = """
 Write a study file for a network and for folders of speech and noise: commented, and ready to launch.
@@ -25,21 +26,27 @@ Examples:
 """
 
 Model = Annotated[
-    str | None, typer.Option("--model", help="The network: file.py:function, a name, or the one in a file.keras.")
+    str | None,
+    typer.Option("--model", metavar="MODEL", help="The network: file.py:function, a name, or the one in a file.keras."),
 ]
-Speech = Annotated[Path | None, typer.Option("--speech", help="Folder of clean speech; else the built-in.")]
-Noise = Annotated[Path | None, typer.Option("--noise", help="Folder of noise; else the built-in.")]
+Speech = Annotated[
+    Path | None, typer.Option("--speech", metavar="FOLDER", help="Folder of clean speech; else the built-in.")
+]
+Noise = Annotated[Path | None, typer.Option("--noise", metavar="FOLDER", help="Folder of noise; else the built-in.")]
 Pairs = Annotated[
-    Path | None, typer.Option("--pairs", help="Folder (or CSV file) of noisy files beside their clean ones.")
+    Path | None,
+    typer.Option("--pairs", metavar="FOLDER", help="Folder (or CSV file) of noisy files beside their clean ones."),
 ]
 Arguments = Annotated[
-    list[str] | None, typer.Option("--arguments", help="key=value for the function, as JSON; may be repeated.")
+    list[str] | None,
+    typer.Option("--arguments", metavar="KEY=VALUE", help="key=value for the function, as JSON; may be repeated."),
 ]
 Trained = Annotated[
-    Path | None, typer.Option("--baseline", help="A trained file.keras, so that nothing is trained in float.")
+    Path | None,
+    typer.Option("--baseline", metavar="FILE", help="A trained file.keras, so that nothing is trained in float."),
 ]
-To = Annotated[Path, typer.Option("--to", help="The study file to write.")]
-Name = Annotated[str | None, typer.Option("--name", help="The study's name; by default the file's.")]
+To = Annotated[Path, typer.Option("--to", metavar="FILE", help="The study file to write.")]
+Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="The study's name; by default the file's.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a study file that is there.")]
 
 
