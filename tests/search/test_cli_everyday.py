@@ -135,10 +135,12 @@ def test_a_quick_command_that_is_quiet_has_no_notes(run_cli, tiny_study) -> None
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_is_readable_in_80_columns(run_cli, monkeypatch, name: str) -> None:
     """Texts beside options have room enough, and no line runs over."""
-    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 80)
     status, out, _ = run_cli(*name.split(), "--help")
     assert status == 0
     assert max(map(len, out.splitlines())) <= 80
+    assert "klein" not in out  # Who asks for help has launched `demo` at most.
+    assert [line for line in COMMANDS[name].help.splitlines() if re.match(" {4,}wordlength .{66}", line)] == []
     (panel,) = re.findall(r"╭─ Options ─.*?╰", out, re.DOTALL)
     (told,) = [line for line in panel.splitlines() if "--help" in line]
     assert told.index("Show this") <= 40, out

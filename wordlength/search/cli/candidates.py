@@ -89,9 +89,9 @@ def analyze(
 
     Examples:
 
-        wordlength analyze examples/demo.yaml --weights po2:4,-1 --biases fixed:16,2 --activations fixed:16,2
+        wordlength analyze demo --weights po2:4,-1 --activations fixed:8,3
 
-        wordlength analyze examples/demo.yaml --candidate best/config.json --report analysis.html
+        wordlength analyze demo --candidate best/config.json --report page.html
     """
     place = home_of(home)
     spec = study_spec(study, place)
@@ -130,7 +130,7 @@ def memory(
 
     Examples:
 
-        wordlength memory examples/demo.yaml --weights po2:4,-1 --biases fixed:16,2 --activations fixed:16,2
+        wordlength memory examples/demo.yaml --weights po2:4,-1
 
         wordlength memory examples/demo.yaml --candidate best/config.json
     """

@@ -21,7 +21,7 @@ from wordlength.search.cli.common import (
     say,
     write_json,
 )
-from wordlength.search.cli.loudness import CommandLine
+from wordlength.search.cli.loudness import CommandLine, switch
 
 if TYPE_CHECKING:
     from wordlength.search.submit import Job, Jobs
@@ -59,7 +59,7 @@ def submit(
     workers: Workers = None,
     cluster_home: ClusterHome = "~/.wordlength",
     cluster_data: ClusterData = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Print what the launch prints, until it ends.")] = False,
+    wait: Annotated[bool, switch("--wait", help="Print what the launch prints, until it ends.")] = False,
 ) -> None:
     """Hand a launch to a Ray cluster, where it goes on without this machine.
 
@@ -68,7 +68,7 @@ def submit(
 
     Examples:
 
-        wordlength submit examples/demo.yaml --address http://head:8265 --cluster-data /data
+        wordlength submit examples/demo.yaml --address http://head:8265
 
         wordlength job logs demo --address http://head:8265
     """

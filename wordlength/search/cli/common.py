@@ -11,7 +11,7 @@ from rich.text import Text
 from wordlength.atomic import write_atomically
 from wordlength.errors import SpecError
 from wordlength.search.cli.completion import complete_any_study, complete_pick, complete_study, complete_study_file
-from wordlength.search.cli.loudness import CommandLine, console, errors, notes
+from wordlength.search.cli.loudness import CommandLine, console, errors, notes, switch
 from wordlength.search.cli.places import STANDARD_OUTPUT, require_places
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def _tell_version(asked: bool) -> None:
 @app.callback()
 def _before_any_command(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_tell_version, is_eager=True)
+        bool, switch("--version", help="Print the version.", callback=_tell_version, is_eager=True)
     ] = False,
 ) -> None:
     console.quiet = notes.quiet = False
@@ -87,7 +87,7 @@ Picks = Annotated[
     ),
 ]
 Retrained = Annotated[
-    bool, typer.Option("--retrained", help="The weights of `wordlength retrain` in place of the trial's own.")
+    bool, switch("--retrained", help="The weights of `wordlength retrain` in place of the trial's own.")
 ]
 HomeOption = Annotated[
     Path | None,

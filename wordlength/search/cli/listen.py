@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from wordlength.search.cli.common import HomeOption, JsonFile, Picks, Retrained, Study, app, home_of, note, write_json
-from wordlength.search.cli.loudness import Verbose, console
+from wordlength.search.cli.loudness import Verbose, console, switch
 from wordlength.search.cli.work import at_work
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ Examples:
 
     wordlength listen demo --to heard
 
-    wordlength listen demo --pick best --pick max-bytes=200kB --clip worst,0,3 --to heard
+    wordlength listen demo --pick best --pick smallest --clip worst,0 --to heard
 """
 
 To = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="New or empty folder for sounds and picture.")]
@@ -41,7 +41,7 @@ Clips = Annotated[
     ),
 ]
 Part = Annotated[str, typer.Option("--part", metavar="PART", help="test, which no trial has heard, or validation.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace an earlier listening.")]
+Force = Annotated[bool, switch("--force", help="Replace an earlier listening.")]
 
 
 @app.command(help=LISTEN)

@@ -41,7 +41,7 @@ Examples:
 
     wordlength sensitivity demo --bits 4 --plot sensitivity.png
 
-    wordlength sensitivity examples/demo.yaml --kind po2 --bits 3,4 --role weights
+    wordlength sensitivity demo --kind po2 --bits 3,4 --role weights
 """
 
 

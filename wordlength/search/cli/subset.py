@@ -33,7 +33,7 @@ Examples:
 
     wordlength subset demo --fractions 0.05,0.1,0.25
 
-    wordlength subset examples/demo.yaml --fractions 0.1 --formats 8 --json subset.json
+    wordlength subset examples/demo.yaml --fractions 0.1 --formats 8
 """
 
 
