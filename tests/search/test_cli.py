@@ -219,6 +219,8 @@ def test_an_empty_corpus_is_named(run_cli, write_study, tmp_path: Path) -> None:
         (("ui",), "there must be a launched study to show"),
         (("launch", "demo"), "No such file or directory; a study's name is not enough, give its file"),
         (("launch", "missing.yaml"), "a study file must be readable, but missing.yaml is not"),
+        (("export", "nobody", "--to", "x", "--vectors", 0), "vectors must be between 1 and 100,000, but got 0 (--vec"),
+        (("export", "nobody", "--to", "x", "--input-bits", 25), "input bits must be between 2 and 24, but got 25"),
     ],
 )
 def test_commands_on_nothing_are_refused(run_cli, tmp_path: Path, arguments, message: str) -> None:
