@@ -20,10 +20,7 @@ NOT_RUN = {
     "wordlength ui *": "serves until Ctrl-C; tests/search/test_ui.py opens it",
     "wordlength submit *": "needs a cluster; tests/cluster has one",
     "wordlength job *": "needs a cluster; tests/cluster has one",
-    "wordlength analyze STUDY --candidate best/config.json": "a training more; docs/analysis.md's from a file runs",
-    "wordlength subset *": "trains dozens of candidates; tests/search/test_measures.py runs it",
     "wordlength retrain klein --pick max-bytes=236506B *": "four retrainings; with two picks it runs in the README",
-    "wordlength restore nicodemo.tar.gz *": "its study is here; tests/search/test_archive.py restores elsewhere",
     "sudo apt-get install postgresql": "changes the machine",
     "export PGPASSWORD=*": "sets a shell's variables to what only its reader knows",
     "ray *": "needs a cluster; tests/cluster has one",
@@ -42,6 +39,8 @@ ADDED = {
     "export": ["--no-verify", "--vectors", "20"],  # `verify` does it all again.
     "verify": ["--no-fpga"],  # The C simulation is compiled by tests/fpga.
     "retrain": ["--epochs", "1"],
+    "subset": ["--formats", "5"],
+    "restore": ["--as", "restored"],  # The study itself is here.
 }
 """Commands → options that keep them short."""
 
@@ -49,5 +48,5 @@ ONE_STUDY = ("demo", "nicodemo", "nicodemo_builtin", "nilsson", "bring_your_own"
 """The pages' studies for which `klein` stands; tests/search launches small ones of their kinds:
 test_virtual_bit_shift_study.py, test_score_study.py, test_bring_your_own.py."""
 
-STAND_INS = {"trial=24": "trial=0", **dict.fromkeys(ONE_STUDY, "klein")}
+STAND_INS = {"trial=24": "trial=0", "nicodemo.tar.gz": "klein.tar.gz", **dict.fromkeys(ONE_STUDY, "klein")}
 """Words of commands → what is run in their place; so for study files of these names."""

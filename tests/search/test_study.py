@@ -1,6 +1,8 @@
 """The study in Optuna's storage: ask, tell, queue, recover."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -36,6 +38,7 @@ MINIMAL = """
 name: s
 data: {speech: [{kind: builtin}], noise: [{kind: builtin}]}
 search: {startup_trials: 3, sampler: tpe}"""
+Create = Callable[[StudySpec, str], StudyStore]
 
 
 def spec_of(sampler: str = "tpe") -> StudySpec:
@@ -48,8 +51,15 @@ def address(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def store(address: str) -> StudyStore:
-    store = StudyStore.create(spec_of(), address)
+def create() -> Iterator[Create]:
+    """`StudyStore.create`; whatever it opened is closed after the test."""
+    with ExitStack() as opened:
+        yield lambda spec, address: opened.enter_context(closing(StudyStore.create(spec, address)))
+
+
+@pytest.fixture
+def store(create: Create, address: str) -> StudyStore:
+    store = create(spec_of(), address)
     store.remember({"baseline": float_point(0.04, 1000).to_json(), "wanted": 5})
     return store
 
@@ -65,8 +75,8 @@ def complete(number: int, candidate: Candidate, stoi: float, size: int) -> Trial
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
-def test_every_sampler_proposes_inside_the_space_and_is_told(sampler: str, address: str) -> None:
-    store = StudyStore.create(spec_of(sampler), address)
+def test_every_sampler_proposes_inside_the_space_and_is_told(sampler: str, address: str, create: Create) -> None:
+    store = create(spec_of(sampler), address)
     store.sample_with(spec_of(sampler).search, 0)
     for step in range(12):
         number, candidate, label = store.ask(SPACE)
@@ -88,7 +98,8 @@ def test_a_told_trial_is_read_back_as_it_was(store: StudyStore, address: str) ->
     store.tell(TrialReport(number, other, TrialState.PRUNED, 77, reason="overflow of …", constraints={"overflow": 0.2}))
     number, third, _ = store.ask(SPACE)
     store.tell(TrialReport(number, third, TrialState.FAILED, 77, reason="loss is nan"))
-    view = StudyStore.open("s", address).view()
+    with closing(StudyStore.open("s", address)) as opened:
+        view = opened.view()
     assert [row.state for row in view.rows] == ["complete", "pruned", "failed"]
     assert view.rows[0].candidate == candidate
     assert (view.rows[0].quality, view.rows[0].memory_bytes, view.rows[0].seconds) == (0.03, 500, 2.0)
@@ -114,13 +125,13 @@ def test_queued_candidates_come_first_even_from_outside_the_space(store: StudySt
 
 
 def test_interrupted_trials_are_queued_again_and_count_as_nothing(
-    store: StudyStore, address: str, tmp_path: Path
+    store: StudyStore, create: Create, address: str, tmp_path: Path
 ) -> None:
     uniform = Candidate.of((slot, PowerOfTwo(4, -1)) for slot in SLOTS)
     store.queue(uniform, "uniform po2<4,-1>", SPACE)
     store.ask(SPACE)
     _, searched, _ = store.ask(SPACE)
-    again = StudyStore.create(spec_of(), address)
+    again = create(spec_of(), address)
     folder = StudyFolder(tmp_path)
     assert end_left(again, folder, again.running(nobodys)) == 2
     assert again.running(nobodys) == []
@@ -154,12 +165,12 @@ def test_a_study_keeps_its_settings_and_data(store: StudyStore) -> None:
         check_unchanged(store.attributes, spec, "xyz")
 
 
-def test_unknown_and_empty_studies_are_refused(address: str, store: StudyStore) -> None:
+def test_unknown_and_empty_studies_are_refused(address: str, store: StudyStore, create: Create) -> None:
     with pytest.raises(SpecError, match="'nobody' has no trials there"):
         StudyStore.open("nobody", address)
     other = parse_spec(MINIMAL.replace("name: s", "name: t"), Path("t.yaml"))
     with pytest.raises(SpecError, match="must have its float baseline, but 't' has none yet"):
-        StudyStore.create(other, address).view()
+        create(other, address).view()
 
 
 def test_a_study_of_another_version_is_told_in_one_line(address: str, store: StudyStore) -> None:
@@ -175,8 +186,8 @@ def test_a_study_of_another_version_is_told_in_one_line(address: str, store: Stu
     store.sample_with(spec_of().search, 0)
     number, _, _ = store.ask(SPACE)
     store._ledger.note(number, {"candidate": {"dense_1.weights": "ternary<2>"}})
-    with pytest.raises(SpecError, match=trial):
-        StudyStore.open("s", address).view()
+    with closing(StudyStore.open("s", address)) as opened, pytest.raises(SpecError, match=trial):
+        opened.view()
 
 
 class _Lowest:
@@ -191,13 +202,13 @@ class _Lowest:
 
 def _draws(address: str, sampler: str, count: int) -> list[str]:
     """Candidates of one launch: a new store and sampler, every trial told."""
-    store = StudyStore.create(spec_of(sampler), address)
-    store.sample_with(spec_of(sampler).search, 0)
     drawn = []
-    for _ in range(count):
-        number, candidate, _ = store.ask(SPACE)
-        store.tell(complete(number, candidate, 0.01, 100))
-        drawn.append(candidate.digest)
+    with closing(StudyStore.create(spec_of(sampler), address)) as store:
+        store.sample_with(spec_of(sampler).search, 0)
+        for _ in range(count):
+            number, candidate, _ = store.ask(SPACE)
+            store.tell(complete(number, candidate, 0.01, 100))
+            drawn.append(candidate.digest)
     return drawn
 
 
