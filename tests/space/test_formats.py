@@ -105,7 +105,7 @@ FIXED_FORM = r"a format must be written fixed<bits,integer_bits>, but got '{}'{}
         ("fixed<8>", FIXED_FORM.format("fixed<8>", " without integer_bits")),
         (
             "ufixed<8>",
-            r"must be written ufixed<bits,integer_bits>, but got 'ufixed<8>' without integer_bits; for example ufixed<8,1>",
+            r"must be written ufixed<bits,integer_bits>, but got 'ufixed<8>' without integer_bits; for example ufixed",
         ),
         (
             "po2<4>",
