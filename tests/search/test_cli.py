@@ -257,7 +257,8 @@ def test_nothing_is_suggested_that_is_not_near(run_cli, tmp_path: Path, monkeypa
     (tmp_path / "klein.yaml").touch()
     monkeypatch.chdir(tmp_path)
     assert _refused(run_cli, "launch", "demo.yaml").endswith("demo.yaml is not: No such file or directory")
-    assert "did you mean" not in _refused(run_cli, "launch", "/nowhere/klein.yaml")
+    for nowhere in (("launch", "/nowhere/klein.yaml"), ("launch", "/klein.yaml"), ("front", ""), ("launch", "a" * 300)):
+        assert "did you mean" not in _refused(run_cli, *nowhere)
 
 
 @pytest.mark.parametrize(

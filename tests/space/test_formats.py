@@ -93,16 +93,24 @@ def test_other_spellings(text: str, fmt: Format) -> None:
     assert parse_format(text) == fmt
 
 
-FIXED_FORM = r"a format must be written fixed<bits,integer_bits>, but got '{}'; for example fixed<16,2>: 1 sign"
+FIXED_FORM = r"a format must be written fixed<bits,integer_bits>, but got '{}'{}; for example fixed<16,2>: 1 sign"
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        *((text, FIXED_FORM.format(text)) for text in ("fixed<8>", "fixed<8.0,2>", "fixed", "fixed<>", "fixed<8,2,1>")),
-        *((text, FIXED_FORM.format(text)) for text in ("fixed<8,2,half>", "fixed<8,1//2>", "fixed<8,2,wrap,saturate>")),
-        ("ufixed<8>", r"must be written ufixed<bits,integer_bits>, but got 'ufixed<8>'; for example ufixed<8,1>"),
-        ("po2<4>", r"must be written po2<bits,max_exponent>, but got 'po2<4>'; for example po2<4,-1>"),
+        *((text, FIXED_FORM.format(text, "")) for text in ("fixed<8.0,2>", "fixed<8,2,1>", "fixed<8,2,half>")),
+        *((text, FIXED_FORM.format(text, "")) for text in ("fixed<8,1//2>", "fixed<8,2,wrap,saturate>")),
+        *((text, FIXED_FORM.format(text, " without bits and integer_bits")) for text in ("fixed", "fixed<>", "fixed:")),
+        ("fixed<8>", FIXED_FORM.format("fixed<8>", " without integer_bits")),
+        (
+            "ufixed<8>",
+            r"must be written ufixed<bits,integer_bits>, but got 'ufixed<8>' without integer_bits; for example ufixed",
+        ),
+        (
+            "po2<4>",
+            r"must be written po2<bits,max_exponent>, but got 'po2<4>' without max_exponent; for example po2<4,-1>",
+        ),
         ("po2<4,1,zero,zero>", r"must be written po2<bits,max_exponent>, but got 'po2<4,1,zero,zero>'"),
         ("float32<8>", r"must be written float32, but got 'float32<8>'; for example float32"),
         ("vbs<4,16>", r"must be written vbs<bits>, but got 'vbs<4,16>'; for example vbs<4>, vbs<4,group=channel>"),

@@ -20,8 +20,8 @@ def near_study_file(path: Path) -> Path | None:
 
     Looked for in the deepest folder of the path that is there, and in the folders directly below.
     """
-    folder = next(parent for parent in path.parents if parent.is_dir())
-    if folder.anchor and folder == Path(folder.anchor):  # The root of a file system: what lies there is not the user's.
+    folder = next((parent for parent in path.parents if parent.is_dir()), None)
+    if folder is None or (folder.anchor and folder == Path(folder.anchor)):  # At a root nothing is the user's.
         return None
     found = (file for depth in ("*", "*/*") for ending in (".yaml", ".yml") for file in folder.glob(depth + ending))
     likeness = {file: (_like(file.stem, path.stem), _like(str(file), str(path))) for file in found}

@@ -36,7 +36,7 @@ def front(
 ) -> None:
     """The Pareto front: trial, quality (STOI improvement by default), memory, formats per layer.
 
-    The smallest member, the knee and the best are named; so are uniform formats, and the paper's among them.
+    The smallest member, the knee and the best are named; so are uniform formats, those of Klein et al. 2021 among them.
 
     Examples:
 

@@ -240,15 +240,17 @@ def load_spec(path: Path) -> StudySpec:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise SpecError(f"a study file must be readable, but {path} is not: {error.strerror}{_hint(path)}") from None
+        raise SpecError(
+            f"a study file must be readable, but {path} is not: {error.strerror}{_hint(path, error)}"
+        ) from None
     except UnicodeDecodeError:
         raise SpecError(f"a study file must be UTF-8 text, but {path} is not") from None
     return parse_spec(text, path)
 
 
-def _hint(path: Path) -> str:
+def _hint(path: Path, error: OSError) -> str:
     """What may have been meant by a file that cannot be read."""
-    near = None if path.exists() else near_study_file(path)
+    near = near_study_file(path) if isinstance(error, FileNotFoundError) else None
     if not path.suffix:
         return f"; a study's name is not enough, give its file, such as {near or 'examples/demo.yaml'}"
     return f"; did you mean {near}?" if near else ""
