@@ -288,6 +288,20 @@ def test_a_restore_that_was_killed_is_undone_where_it_was(
     assert look(home).orphans == ()
 
 
+def test_the_file_is_named_after_the_study(tiny_study, tmp_path: Path, run_cli, monkeypatch) -> None:
+    path, home, _ = tiny_study
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run_cli("archive", path, "--home", home.root)
+    assert (status, err.split(",")[0]) == (0, "written: tiny.tar.gz")
+    assert [file.name for file in tmp_path.iterdir()] == ["tiny.tar.gz"]
+    status, _, err = run_cli("archive", "tiny", "--home", home.root)
+    assert (status, err) == (
+        2,
+        "error: an archive's file must be new, but tiny.tar.gz exists (--force replaces it)\n",
+    )
+    assert run_cli("archive", "tiny", "--home", home.root, "--force", "-q") == (0, "", "")
+
+
 def test_a_study_that_runs_is_not_archived(copied_study, tmp_path: Path, run_cli) -> None:
     _, home = copied_study
     with home.study("tiny").locked():

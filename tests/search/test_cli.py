@@ -36,7 +36,11 @@ def test_help_names_every_command(run_cli) -> None:
 def test_light_commands_import_nothing_heavy(tiny_study) -> None:
     _, home, _ = tiny_study
     heavy = "{'tensorflow', 'keras', 'ray', 'mlflow', 'matplotlib', 'plotly'}"
-    for arguments, extra in ((["--help"], "| {'optuna', 'numpy'}"), (["front", "tiny"], ""), (["status", "tiny"], "")):
+    for arguments, extra in (
+        (["--help"], "| {'optuna', 'numpy'}"),
+        (["front", "tiny", "-q"], ""),
+        (["status", "tiny"], ""),
+    ):
         code = (
             "import sys, atexit\n"
             f"atexit.register(lambda: print('HEAVY', sorted(({heavy} {extra}) & set(sys.modules))))\n"
@@ -100,7 +104,10 @@ def test_front_is_drawn_beside_what_is_printed(run_cli, tiny_study, tmp_path: Pa
     monkeypatch.setenv("WORDLENGTH_HOME", str(home.root))
     png, page = tmp_path / "front.png", tmp_path / "front.HTML"
     status, out, err = run_cli("front", path, "--plot", png)
-    assert (status, err) == (0, f"written: {png}\n")
+    assert (status, err) == (
+        0,
+        f"written: {png}\nexport one: wordlength export {view.name} --pick knee --to best\n",
+    )
     assert "Pareto front" in out
     assert png.read_bytes().startswith(b"\x89PNG")
     status, out, err = run_cli("front", path, "--plot", page, "--json", "-")
@@ -212,6 +219,8 @@ def test_an_empty_corpus_is_named(run_cli, write_study, tmp_path: Path) -> None:
         (("ui",), "there must be a launched study to show"),
         (("launch", "demo"), "No such file or directory; a study's name is not enough, give its file"),
         (("launch", "missing.yaml"), "a study file must be readable, but missing.yaml is not"),
+        (("export", "nobody", "--to", "x", "--vectors", 0), "vectors must be between 1 and 100,000, but got 0 (--vec"),
+        (("export", "nobody", "--to", "x", "--input-bits", 25), "input bits must be between 2 and 24, but got 25"),
     ],
 )
 def test_commands_on_nothing_are_refused(run_cli, tmp_path: Path, arguments, message: str) -> None:
@@ -220,8 +229,42 @@ def test_commands_on_nothing_are_refused(run_cli, tmp_path: Path, arguments, mes
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("launch", "example/demo.yaml"), "No such file or directory; did you mean examples/demo.yaml?"),
+        (("data", "examples/dmo.yaml"), "did you mean examples/demo.yaml?"),
+        (("front", "demo.yml"), "did you mean examples/demo.yaml?"),
+        (("doctor", "examples/demo"), "give its file, such as examples/demo.yaml"),
+        (("launch", "demo"), "give its file, such as examples/demo.yaml"),
+        (("status", "rpoject"), "but got 'rpoject' (did you mean project?); launched here: project ("),
+        (("front", "examples/demo"), "but got 'examples/demo' (did you mean examples/demo.yaml?); launched here: "),
+        (("analyze", "projects", "--weights", "fixed:8,0"), "(did you mean project?)"),
+        (("clean", "--study", "Project"), "but got 'Project' (did you mean project?); there are project (--study)"),
+        (("front", "demo", "--home", "nothing"), "none yet, begin with wordlength launch examples/demo.yaml ("),
+    ],
+    ids=lambda given: " ".join(given) if isinstance(given, tuple) else "",
+)
+def test_a_misspelt_name_is_told_what_is_near(run_cli, tmp_path: Path, monkeypatch, arguments, message) -> None:
+    for file in ("examples/demo.yaml", "examples/other.yaml", "home/studies/project/study.yaml"):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORDLENGTH_HOME", "home")
+    assert message in _refused(run_cli, *arguments)
+
+
+def test_nothing_is_suggested_that_is_not_near(run_cli, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "klein.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    assert _refused(run_cli, "launch", "demo.yaml").endswith("demo.yaml is not: No such file or directory")
+    assert "did you mean" not in _refused(run_cli, "launch", "/nowhere/klein.yaml")
+
+
+@pytest.mark.parametrize(
     ("option", "text", "message"),
     [
+        ("--weights", "po2:4", "but got 'po2:4' without max_exponent; for example po2<4,-1>: sign and 3 exponent bits"),
+        ("--weights", "fixed", "but got 'fixed' without bits and integer_bits; for example fixed<16,2>"),
         ("--weights", "fixed<8>", "a format must be written fixed<bits,integer_bits>, but got"),
         ("--weights", "po2:40,1", "po2 bits must be a whole number between 1 and 16, but got 40"),
         ("--biases", "fixed:0,2", "fixed bits must be a whole number between 1 and 32, but got 0"),

@@ -6,10 +6,14 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
+from wordlength.search.cli import app
 from wordlength.version import VERSION
 
 COMMAND = [sys.executable, "-c", "from wordlength.search.cli import main; main()"]
@@ -118,7 +122,7 @@ def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[s
 def test_results_fit_narrow_pipes_without_colours(tiny_study) -> None:
     _, home, _ = tiny_study
     for columns in ("80", "30"):
-        done = run("front", "tiny", "--home", home.root, COLUMNS=columns, TERM="xterm-256color")
+        done = run("front", "tiny", "-q", "--home", home.root, COLUMNS=columns, TERM="xterm-256color")
         assert (done.returncode, done.stderr) == (0, "")
         assert "\x1b" not in done.stdout
         assert "Pareto" in done.stdout
@@ -133,6 +137,46 @@ def test_no_color_is_honoured_on_a_terminal() -> None:
     assert done.returncode == 2
     assert b"error: " in done.stdout.replace(b"\x1b[1m", b"").replace(b"\x1b[0m", b"")
     assert not re.search(rb"\x1b\[[0-9;]*3[0-7]", done.stdout), done.stdout
+
+
+def _commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Every command as it is typed, and as Typer parses it."""
+    for word, below in getattr(command, "commands", {}).items():
+        yield from _commands(below, f"{name} {word}".strip())
+    if not hasattr(command, "commands"):
+        yield name, command
+
+
+COMMANDS = dict(_commands(typer.main.get_command(app), ""))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_can_be_quiet_and_verbose(name: str) -> None:
+    options = {option for one in COMMANDS[name].params for option in one.opts}
+    assert {"-q", "--quiet", "-v", "--verbose"} <= options
+
+
+def test_a_quick_command_that_is_quiet_has_no_notes(run_cli, tiny_study) -> None:
+    path, home, _ = tiny_study
+    status, out, err = run_cli("front", "tiny", "--home", home.root)
+    assert (status, err) == (0, "export one: wordlength export tiny --pick knee --to best\n")
+    assert run_cli("front", path, "-q", "--home", home.root) == (0, out, "")
+    assert run_cli("front", "tiny", "-v", "--home", home.root) == (0, out, err)
+    assert run_cli("status", "tiny", "-q", "--home", home.root)[0] == 0
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_readable_in_80_columns(run_cli, monkeypatch, name: str) -> None:
+    """Texts beside options have room enough, and no line runs over."""
+    monkeypatch.setattr("typer.rich_utils.MAX_WIDTH", 80)
+    status, out, _ = run_cli(*name.split(), "--help")
+    assert status == 0
+    assert max(map(len, out.splitlines())) <= 80
+    assert "klein" not in out  # Who asks for help has launched `demo` at most.
+    assert [line for line in COMMANDS[name].help.splitlines() if re.match(" {4,}wordlength .{66}", line)] == []
+    (panel,) = re.findall(r"╭─ Options ─.*?╰", out, re.DOTALL)
+    (told,) = [line for line in panel.splitlines() if "--help" in line]
+    assert told.index("Show this") <= 40, out
 
 
 def test_quiet_says_only_results_and_normal_nothing_of_the_libraries(tiny_study) -> None:

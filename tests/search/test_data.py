@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from wordlength.objectives.audio.survey import CorpusFigures, DataSurvey
+from wordlength.search.data_tables import corpus_lines
+
 RATE_HZ = 16000
 STUDY = """
 name: heard
@@ -55,6 +58,16 @@ def test_good_data_are_told_in_two_tables(look, place: Path) -> None:
         ["test", "2"],
     ]
     assert not (place / "home" / "cache").exists()  # nothing is prepared
+
+
+def test_long_lists_of_classes_are_wrapped() -> None:
+    classes = {f"car_horn_{number}": 5 for number in range(12)}
+    corpus = CorpusFigures("noise", "urbansound8k", 60, 0, 60.0, {}, classes, {16_000: 60}, None, 0.0, 0.0)
+    lines = corpus_lines(DataSurvey((corpus,), (), (), ()), 80).split("\n")
+    assert len(lines) == 3
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[0].startswith("urbansound8k: 16000 Hz, car_horn_0 5, ")
+    assert all(line.startswith("  car_horn_") for line in lines[1:])
 
 
 def test_json_holds_every_figure(look, place: Path) -> None:

@@ -156,10 +156,14 @@ def test_a_file_that_is_there_is_kept_unless_forced(network: Path, run_cli) -> N
         (("--model", "net.py:built"), "'built' is not there; its functions are build"),
         (("--model", "resnet"), "model name must be one of irm_cnn"),
         (("--model", "net.py:build", "--to", "study.txt"), "must end in .yaml, but got 'study.txt'"),
-        (("--model", "net.py:build", "--speech", "nowhere"), "corpus folders must exist, but got"),
+        (("--model", "net.py:build", "--speech", "nowhere"), "nowhere is not (--speech)"),
+        (("--model", "net.py:build", "--noise", "nowhere"), "nowhere is not (--noise)"),
+        (("--model", "net.py:build", "--pairs", "nowhere"), "nowhere is not (--pairs)"),
+        (("--model", "no.py:build", "--speech", "nowhere"), "no.py"),
+        (("--model", "net.py:built", "--speech", "nowhere"), "'built' is not there"),
         (("--model", "net.py:build", "--speech", "empty"), "but no such file was found"),
         (("--model", "net.py:build", "--name", "__"), "must have letters or digits, but got '__'"),
-        (("--model", "net.py:build", "--pairs", "empty"), "but"),
+        (("--model", "net.py:build", "--pairs", "empty"), "(--pairs)"),
         (("--model", "net.py:build", "--arguments", "blocks"), "is written key=value, but got 'blocks'"),
         (("--model", "net.py:build", "--arguments", "depth=2"), "must be the function's, but got 'depth'"),
         (("--model", "irm_cnn", "--arguments", "depth=2"), "arguments are for a function"),
@@ -172,6 +176,7 @@ def test_what_cannot_be_a_study_is_refused_and_nothing_written(network: Path, ru
     assert status == 2
     assert message in err
     assert len(err.splitlines()) == 1
+    assert "data_root" not in err
     assert not Path("study.yaml").exists()
 
 

@@ -78,7 +78,7 @@ def test_every_table_and_page_speaks_of_the_studys_objectives(study, run_cli, tm
     _, home, _ = study
     told = {}
     for command in ("status", "front", "check"):
-        status, told[command], err = run_cli(command, "score", "--home", home.root)
+        status, told[command], err = run_cli(command, "score", "-q", "--home", home.root)
         assert (status, err) == (0, ""), told[command]
     for name in ("front.png", "front.html"):
         assert run_cli("front", "score", "--plot", tmp_path / name, "--home", home.root)[0] == 0

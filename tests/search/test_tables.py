@@ -73,6 +73,11 @@ def test_the_front_names_its_knee_its_ends_and_uniform_formats(width: int) -> No
         "best, [red]mine",
     ]
     assert "…" not in text
+    assert "the paper: Klein, Kantic & Blume 2021, whose network this is\n" in text
+
+
+def test_no_paper_is_named_where_no_member_is_of_one() -> None:
+    assert "paper" not in printed(row(1, 0.01, 100_000), row(2, 0.02, 200_000))
 
 
 def test_shares_kept_are_told_only_of_what_float32_improves() -> None:

@@ -58,6 +58,18 @@ def test_what_is_left_out_is_told(bundle: Path, tiny_study, run_cli) -> None:
     assert "verified, but for what is left out: tiny" in said
 
 
+@pytest.mark.parametrize("holds", ["file.txt", None])
+def test_a_folder_without_a_bundle_is_refused_as_such(tmp_path: Path, run_cli, holds: str | None) -> None:
+    if holds:
+        (tmp_path / holds).touch()
+    status, _, err = run_cli("verify", tmp_path)
+    assert status == 2
+    assert err == (
+        f"error: a bundle must be a folder that wordlength export wrote, but {tmp_path} holds none; "
+        "give the folder that export was told with --to\n"
+    )
+
+
 def test_sha256sum_reads_the_sums(bundle: Path) -> None:
     done = subprocess.run(
         ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=bundle, capture_output=True, text=True

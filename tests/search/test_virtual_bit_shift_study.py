@@ -61,7 +61,7 @@ def test_shares_of_stoi_and_a_hypervolume_are_told_where_nothing_is_improved(stu
     assert 0 < view.baseline.quality < 1
     assert all(0 < point.quality < 1 for point in view.points)
     assert view.hypervolume > 0.1
-    status, out, err = run_cli("front", "spectra", "--home", home.root)
+    status, out, err = run_cli("front", "spectra", "-q", "--home", home.root)
     assert (status, err) == (0, "")
     best = pick(view.front, "best")
     assert f" {best.quality / view.baseline.quality:.0%} " in out

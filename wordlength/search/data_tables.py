@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
@@ -80,16 +81,15 @@ def _length(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{whole:02}"
 
 
-def corpus_lines(survey: DataSurvey) -> list[str]:
-    """Per corpus a line with its sampling rates, and of noise the classes with how many recordings each has."""
-    return [
-        f"{corpus.name}: "
-        + ", ".join(
-            [f"{rate} Hz" for rate in corpus.rates_hz]
-            + [f"{name} {count:,}" for name, count in corpus.noise_classes.items()]
-        )
-        for corpus in survey.corpora
-    ]
+def corpus_lines(survey: DataSurvey, width: int) -> str:
+    """Per corpus its sampling rates, and of noise the classes with how many recordings each has; wrapped to `width`."""
+    lines = []
+    for corpus in survey.corpora:
+        rates = [f"{rate} Hz" for rate in corpus.rates_hz]
+        classes = [f"{name} {count:,}" for name, count in corpus.noise_classes.items()]
+        line = f"{corpus.name}: {', '.join(rates + classes)}"
+        lines.append(textwrap.fill(line, width, subsequent_indent="  ", break_on_hyphens=False))
+    return "\n".join(lines)
 
 
 def _share(part: float) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport
 from wordlength.paths import expanded
+from wordlength.search.near import near_name, near_study_file
 from wordlength.search.study_file.spec import StudySpec, load_spec
 
 HOME_VARIABLE = "WORDLENGTH_HOME"
@@ -121,8 +122,13 @@ class Home:
             if name in self.names():
                 return self.study(name).spec()
             raise SpecError(f"a study must have been launched, but {name!r} has not; run: wordlength launch {study}")
-        known = ", ".join(self.names()) or "none yet, begin with wordlength launch STUDY_FILE"
-        raise SpecError(f"a study must have been launched, but got {study!r}; launched here: {known} ({self.root})")
+        file = near_study_file(Path(study))
+        near = near_name(study, self.names()) or file
+        hint = f" (did you mean {near}?)" if near and self.names() else ""
+        known = ", ".join(self.names()) or f"none yet, begin with wordlength launch {file or 'STUDY_FILE'}"
+        raise SpecError(
+            f"a study must have been launched, but got {study!r}{hint}; launched here: {known} ({self.root})"
+        )
 
 
 class Turn(enum.Enum):

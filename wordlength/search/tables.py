@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from wordlength.objectives.goals import Goal, Goals
 from wordlength.objectives.report import TrialReport
 from wordlength.search.export.facts import accumulator_cells, layer_rows, with_error
 from wordlength.search.front import FrontPoint, indistinct, saved_percent
-from wordlength.search.plots.paper import point_name
+from wordlength.search.plots.paper import PAPER, paper_mark, point_name
 from wordlength.search.plots.scale import marked
 from wordlength.search.table_style import NARROW
 from wordlength.search.trials import StudyView
@@ -54,14 +54,22 @@ def front_tables(view: StudyView, width: int) -> Iterator[Table | str]:
             Text(", ".join(note for note in notes if note)),
         )
     yield table
+    yield from _footnotes(view, alike)
+    if view.front:
+        yield from _format_tables(view.front, width)
+
+
+def _footnotes(view: StudyView, alike: Mapping[int, tuple[int, ...]]) -> Iterator[str]:
+    """What the notes in the front's last column mean."""
+    goals = view.goals
+    if any(paper_mark(point.candidate, view.baseline.network) for point in view.front):
+        yield f"the paper: {PAPER}, whose network this is"
     if alike:
         count = len(next(point.gains for point in view.front if point.number in alike))
         yield f"≈ N: {count} mixtures do not tell it from trial N (the paired difference is below 2 standard errors)"
     if goals.others:
         yield float_text(view)
-        yield (f"{len(goals.names)} objectives: marks and ≈ are of {goals.quality.title} and {goals.cost.title} alone")
-    if view.front:
-        yield from _format_tables(view.front, width)
+        yield f"{len(goals.names)} objectives: marks and ≈ are of {goals.quality.title} and {goals.cost.title} alone"
 
 
 def difference_text(goal: Goal, difference: float | None, error: float | None) -> str:

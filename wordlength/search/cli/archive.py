@@ -9,14 +9,43 @@ import typer
 
 from wordlength.atomic import is_special
 from wordlength.search.cli.common import HomeOption, Study, app, home_of, note, refuse, say
+from wordlength.search.cli.loudness import switch
 from wordlength.search.cli.places import STANDARD_OUTPUT, require_places
+
+To = Annotated[Path | None, typer.Option("--to", metavar="FILE", help="File to write.", show_default="STUDY.tar.gz")]
+ArchiveFile = Annotated[Path, typer.Argument(help="File that `wordlength archive` wrote.")]
+NewName = Annotated[
+    str | None, typer.Option("--as", metavar="NAME", help="Another name for the study.", show_default=False)
+]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-root",
+        metavar="FOLDER",
+        help="Folder that its corpora lie in.",
+        envvar="WORDLENGTH_DATA",
+        show_default=False,
+    ),
+]
+Optuna = Annotated[
+    str | None,
+    typer.Option(
+        "--optuna", metavar="URL", help="Keep its trials at this address (storage.optuna).", show_default=False
+    ),
+]
+Tracking = Annotated[
+    str | None,
+    typer.Option(
+        "--tracking", metavar="URL", help="Record it at this address of MLflow (storage.tracking).", show_default=False
+    ),
+]
 
 
 @app.command()
 def archive(
     study: Study,
-    to: Annotated[Path, typer.Option("--to", help="File to write, as klein.tar.gz.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    to: To = None,
+    force: Annotated[bool, switch("--force", help="Replace an existing file.")] = False,
     home: HomeOption = None,
 ) -> None:
     """Write a study into one file that can be restored on another machine.
@@ -25,10 +54,14 @@ def archive(
     MLflow's runs with histories and artifacts; corpora and prepared data are not in it. A study that is being run is
     refused: end its launch first.
 
-    Example:
+    Examples:
 
-        wordlength archive klein --to klein.tar.gz
+        wordlength archive demo
+
+        wordlength archive demo --to /backup/demo.tar.gz
     """
+    place = home_of(home)
+    to = to or Path(f"{place.find(study).name}.tar.gz")
     if to == STANDARD_OUTPUT or is_special(to):
         refuse(f"an archive is written to a file, but got {to} (--to)")
     require_places(to=to)
@@ -36,7 +69,7 @@ def archive(
         refuse(f"an archive's file must be new, but {to} exists (--force replaces it)")
     from wordlength.search.disk.archive import archive as run
 
-    done = run(study, home_of(home), to)
+    done = run(study, place, to)
     for text in done.missing:
         say(f"missing: {text}")
     members, size = len(done.manifest.members), to.stat().st_size
@@ -45,22 +78,11 @@ def archive(
 
 @app.command()
 def restore(
-    file: Annotated[Path, typer.Argument(help="File that `wordlength archive` wrote.")],
-    name: Annotated[str | None, typer.Option("--as", help="Another name for the study.", show_default=False)] = None,
-    data_root: Annotated[
-        Path | None,
-        typer.Option(
-            "--data-root", help="Folder that its corpora lie in.", envvar="WORDLENGTH_DATA", show_default=False
-        ),
-    ] = None,
-    optuna: Annotated[
-        str | None,
-        typer.Option("--optuna", help="Keep its trials at this address (storage.optuna).", show_default=False),
-    ] = None,
-    tracking: Annotated[
-        str | None,
-        typer.Option("--tracking", help="Record it at this address of MLflow (storage.tracking).", show_default=False),
-    ] = None,
+    file: ArchiveFile,
+    name: NewName = None,
+    data_root: DataRoot = None,
+    optuna: Optuna = None,
+    tracking: Tracking = None,
     home: HomeOption = None,
 ) -> None:
     """Restore a study from its archive; every command then works on it, and a launch goes on with it.
@@ -70,9 +92,9 @@ def restore(
 
     Examples:
 
-        wordlength restore klein.tar.gz
+        wordlength restore demo.tar.gz
 
-        wordlength restore klein.tar.gz --as klein-laptop --data-root /data/corpora
+        wordlength restore demo.tar.gz --as demo-laptop --data-root /data/corpora
     """
     from wordlength.search.disk.restore import Places, corpus_paths
     from wordlength.search.disk.restore import restore as run

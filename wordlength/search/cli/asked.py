@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 
 Roles = Annotated[
     list[str] | None,
-    typer.Option("--role", help="weights, biases or activations; may be given more than once.", show_default="all"),
+    typer.Option(
+        "--role",
+        metavar="ROLE",
+        help="weights, biases or activations; may be given more than once.",
+        show_default="all",
+    ),
 ]
-Bits = Annotated[str, typer.Option("--bits", help="Widths, separated by commas.")]
+Bits = Annotated[str, typer.Option("--bits", metavar="N,N", help="Widths, separated by commas.")]
 
 
 def study_spec(study: str, home: Home) -> StudySpec:

@@ -16,7 +16,6 @@ from wordlength.search.cli.common import (
     Pick,
     Retrained,
     Study,
-    Verbose,
     app,
     home_of,
     note,
@@ -24,9 +23,12 @@ from wordlength.search.cli.common import (
     say,
     write_json,
 )
+from wordlength.search.cli.loudness import Verbose, switch
 from wordlength.search.cli.work import at_work
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from wordlength.search.export.config import BundleConfig
     from wordlength.search.export.verify import Verified
     from wordlength.search.home import Home
@@ -42,12 +44,12 @@ of it again.
 
 Examples:
 
-    wordlength export klein --pick knee --to best
+    wordlength export demo --pick knee --to best
 
-    wordlength export klein --pick max-bytes=120kB --to small --retrained
+    wordlength export demo --pick max-bytes=200kB --to small --retrained
 """
 VERIFY = """
-Check everything that a bundle says: files, weights, model, integers, C code, hls4ml, STOI improvement.
+Check everything that a bundle says: files, weights, model, integers, C code, hls4ml, the first objective.
 
 Exit status 1 and one line for the first thing that is not as it says.
 
@@ -57,20 +59,51 @@ Examples:
 
     wordlength verify best --no-stoi
 
-    wordlength verify best --study examples/klein.yaml
+    wordlength verify best --study examples/demo.yaml
 """
 
-To = Annotated[Path, typer.Option("--to", help="New or empty folder for the bundle.")]
-Vectors = Annotated[int, typer.Option("--vectors", min=1, max=100_000, help="Test frames.")]
-InputBits = Annotated[int, typer.Option("--input-bits", min=2, max=24, help="Width of the integer input.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")]
-Measure = Annotated[bool, typer.Option(help="Measure the written model and the C code on the validation mixtures.")]
-ToMlflow = Annotated[bool, typer.Option("--mlflow", help="Also log the bundle to the trial's run in MLflow.")]
+
+def _within(option: str, lowest: int, highest: int) -> Callable[[int], int]:
+    """What refuses a number out of range; in typer's own way the range would stand beside it and squeeze the help."""
+
+    def checked(value: int) -> int:
+        if not lowest <= value <= highest:
+            name = option.strip("-").replace("-", " ")
+            raise SpecError(f"{name} must be between {lowest:,} and {highest:,}, but got {value:,} ({option})")
+        return value
+
+    return checked
+
+
+To = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="New or empty folder for the bundle.")]
+Vectors = Annotated[
+    int,
+    typer.Option(
+        "--vectors", metavar="N", help="Test frames, 1 to 100,000.", callback=_within("--vectors", 1, 100_000)
+    ),
+]
+InputBits = Annotated[
+    int,
+    typer.Option(
+        "--input-bits",
+        metavar="N",
+        help="Width of the integer input, 2 to 24.",
+        callback=_within("--input-bits", 2, 24),
+    ),
+]
+Force = Annotated[bool, switch("--force", help="Replace an existing bundle.")]
+NoMeasure = Annotated[
+    bool,
+    switch("--no-verify", help="Do not measure the written model and the C code on the validation mixtures."),
+]
+ToMlflow = Annotated[bool, switch("--mlflow", help="Also log the bundle to the trial's run in MLflow.")]
 Bundle = Annotated[Path, typer.Argument(help="Folder that `wordlength export` wrote.")]
 Corpora = Annotated[
     Path | None,
     typer.Option(
-        "--study", help="Study file that says where the corpora lie, where the study's data is not in the cache."
+        "--study",
+        metavar="FILE",
+        help="Study file that says where the corpora lie, where the study's data is not in the cache.",
     ),
 ]
 
@@ -84,7 +117,7 @@ def export(
     vectors: Vectors = 1000,
     input_bits: InputBits = 16,
     force: Force = False,
-    verify: Measure = True,
+    no_verify: NoMeasure = False,
     to_mlflow: ToMlflow = False,
     home: HomeOption = None,
     verbose: Verbose = False,
@@ -98,7 +131,7 @@ def export(
     asked: dict[str, Any] = {
         "force": force,
         "retrained": retrained,
-        "verify": verify,
+        "verify": not no_verify,
         "vectors": vectors,
         "input_bits": input_bits,
     }
@@ -138,11 +171,14 @@ def _tell_figures(config: BundleConfig) -> None:
 def verify(
     bundle: Bundle,
     study: Corpora = None,
-    c: Annotated[bool, typer.Option(help="Compile and run the C code (with CC, or cc).")] = True,
-    stoi: Annotated[bool, typer.Option(help="Measure the first objective; needs the study's data.")] = True,
-    fpga: Annotated[
-        bool, typer.Option(help="Compile and run hls4ml's C simulation, where hls4ml is installed.")
-    ] = True,
+    no_c: Annotated[bool, switch("--no-c", help="Do not compile and run the C code (with CC, or cc).")] = False,
+    no_stoi: Annotated[
+        bool, switch("--no-stoi", help="Do not measure the first objective, which needs the study's data.")
+    ] = False,
+    no_fpga: Annotated[
+        bool,
+        switch("--no-fpga", help="Do not run hls4ml's C simulation, which is run where hls4ml is installed."),
+    ] = False,
     json_file: JsonFile = None,
     home: HomeOption = None,
     verbose: Verbose = False,
@@ -151,7 +187,7 @@ def verify(
     from wordlength.search.export.verify import verify as run
     from wordlength.search.figures import unverified_figures, verified_figures
 
-    place, parts = home_of(home), {"compile_c": c, "stoi": stoi, "fpga": fpga}
+    place, parts = home_of(home), {"compile_c": not no_c, "stoi": not no_stoi, "fpga": not no_fpga}
     try:
         with at_work("nothing was changed") as display:
             done = run(bundle, place, study=study, **parts, progress=display.data, verbose=verbose)
@@ -189,7 +225,7 @@ def import_(
 
     Example:
 
-        wordlength import best/config.json klein
+        wordlength import best/config.json demo
     """
     place = home_of(home)
     number = _queue(config, study, place, verbose)

@@ -10,18 +10,8 @@ import typer
 from wordlength.errors import SpecError
 from wordlength.search.cli.asked import study_spec
 from wordlength.search.cli.candidate_file import check_formats, read_candidate, uniform_candidate
-from wordlength.search.cli.common import (
-    AnyStudy,
-    HomeOption,
-    JsonFile,
-    Verbose,
-    app,
-    console,
-    home_of,
-    note,
-    say,
-    write_json,
-)
+from wordlength.search.cli.common import AnyStudy, HomeOption, JsonFile, app, home_of, note, say, write_json
+from wordlength.search.cli.loudness import Verbose, console
 from wordlength.search.cli.places import require_places
 from wordlength.search.cli.work import at_work
 
@@ -35,21 +25,31 @@ DEFAULT_FORMAT = "fixed:16,2"
 """Of biases and activations: the paper's 3.13."""
 
 Weights = Annotated[
-    str | None, typer.Option("--weights", help="Format of all kernels, as po2:4,-1 or 'po2<4,-1>'.", show_default=False)
+    str | None,
+    typer.Option(
+        "--weights", metavar="FORMAT", help="Format of all kernels, as po2:4,-1 or 'po2<4,-1>'.", show_default=False
+    ),
 ]
 Biases = Annotated[
-    str | None, typer.Option("--biases", help=f"Format of all biases; by default {DEFAULT_FORMAT}.", show_default=False)
+    str | None,
+    typer.Option(
+        "--biases", metavar="FORMAT", help=f"Format of all biases; by default {DEFAULT_FORMAT}.", show_default=False
+    ),
 ]
 Activations = Annotated[
     str | None,
     typer.Option(
-        "--activations", help=f"Format of all layer outputs; by default {DEFAULT_FORMAT}.", show_default=False
+        "--activations",
+        metavar="FORMAT",
+        help=f"Format of all layer outputs; by default {DEFAULT_FORMAT}.",
+        show_default=False,
     ),
 ]
 CandidateFile = Annotated[
     Path | None,
     typer.Option(
         "--candidate",
+        metavar="FILE",
         help="Formats of all slots instead: what `wordlength propose --to` wrote, or an exported config.json.",
         show_default=False,
     ),
@@ -65,6 +65,7 @@ ReportFile = Annotated[
     Path | None,
     typer.Option(
         "--report",
+        metavar="FILE",
         help="Write the analysis as one HTML page that needs nothing else.",
         show_default=False,
         callback=_report_place,
@@ -88,9 +89,9 @@ def analyze(
 
     Examples:
 
-        wordlength analyze examples/klein.yaml --weights po2:4,-1 --biases fixed:16,2 --activations fixed:16,2
+        wordlength analyze demo --weights po2:4,-1 --activations fixed:8,3
 
-        wordlength analyze examples/klein.yaml --candidate best/config.json --report analysis.html
+        wordlength analyze demo --candidate best/config.json --report page.html
     """
     place = home_of(home)
     spec = study_spec(study, place)
@@ -129,9 +130,9 @@ def memory(
 
     Examples:
 
-        wordlength memory examples/klein.yaml --weights po2:4,-1 --biases fixed:16,2 --activations fixed:16,2
+        wordlength memory examples/demo.yaml --weights po2:4,-1
 
-        wordlength memory examples/klein.yaml --candidate best/config.json
+        wordlength memory examples/demo.yaml --candidate best/config.json
     """
     spec = study_spec(study, home_of(home))
     _require_formats(weights, biases, activations, candidate)

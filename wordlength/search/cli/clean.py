@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wordlength.search.cli.common import HomeOption, JsonFile, app, console, home_of, refuse, say, write_json
+from wordlength.search.cli.common import HomeOption, JsonFile, app, home_of, refuse, say, write_json
+from wordlength.search.cli.loudness import console, switch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,16 +17,19 @@ if TYPE_CHECKING:
     from wordlength.search.home import Home
 
 
+Removed = Annotated[
+    list[str] | None,
+    typer.Option("--study", metavar="NAME", help="Remove this study; may be given more than once.", show_default=False),
+]
+
+
 @app.command()
 def clean(
-    study: Annotated[
-        list[str] | None,
-        typer.Option("--study", help="Remove this study; may be given more than once.", show_default=False),
-    ] = None,
-    caches: Annotated[bool, typer.Option("--caches", help="Remove the caches that no study uses.")] = False,
-    all_caches: Annotated[bool, typer.Option("--all-caches", help="Remove every cache; they are made again.")] = False,
-    orphans: Annotated[bool, typer.Option("--orphans", help="Remove what belongs to nothing any more.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    study: Removed = None,
+    caches: Annotated[bool, switch("--caches", help="Remove the caches that no study uses.")] = False,
+    all_caches: Annotated[bool, switch("--all-caches", help="Remove every cache; they are made again.")] = False,
+    orphans: Annotated[bool, switch("--orphans", help="Remove what belongs to nothing any more.")] = False,
+    yes: Annotated[bool, switch("--yes", help="Do not ask.")] = False,
     json_file: JsonFile = None,
     home: HomeOption = None,
 ) -> None:
@@ -38,7 +42,7 @@ def clean(
 
         wordlength clean
 
-        wordlength clean --study klein-try --caches --orphans
+        wordlength clean --study demo --caches --orphans
     """
     from wordlength.search.disk.cleaning import chosen
     from wordlength.search.disk.contents import look

@@ -21,22 +21,32 @@ from wordlength.search.cli.common import (
     say,
     write_json,
 )
+from wordlength.search.cli.loudness import CommandLine, switch
 
 if TYPE_CHECKING:
     from wordlength.search.submit import ClusterJob, ClusterJobs
 
-job = typer.Typer(no_args_is_help=True, help="A submitted launch: its **status**, its **logs**, **stop** it.")
+job = CommandLine(no_args_is_help=True, help="A submitted launch: its **status**, its **logs**, **stop** it.")
 app.add_typer(job, name="job")
 
 Address = Annotated[
     str,
-    typer.Option("--address", help="The cluster's dashboard, as http://head:8265.", envvar="RAY_API_SERVER_ADDRESS"),
+    typer.Option(
+        "--address",
+        metavar="URL",
+        help="The cluster's dashboard, as http://head:8265.",
+        envvar="RAY_API_SERVER_ADDRESS",
+    ),
 ]
 ClusterHome = Annotated[
-    str, typer.Option("--cluster-home", help="Folder on the cluster's head that keeps studies and caches.")
+    str,
+    typer.Option(
+        "--cluster-home", metavar="FOLDER", help="Folder on the cluster's head that keeps studies and caches."
+    ),
 ]
 ClusterData = Annotated[
-    str | None, typer.Option("--cluster-data", help="Folder on the cluster's head that corpus paths start from.")
+    str | None,
+    typer.Option("--cluster-data", metavar="FOLDER", help="Folder on the cluster's head that corpus paths start from."),
 ]
 _LOOK_SECONDS = 2.0
 
@@ -49,7 +59,7 @@ def submit(
     workers: Workers = None,
     cluster_home: ClusterHome = "~/.wordlength",
     cluster_data: ClusterData = None,
-    wait: Annotated[bool, typer.Option(help="Print what the launch prints, until it ends.")] = False,
+    wait: Annotated[bool, switch("--wait", help="Print what the launch prints, until it ends.")] = False,
 ) -> None:
     """Hand a launch to a Ray cluster, where it goes on without this machine.
 
@@ -58,9 +68,9 @@ def submit(
 
     Examples:
 
-        wordlength submit klein.yaml --address http://head:8265 --cluster-data /data
+        wordlength submit examples/demo.yaml --address http://head:8265
 
-        wordlength job logs klein --address http://head:8265
+        wordlength job logs demo --address http://head:8265
     """
     spec = read_spec(study_file, {"trials": trials, "count": workers})
     from wordlength.search.submit import ClusterJobs, places
@@ -96,7 +106,7 @@ def status(study: Study, address: Address, json_file: JsonFile = None) -> None:
 
     Example:
 
-        wordlength job status klein --address http://head:8265
+        wordlength job status demo --address http://head:8265
     """
     from wordlength.search.submit import ClusterJobs
 
@@ -112,7 +122,7 @@ def logs(study: Study, address: Address) -> None:
 
     Example:
 
-        wordlength job logs klein --address http://head:8265
+        wordlength job logs demo --address http://head:8265
     """
     from wordlength.search.submit import ClusterJobs
 
@@ -125,7 +135,7 @@ def stop(study: Study, address: Address) -> None:
 
     Example:
 
-        wordlength job stop klein --address http://head:8265
+        wordlength job stop demo --address http://head:8265
     """
     from wordlength.search.submit import ClusterJobs
 

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from wordlength.atomic import write_atomically
 from wordlength.errors import SpecError
 from wordlength.paths import expanded
 from wordlength.search.cli.completion import complete_any_study, complete_pick, complete_study, complete_study_file
+from wordlength.search.cli.loudness import CommandLine, console, errors, notes, switch
 from wordlength.search.cli.places import STANDARD_OUTPUT, require_places
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wordlength.search.home import Home
     from wordlength.search.study_file.spec import StudySpec
 
-app = typer.Typer(
+app = CommandLine(
     name="wordlength",
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -53,7 +53,7 @@ def _tell_version(asked: bool) -> None:
 @app.callback()
 def _before_any_command(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_tell_version, is_eager=True)
+        bool, switch("--version", help="Print the version.", callback=_tell_version, is_eager=True)
     ] = False,
 ) -> None:
     console.quiet = notes.quiet = False
@@ -71,50 +71,33 @@ Study = Annotated[
 AnyStudy = Annotated[
     str, typer.Argument(help="Name of a launched study, or any study file.", autocompletion=complete_any_study)
 ]
-Trials = Annotated[int | None, typer.Option("--trials", help="Finished trials the study shall have in the end.")]
-Workers = Annotated[int | None, typer.Option("--workers", help="Trials at a time.")]
-PICKS = "knee, best, smallest, trial=N or max-bytes=SIZE (as 120kB)"
-Pick = Annotated[str, typer.Option("--pick", help=f"{PICKS}.", autocompletion=complete_pick)]
+Trials = Annotated[
+    int | None, typer.Option("--trials", metavar="N", help="Finished trials the study shall have in the end.")
+]
+Workers = Annotated[int | None, typer.Option("--workers", metavar="N", help="Trials at a time.")]
+PICKS = "knee (beyond it memory buys less than on average), best, smallest, trial=N or max-bytes=SIZE (as 200kB)"
+Pick = Annotated[str, typer.Option("--pick", metavar="RULE", help=f"{PICKS}.", autocompletion=complete_pick)]
 Picks = Annotated[
     list[str] | None,
     typer.Option(
         "--pick",
+        metavar="RULE",
         help=f"{PICKS}; may be given more than once.",
         show_default="knee",
         autocompletion=complete_pick,
     ),
 ]
 Retrained = Annotated[
-    bool, typer.Option("--retrained", help="The weights of `wordlength retrain` in place of the trial's own.")
+    bool, switch("--retrained", help="The weights of `wordlength retrain` in place of the trial's own.")
 ]
 HomeOption = Annotated[
     Path | None,
     typer.Option(
-        "--home", help="Project folder for studies and caches.", envvar="WORDLENGTH_HOME", show_default=".wordlength"
-    ),
-]
-
-console = Console()
-"""Results: tables, figures, verdicts."""
-notes = Console(stderr=True)
-"""How far it is, what was written, what to do next; --quiet silences it."""
-errors = Console(stderr=True)
-
-
-def _loudness(context: typer.Context, verbose: bool) -> bool:
-    source = context.get_parameter_source("verbose")
-    notes.quiet = not verbose and source is not None and source.name == "COMMANDLINE"
-    return verbose
-
-
-Verbose = Annotated[
-    bool,
-    typer.Option(
-        "--verbose/--quiet",
-        "-v/-q",
-        help="Show what TensorFlow and Ray print, too; or nothing but results and errors.",
-        show_default=False,
-        callback=_loudness,
+        "--home",
+        metavar="FOLDER",
+        help="Project folder for studies and caches.",
+        envvar="WORDLENGTH_HOME",
+        show_default=".wordlength",
     ),
 ]
 
@@ -128,7 +111,13 @@ def _picture_place(file: Path | None) -> Path | None:
 
 PictureFile = Annotated[
     Path | None,
-    typer.Option("--plot", help="Draw it into this file, .png or .html.", show_default=False, callback=_picture_place),
+    typer.Option(
+        "--plot",
+        metavar="FILE",
+        help="Draw it into this file, .png or .html.",
+        show_default=False,
+        callback=_picture_place,
+    ),
 ]
 
 
@@ -151,6 +140,7 @@ JsonFile = Annotated[
     Path | None,
     typer.Option(
         "--json",
+        metavar="FILE",
         help="Write it as JSON to this file; - for standard output.",
         show_default=False,
         callback=_json_place,
@@ -161,7 +151,11 @@ JsonFile = Annotated[
 CsvFile = Annotated[
     Path | None,
     typer.Option(
-        "--csv", help="Write it as CSV to this file; - for standard output.", show_default=False, callback=_csv_place
+        "--csv",
+        metavar="FILE",
+        help="Write it as CSV to this file; - for standard output.",
+        show_default=False,
+        callback=_csv_place,
     ),
 ]
 

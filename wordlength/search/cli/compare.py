@@ -13,7 +13,6 @@ from wordlength.search.cli.common import (
     JsonFile,
     PictureFile,
     app,
-    console,
     home_of,
     refuse,
     say,
@@ -21,6 +20,7 @@ from wordlength.search.cli.common import (
     write_picture,
 )
 from wordlength.search.cli.completion import complete_pick, complete_study
+from wordlength.search.cli.loudness import console
 
 if TYPE_CHECKING:
     from wordlength.search.compare import Comparison
@@ -40,6 +40,7 @@ Whose = Annotated[
     list[str] | None,
     typer.Option(
         "--pick",
+        metavar="RULE",
         help=f"Whose formats are compared: {PICKS}; twice: of A, then of B.",
         show_default="knee",
         autocompletion=complete_pick,
@@ -64,9 +65,9 @@ def compare(
 
     Examples:
 
-        wordlength compare klein klein-wide
+        wordlength compare demo demo-wide
 
-        wordlength compare klein klein-wide --pick best --plot fronts.png
+        wordlength compare demo demo-wide --pick best --plot fronts.png
     """
     rules = tuple(pick or ("knee",))
     if len(rules) > 2:

@@ -13,7 +13,7 @@ RULES = {
     "best": "the best first objective",
     "smallest": "the least memory",
     "trial=": "a trial's number",
-    "max-bytes=": "the best that fits, as 120kB",
+    "max-bytes=": "the best that fits, as 200kB",
 }
 
 BASH = r"""

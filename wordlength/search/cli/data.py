@@ -6,17 +6,8 @@ import typer
 from rich.text import Text
 
 from wordlength.search.cli.asked import study_spec
-from wordlength.search.cli.common import (
-    AnyStudy,
-    HomeOption,
-    JsonFile,
-    Verbose,
-    app,
-    console,
-    home_of,
-    print_error,
-    write_json,
-)
+from wordlength.search.cli.common import AnyStudy, HomeOption, JsonFile, app, home_of, print_error, say, write_json
+from wordlength.search.cli.loudness import Verbose, console
 from wordlength.search.cli.work import at_work
 
 
@@ -33,9 +24,9 @@ def data(study: AnyStudy, json_file: JsonFile = None, home: HomeOption = None, v
 
     Examples:
 
-        wordlength data examples/klein.yaml
+        wordlength data examples/demo.yaml
 
-        wordlength data examples/klein.yaml --json data.json
+        wordlength data examples/demo.yaml --json data.json
     """
     place = home_of(home)
     spec = study_spec(study, place)
@@ -48,8 +39,7 @@ def data(study: AnyStudy, json_file: JsonFile = None, home: HomeOption = None, v
         write_json(json_file, {"study": spec.name, **found.to_dict()})
     if found.corpora:
         console.print(corpus_table(found))
-        for line in corpus_lines(found):
-            console.print(Text(line), soft_wrap=True)
+        say(corpus_lines(found, console.width))
     if found.parts:
         console.print(part_table(found))
     for line in found.warnings:

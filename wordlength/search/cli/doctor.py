@@ -9,8 +9,9 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from wordlength.search.cli.common import HomeOption, JsonFile, app, console, home_of, read_spec, write_json
+from wordlength.search.cli.common import HomeOption, JsonFile, app, home_of, read_spec, write_json
 from wordlength.search.cli.completion import complete_study_file
+from wordlength.search.cli.loudness import console
 
 if TYPE_CHECKING:
     from wordlength.search.doctor import Finding
@@ -40,7 +41,7 @@ def doctor(
 
         wordlength doctor
 
-        wordlength doctor examples/klein.yaml
+        wordlength doctor examples/demo.yaml
     """
     spec = None if study_file is None else read_spec(study_file)
     from wordlength.search.doctor import State, examine

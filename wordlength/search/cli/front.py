@@ -12,13 +12,14 @@ from wordlength.search.cli.common import (
     PictureFile,
     Study,
     app,
-    console,
     home_of,
+    note,
     refuse,
     write_json,
     write_picture,
     write_text,
 )
+from wordlength.search.cli.loudness import console
 from wordlength.search.cli.places import STANDARD_OUTPUT
 
 if TYPE_CHECKING:
@@ -33,17 +34,17 @@ def front(
     json_file: JsonFile = None,
     home: HomeOption = None,
 ) -> None:
-    """The Pareto front: trial, STOI improvement, memory, formats per layer.
+    """The Pareto front: trial, quality (STOI improvement by default), memory, formats per layer.
 
     The smallest member, the knee and the best are named; so are uniform formats, and the paper's among them.
 
     Examples:
 
-        wordlength front klein
+        wordlength front demo
 
-        wordlength front klein --plot front.html
+        wordlength front demo --plot front.html
 
-        wordlength front klein --json - | jq .knee
+        wordlength front demo --json - | jq .knee
     """
     from wordlength.search.plots import front_csv, front_figures
     from wordlength.search.study import load_study
@@ -59,6 +60,8 @@ def front(
     console.print(*front_tables(view, console.width), verdict(view), sep="\n", highlight=False)
     if plot is not None:
         _plot(view, plot)
+    if view.front and not console.quiet:
+        note(f"export one: wordlength export {view.name} --pick knee --to best")
 
 
 def _plot(view: StudyView, file: Path) -> None:

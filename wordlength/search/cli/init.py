@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from wordlength.search.cli.common import HomeOption, Verbose, app, home_of, note, refuse, say
+from wordlength.search.cli.common import HomeOption, app, home_of, note, refuse, say
+from wordlength.search.cli.loudness import Verbose, switch
 
 INIT = """
 Write a study file for a network and for folders of speech and noise: commented, and ready to launch.
@@ -17,30 +18,36 @@ which layers share theirs. Nothing is trained.
 
 Examples:
 
-    wordlength init --model gru.py:noise_reducer --speech timit --noise UrbanSound8K
+    wordlength init --model gru.py:build --speech timit --noise UrbanSound8K
 
-    wordlength init --model gru.py:noise_reducer --arguments units=64 --pairs VoiceBank-DEMAND
+    wordlength init --model gru.py:build --arguments units=64 --pairs voicebank
 
     wordlength init --baseline trained.keras --to mine.yaml
 """
 
 Model = Annotated[
-    str | None, typer.Option("--model", help="The network: file.py:function, a name, or the one in a file.keras.")
+    str | None,
+    typer.Option("--model", metavar="MODEL", help="The network: file.py:function, a name, or the one in a file.keras."),
 ]
-Speech = Annotated[Path | None, typer.Option("--speech", help="Folder of clean speech; else the built-in.")]
-Noise = Annotated[Path | None, typer.Option("--noise", help="Folder of noise; else the built-in.")]
+Speech = Annotated[
+    Path | None, typer.Option("--speech", metavar="FOLDER", help="Folder of clean speech; else the built-in.")
+]
+Noise = Annotated[Path | None, typer.Option("--noise", metavar="FOLDER", help="Folder of noise; else the built-in.")]
 Pairs = Annotated[
-    Path | None, typer.Option("--pairs", help="Folder (or CSV file) of noisy files beside their clean ones.")
+    Path | None,
+    typer.Option("--pairs", metavar="FOLDER", help="Folder (or CSV file) of noisy files beside their clean ones."),
 ]
 Arguments = Annotated[
-    list[str] | None, typer.Option("--arguments", help="key=value for the function, as JSON; may be repeated.")
+    list[str] | None,
+    typer.Option("--arguments", metavar="KEY=VALUE", help="key=value for the function, as JSON; may be repeated."),
 ]
 Trained = Annotated[
-    Path | None, typer.Option("--baseline", help="A trained file.keras, so that nothing is trained in float.")
+    Path | None,
+    typer.Option("--baseline", metavar="FILE", help="A trained file.keras, so that nothing is trained in float."),
 ]
-To = Annotated[Path, typer.Option("--to", help="The study file to write.")]
-Name = Annotated[str | None, typer.Option("--name", help="The study's name; by default the file's.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace a study file that is there.")]
+To = Annotated[Path, typer.Option("--to", metavar="FILE", help="The study file to write.")]
+Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="The study's name; by default the file's.")]
+Force = Annotated[bool, switch("--force", help="Replace a study file that is there.")]
 
 
 @app.command(help=INIT)
@@ -85,7 +92,7 @@ def _require_new(to: Path, force: bool) -> None:
 
 @app.command()
 def schema(
-    bundle: Annotated[bool, typer.Option("--bundle", help="That of an exported config.json instead.")] = False,
+    bundle: Annotated[bool, switch("--bundle", help="That of an exported config.json instead.")] = False,
 ) -> None:
     """Print the study file's JSON schema: every key, its range and what it means.
 

@@ -7,19 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wordlength.search.cli.common import (
-    HomeOption,
-    JsonFile,
-    Picks,
-    Retrained,
-    Study,
-    Verbose,
-    app,
-    console,
-    home_of,
-    note,
-    write_json,
-)
+from wordlength.search.cli.common import HomeOption, JsonFile, Picks, Retrained, Study, app, home_of, note, write_json
+from wordlength.search.cli.loudness import Verbose, console, switch
 from wordlength.search.cli.work import at_work
 
 if TYPE_CHECKING:
@@ -37,20 +26,22 @@ of each, and the gain. One gain for all files of a clip keeps what is louder lou
 
 Examples:
 
-    wordlength listen klein --to heard
+    wordlength listen demo --to heard
 
-    wordlength listen klein --pick best --pick max-bytes=60kB --clip worst,0,3 --to heard
+    wordlength listen demo --pick best --pick smallest --clip worst,0 --to heard
 """
 
-To = Annotated[Path, typer.Option("--to", help="New or empty folder for sounds and picture.")]
+To = Annotated[Path, typer.Option("--to", metavar="FOLDER", help="New or empty folder for sounds and picture.")]
 Clips = Annotated[
     str,
     typer.Option(
-        "--clip", help="Numbers of mixtures, as 0,3; or worst, median, best by STOI improvement of the first trial."
+        "--clip",
+        metavar="N,N",
+        help="Numbers of mixtures, as 0,3; or worst, median, best by STOI improvement of the first trial.",
     ),
 ]
-Part = Annotated[str, typer.Option("--part", help="test, which no trial has heard, or validation.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace an earlier listening.")]
+Part = Annotated[str, typer.Option("--part", metavar="PART", help="test, which no trial has heard, or validation.")]
+Force = Annotated[bool, switch("--force", help="Replace an earlier listening.")]
 
 
 @app.command(help=LISTEN)

@@ -13,17 +13,8 @@ import typer
 from wordlength.atomic import write_atomically
 from wordlength.errors import SpecError
 from wordlength.search.cli.asked import Bits, Roles, is_study_file, one_of, roles_of, study_spec, widths_of, wish_of
-from wordlength.search.cli.common import (
-    AnyStudy,
-    HomeOption,
-    JsonFile,
-    Verbose,
-    app,
-    console,
-    home_of,
-    note,
-    write_json,
-)
+from wordlength.search.cli.common import AnyStudy, HomeOption, JsonFile, app, home_of, note, write_json
+from wordlength.search.cli.loudness import Verbose, console, switch
 from wordlength.search.cli.places import require_places
 from wordlength.search.cli.work import at_work
 
@@ -48,21 +39,26 @@ output channel; a whole format, as po2:4,-1 or binary, is taken as it is.
 
 Examples:
 
-    wordlength propose klein --bits 4,8 --role weights --sqnr
+    wordlength propose demo --bits 4,8 --role weights --sqnr
 
-    wordlength propose examples/klein.yaml --to candidate.json --weights po2:4 --activations fixed:8
+    wordlength propose demo --to best.json --weights po2:4
 """
 
-Kind = Annotated[str, typer.Option("--kind", help="fixed or po2.")]
-Overflow = Annotated[float, typer.Option("--overflow", help="Share of values that least overflow may leave outside.")]
-Ratios = Annotated[bool, typer.Option("--sqnr", help="Also signal-to-noise ratios per width.")]
-To = Annotated[
-    Path | None, typer.Option("--to", help="Write a candidate to this file instead of the tables.", show_default=False)
+Kind = Annotated[str, typer.Option("--kind", metavar="KIND", help="fixed or po2.")]
+Overflow = Annotated[
+    float, typer.Option("--overflow", metavar="SHARE", help="Share of values that least overflow may leave outside.")
 ]
-Weights = Annotated[str, typer.Option("--weights", help="With --to: kind:bits, or a format.")]
-Biases = Annotated[str, typer.Option("--biases", help="With --to: kind:bits, or a format.")]
-Activations = Annotated[str, typer.Option("--activations", help="With --to: kind:bits, or a format.")]
-Choice = Annotated[str, typer.Option("--rule", help="With --to: error or overflow.")]
+Ratios = Annotated[bool, switch("--sqnr", help="Also signal-to-noise ratios per width.")]
+To = Annotated[
+    Path | None,
+    typer.Option(
+        "--to", metavar="FILE", help="Write a candidate to this file instead of the tables.", show_default=False
+    ),
+]
+Weights = Annotated[str, typer.Option("--weights", metavar="FORMAT", help="With --to: kind:bits, or a format.")]
+Biases = Annotated[str, typer.Option("--biases", metavar="FORMAT", help="With --to: kind:bits, or a format.")]
+Activations = Annotated[str, typer.Option("--activations", metavar="FORMAT", help="With --to: kind:bits, or a format.")]
+Choice = Annotated[str, typer.Option("--rule", metavar="RULE", help="With --to: error or overflow.")]
 
 
 @dataclass(frozen=True)

@@ -8,21 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wordlength.errors import SpecError
-from wordlength.search.cli.common import (
-    PICKS,
-    HomeOption,
-    JsonFile,
-    Study,
-    Verbose,
-    app,
-    console,
-    errors,
-    home_of,
-    note,
-    say,
-    write_json,
-)
+from wordlength.search.cli.common import PICKS, HomeOption, JsonFile, Study, app, home_of, note, say, write_json
 from wordlength.search.cli.completion import complete_pick
+from wordlength.search.cli.loudness import Verbose, console, errors
 from wordlength.search.cli.work import at_work
 
 if TYPE_CHECKING:
@@ -48,15 +36,16 @@ MLflow did not take, the next retrain of the study records.
 
 Examples:
 
-    wordlength retrain klein --pick best --pick max-bytes=120kB
+    wordlength retrain demo --pick best --pick max-bytes=200kB
 
-    wordlength retrain klein --epochs 4 --json retrained.json
+    wordlength retrain demo --epochs 4 --json retrained.json
 """
 
 Chosen = Annotated[
     list[str] | None,
     typer.Option(
         "--pick",
+        metavar="RULE",
         help=f"{PICKS}; may be given more than once.",
         show_default="the whole front",
         autocompletion=complete_pick,
@@ -64,12 +53,17 @@ Chosen = Annotated[
 ]
 Epochs = Annotated[
     int | None,
-    typer.Option("--epochs", help="Passes over all training data, in each of the two steps.", show_default="2"),
+    typer.Option(
+        "--epochs", metavar="N", help="Passes over all training data, in each of the two steps.", show_default="2"
+    ),
 ]
 Distillation = Annotated[
     float | None,
     typer.Option(
-        "--distillation", help="Share of the float model's own outputs in what is learned, 0 to 1.", show_default="1"
+        "--distillation",
+        metavar="SHARE",
+        help="Share of the float model's own outputs in what is learned, 0 to 1.",
+        show_default="1",
     ),
 ]
 

@@ -13,13 +13,12 @@ from wordlength.search.cli.common import (
     HomeOption,
     JsonFile,
     PictureFile,
-    Verbose,
     app,
-    console,
     home_of,
     write_json,
     write_picture,
 )
+from wordlength.search.cli.loudness import Verbose, console
 from wordlength.search.cli.work import at_work
 
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from wordlength.search.measures import Sensitivities
 
 SENSITIVITY = """
-Which tensors suffer most from few bits: STOI improvement slot by slot, without training.
+Which tensors suffer most from few bits: the first objective slot by slot, without training.
 
 Two questions of each: what does it cost to quantize only this one, all others in float32; and what does it
 win back to leave only this one in float32, all others quantized? Every difference has its paired standard
@@ -40,9 +39,9 @@ in float32 throughout. Activations cannot have virtual bit shifts: with --kind v
 
 Examples:
 
-    wordlength sensitivity klein --bits 4 --plot sensitivity.png
+    wordlength sensitivity demo --bits 4 --plot sensitivity.png
 
-    wordlength sensitivity examples/klein.yaml --kind po2 --bits 3,4 --role weights
+    wordlength sensitivity demo --kind po2 --bits 3,4 --role weights
 """
 
 
@@ -50,7 +49,7 @@ Examples:
 def sensitivity(
     study: AnyStudy,
     bits: Bits = "4",
-    kind: Annotated[str, typer.Option("--kind", help="fixed, po2 or vbs.")] = "fixed",
+    kind: Annotated[str, typer.Option("--kind", metavar="KIND", help="fixed, po2 or vbs.")] = "fixed",
     role: Roles = None,
     plot: PictureFile = None,
     json_file: JsonFile = None,

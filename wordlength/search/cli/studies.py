@@ -12,16 +12,15 @@ from wordlength.search.cli.common import (
     Study,
     StudyFile,
     Trials,
-    Verbose,
     Workers,
     app,
-    console,
     home_of,
     note,
     read_spec,
     say,
     write_json,
 )
+from wordlength.search.cli.loudness import Verbose, console, switch
 from wordlength.search.cli.work import at_work
 
 if TYPE_CHECKING:
@@ -35,8 +34,12 @@ def launch(
     study_file: StudyFile,
     trials: Trials = None,
     workers: Workers = None,
-    ray_address: Annotated[str | None, typer.Option("--ray-address", help="Join this Ray cluster.")] = None,
-    ui: Annotated[bool, typer.Option(help="Serve the front in MLflow's UI while the study runs.")] = True,
+    ray_address: Annotated[
+        str | None, typer.Option("--ray-address", metavar="URL", help="Join this Ray cluster.")
+    ] = None,
+    no_ui: Annotated[
+        bool, switch("--no-ui", help="Do not serve the front in MLflow's UI while the study runs.")
+    ] = False,
     home: HomeOption = None,
     verbose: Verbose = False,
 ) -> None:
@@ -47,9 +50,9 @@ def launch(
 
     Examples:
 
-        wordlength launch examples/klein.yaml
+        wordlength launch examples/demo.yaml
 
-        wordlength launch examples/klein.yaml --trials 100 --workers 2
+        wordlength launch examples/demo.yaml --trials 100 --workers 2
     """
     spec, place = read_spec(study_file, {"trials": trials, "count": workers}), home_of(home)
     from wordlength.search.front_page import LivePage
@@ -58,7 +61,7 @@ def launch(
 
     if ray_address:
         note("while it is part of the cluster, Ray's processes of this machine listen on all of its interfaces")
-    with LivePage(spec, place, ui) as page, at_work("every trial that has ended is kept", page) as display:
+    with LivePage(spec, place, not no_ui) as page, at_work("every trial that has ended is kept", page) as display:
         view = run(spec, place, ray_address=ray_address, observer=display, verbose=verbose)
     console.print(*front_tables(view, console.width), verdict(view), sep="\n", highlight=False)
     note(f"the front in MLflow: wordlength ui {view.name}")
@@ -72,7 +75,7 @@ def status(study: Study, json_file: JsonFile = None, home: HomeOption = None) ->
 
     Example:
 
-        wordlength status klein
+        wordlength status demo
     """
     from wordlength.search.figures import status_figures
     from wordlength.search.rungs import rung_counts
@@ -92,7 +95,7 @@ def status(study: Study, json_file: JsonFile = None, home: HomeOption = None) ->
 @app.command()
 def check(
     study: Study,
-    repair: Annotated[bool, typer.Option("--repair", help="Mend MLflow from the trials' storage.")] = False,
+    repair: Annotated[bool, switch("--repair", help="Mend MLflow from the trials' storage.")] = False,
     json_file: JsonFile = None,
     home: HomeOption = None,
     verbose: Verbose = False,
@@ -104,9 +107,9 @@ def check(
 
     Examples:
 
-        wordlength check klein
+        wordlength check demo
 
-        wordlength check klein --repair
+        wordlength check demo --repair
     """
     from wordlength.search.check import check_study, repair_study
     from wordlength.search.session import describe_again

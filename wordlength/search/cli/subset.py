@@ -8,7 +8,8 @@ import typer
 
 from wordlength.errors import SpecError
 from wordlength.search.cli.asked import fractions_of, study_spec
-from wordlength.search.cli.common import AnyStudy, HomeOption, JsonFile, Verbose, app, console, home_of, say, write_json
+from wordlength.search.cli.common import AnyStudy, HomeOption, JsonFile, app, home_of, say, write_json
+from wordlength.search.cli.loudness import Verbose, console
 from wordlength.search.cli.work import at_work
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ It takes (fractions + 2) x formats trials.
 
 Examples:
 
-    wordlength subset klein --fractions 0.05,0.1,0.25
+    wordlength subset demo --fractions 0.05,0.1,0.25
 
-    wordlength subset examples/klein.yaml --fractions 0.1 --formats 8 --json subset.json
+    wordlength subset examples/demo.yaml --fractions 0.1 --formats 8
 """
 
 
@@ -40,9 +41,11 @@ Examples:
 def subset(
     study: AnyStudy,
     fractions: Annotated[
-        str, typer.Option("--fractions", help="Shares of the training mixtures, separated by commas.")
+        str, typer.Option("--fractions", metavar="SHARES", help="Shares of the training mixtures, separated by commas.")
     ] = "0.05,0.1,0.25",
-    formats: Annotated[int, typer.Option("--formats", help="Candidates to train on each, from 5 to 12.")] = 6,
+    formats: Annotated[
+        int, typer.Option("--formats", metavar="N", help="Candidates to train on each, from 5 to 12.")
+    ] = 6,
     json_file: JsonFile = None,
     home: HomeOption = None,
     verbose: Verbose = False,

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from wordlength.search.cli.common import HomeOption, app, console, home_of, refuse
+from wordlength.search.cli.common import HomeOption, app, home_of, refuse
 from wordlength.search.cli.completion import complete_study
+from wordlength.search.cli.loudness import console, switch
 
 
 @app.command()
@@ -19,8 +20,10 @@ def ui(
             autocompletion=complete_study,
         ),
     ] = None,
-    port: Annotated[int | None, typer.Option("--port", help="Port on this machine; by default a free one.")] = None,
-    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+    port: Annotated[
+        int | None, typer.Option("--port", metavar="N", help="Port on this machine; by default a free one.")
+    ] = None,
+    no_browser: Annotated[bool, switch("--no-browser", help="Do not open a browser.")] = False,
     home: HomeOption = None,
 ) -> None:
     """Open a study's Pareto front in MLflow's own UI; Ctrl-C ends it. Reachable from this machine only.
@@ -30,9 +33,9 @@ def ui(
 
     Examples:
 
-        wordlength ui klein
+        wordlength ui demo
 
-        wordlength ui klein --port 5000 --no-browser
+        wordlength ui demo --port 5000 --no-browser
     """
     from wordlength.errors import WordlengthError
     from wordlength.search.front_page import show_fronts
@@ -42,7 +45,7 @@ def ui(
         refuse(f"there must be a launched study to show, but {place.root} has none; run: wordlength launch STUDY_FILE")
     specs = [place.find(study)] if study else [place.find(name) for name in place.newest_first()]
     try:
-        show_fronts(specs, place, port, browser, console)
+        show_fronts(specs, place, port, not no_browser, console)
     except WordlengthError:
         raise
     except ValueError as error:

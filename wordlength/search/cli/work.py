@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from wordlength.search.cli.common import errors, notes
+from wordlength.search.cli.loudness import errors, notes
 
 if TYPE_CHECKING:
     from wordlength.search.front_page import LivePage

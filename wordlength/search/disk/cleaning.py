@@ -15,6 +15,7 @@ from wordlength.search.disk.contents import Disk, look
 from wordlength.search.disk.item import Item, Kind
 from wordlength.search.drivers import is_running
 from wordlength.search.home import LOCK, STUDY_FILE, Home, StudyFolder
+from wordlength.search.near import near_name
 from wordlength.search.storage import remove_stored
 from wordlength.search.tracking import kept_experiments, remove_experiment, remove_trashed_runs
 
@@ -35,8 +36,9 @@ def chosen(disk: Disk, studies: Sequence[str], caches: bool, all_caches: bool, o
     known = {item.name: item for item in disk.studies}
     for name in studies:
         if name not in known:
-            there = ", ".join(known) or "none"
-            raise SpecError(f"a study to remove must be there, but got {name!r}; there are {there} (--study)")
+            there, near = ", ".join(known) or "none", near_name(name, known)
+            hint = f" (did you mean {near}?)" if near else ""
+            raise SpecError(f"a study to remove must be there, but got {name!r}{hint}; there are {there} (--study)")
         _require_at_rest(known[name])
     cached = disk.caches if all_caches else disk.unused if caches else ()
     found = (*(known[name] for name in dict.fromkeys(studies)), *cached, *(disk.orphans if orphans else ()))

@@ -28,6 +28,11 @@ def check_seal(folder: Path, needed: Collection[str] = ()) -> tuple[str, ...]:
     """
     if not folder.is_dir():
         raise SpecError(f"a bundle must be a folder that wordlength export wrote, but {folder} is none")
+    if not any((folder / name).exists() for name in (MANIFEST, *needed)):
+        raise SpecError(
+            f"a bundle must be a folder that wordlength export wrote, but {folder} holds none; "
+            "give the folder that export was told with --to"
+        )
     named = _named(folder)
     if missing := sorted(set(needed) - set(named)):
         raise BundleError(f"{MANIFEST} must name {missing[0]}, but does not ({folder})")

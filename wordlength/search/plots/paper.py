@@ -8,6 +8,7 @@ from wordlength.objectives.goals import DEFAULT_GOALS
 from wordlength.search.front import FloatPoint, FrontPoint
 from wordlength.space import Candidate, Fixed, Format, PowerOfTwo, Role
 
+PAPER = "Klein, Kantic & Blume 2021"
 NETWORK = "irm_cnn"
 """The case study's network: of no other did the paper try anything."""
 NETWORK_BYTES = 1_875_812

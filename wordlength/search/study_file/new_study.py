@@ -7,6 +7,7 @@ import os
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from wordlength.space import find_slots
 _FIXED = "fixed: {bits: [2, 8], offset: [-1, 1]}"
 _PO2 = "po2: {bits: [2, 5], offset: [-1, 1]}"
 _WIDE = "{weights: {fixed: {bits: [6, 8], offset: [-1, 1]}}}"
+_BUILTIN: dict[str, Any] = {"speech": [{"kind": "builtin"}], "noise": [{"kind": "builtin"}]}
 _LAST = ("folder", "builtin")
 """Kinds that any folder of audio files fits, or none."""
 
@@ -84,16 +86,19 @@ def new_study(given: Given, to: Path, cache: Path) -> NewStudy:
 
     `to`: where the file will be, from which its paths start. `cache`: of the corpora.
     """
-    heads: dict[str, Any] = {"name": given.name, "data": _corpora(given, to, cache) | _SIGNALS.get(given.model, {})}
+    signal = dict(_SIGNALS.get(given.model, {}))
+    heads: dict[str, Any] = {"name": given.name, "data": _BUILTIN | signal}
     heads |= {"model": _model(given, given.model, to)} if given.model else {}
     heads |= {"baseline": _relative(given.baseline, to)} if given.baseline else {}
+    # The network comes first: what is wrong with it shall not be told after corpora were read, which takes longer.
     spec = parse_spec(yaml.safe_dump(heads), to)
     own = own_signal(spec.baseline or spec.model, spec.data.shape)
-    heads["data"] |= own.data if own else {}
-    if heads["data"].get("target", {}).get("kind") == "score":
+    signal |= own.data if own else {}
+    if signal.get("target", {}).get("kind") == "score":
         heads |= _SCORED
+    layers = _layers(parse_spec(yaml.safe_dump(heads | {"data": _BUILTIN | signal}), to))
+    heads["data"] = _corpora(given, to, cache) | signal
     spec = parse_spec(yaml.safe_dump(heads), to)
-    layers = _layers(spec)
     text = "\n".join(_lines(heads, spec, layers, own.told if own else "")) + "\n"
     _require_sound(text, to, spec)
     return NewStudy(text, layers)
@@ -138,16 +143,29 @@ def _corpora(given: Given, to: Path, cache: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if given.pairs is not None:
         place = Path(os.path.abspath(expanded(given.pairs)))
-        found["pairs"] = [{"kind": pair_kind(place), "path": _relative(place, to)}]
+        with _told_as("pairs", place):
+            found["pairs"] = [{"kind": pair_kind(place), "path": _relative(place, to)}]
         if given.speech is None and given.noise is None:
             return found
     for role, folder in (("speech", given.speech), ("noise", given.noise)):
         if folder is None:
-            found[role] = [{"kind": "builtin"}]
+            found[role] = _BUILTIN[role]
         else:
             place = Path(os.path.abspath(expanded(folder)))
-            found[role] = [{"kind": corpus_kind(place, role, cache), "path": _relative(place, to)}]
+            with _told_as(role, place):
+                found[role] = [{"kind": corpus_kind(place, role, cache), "path": _relative(place, to)}]
     return found
+
+
+@contextmanager
+def _told_as(option: str, place: Path) -> Iterator[None]:
+    """Have what is wrong with a corpus end with the option that named it: there is no study file yet to look into."""
+    if not place.exists():
+        raise DataError(f"a corpus must be there, but {place} is not (--{option})")
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{error} (--{option})") from None
 
 
 def _model(given: Given, text: str, to: Path) -> str | dict[str, Any]:

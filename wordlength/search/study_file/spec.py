@@ -19,6 +19,7 @@ from wordlength.objectives.models import IrmCnn
 from wordlength.objectives.settings import AnalysisSettings, GateSettings, TrainingSettings
 from wordlength.paths import expanded
 from wordlength.search.front import parse_bytes
+from wordlength.search.near import near_study_file
 from wordlength.search.study_file.errors import booleans, error_lines, shown
 from wordlength.search.study_file.model import (
     BaselineField,
@@ -239,11 +240,18 @@ def load_spec(path: Path) -> StudySpec:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        hint = "" if path.suffix else "; a study's name is not enough, give its file, such as examples/demo.yaml"
-        raise SpecError(f"a study file must be readable, but {path} is not: {error.strerror}{hint}") from None
+        raise SpecError(f"a study file must be readable, but {path} is not: {error.strerror}{_hint(path)}") from None
     except UnicodeDecodeError:
         raise SpecError(f"a study file must be UTF-8 text, but {path} is not") from None
     return parse_spec(text, path)
+
+
+def _hint(path: Path) -> str:
+    """What may have been meant by a file that cannot be read."""
+    near = None if path.exists() else near_study_file(path)
+    if not path.suffix:
+        return f"; a study's name is not enough, give its file, such as {near or 'examples/demo.yaml'}"
+    return f"; did you mean {near}?" if near else ""
 
 
 def parse_spec(text: str, path: Path) -> StudySpec:

@@ -50,6 +50,10 @@ class _Reader:
 
     def read(self, arguments: list[str], text: str) -> Format:
         count = len(self.numbers)
+        if lacking := self._lacking(arguments):
+            raise FormatError(
+                f"a format must be written {self.form}, but got {_shown(text)} without {lacking}; {self.example}"
+            )
         try:
             numbers = [read(part) for read, part in zip(self.numbers, arguments[:count], strict=True)]
             options: dict[str, Any] = {}
@@ -67,6 +71,11 @@ class _Reader:
             return self.build(*numbers, **options)
         except FormatError as error:
             raise FormatError(f"{error} in {_shown(text)}; {self.example}") from None
+
+    def _lacking(self, arguments: list[str]) -> str:
+        """The numbers that are not there, as the form calls them."""
+        names = re.findall(r"\w+", self.form)[1:]
+        return " and ".join(names[len([part for part in arguments if part]) :])
 
 
 def _shown(text: object) -> str:

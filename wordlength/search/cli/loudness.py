@@ -1,0 +1,60 @@
+"""Where commands print, and how loudly: every one of them takes -v and -q, whatever else it takes."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import typer
+from rich.console import Console
+
+console = Console()
+"""Results: tables, figures, verdicts."""
+notes = Console(stderr=True)
+"""How far it is, what was written, what to do next; --quiet silences it."""
+errors = Console(stderr=True)
+
+
+def switch(*names: str, **settings: Any) -> Any:
+    """An option that takes no value; Typer would write <bool> beside it, as if it took one."""
+    return typer.Option(*names, metavar="", **settings)
+
+
+Verbose = Annotated[bool, switch("--verbose", "-v", help="Show what TensorFlow and Ray print, too.")]
+Quiet = Annotated[bool, switch("--quiet", "-q", help="Print nothing but results and errors.")]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class CommandLine(typer.Typer):
+    """Commands that all have both options; a function needs a parameter for one only if it has a use for it."""
+
+    def command(self, *given: Any, **settings: Any) -> Callable[[_Command], _Command]:
+        """As Typer's own."""
+        register = super().command(*given, **settings)
+
+        def registered(function: _Command) -> _Command:
+            register(_with_loudness(function))
+            return function
+
+        return registered
+
+
+def _with_loudness(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function with both options in its signature, which is where Typer looks for them."""
+    own = inspect.signature(function, eval_str=True)
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=option)
+        for name, option in {"verbose": Verbose, "quiet": Quiet}.items()
+        if name not in own.parameters
+    ]
+
+    @functools.wraps(function)
+    def command(*, quiet: bool, **given: Any) -> Any:
+        notes.quiet = quiet
+        return function(**{name: value for name, value in given.items() if name in own.parameters})
+
+    command.__signature__ = own.replace(parameters=[*own.parameters.values(), *added])  # type: ignore[attr-defined]
+    return command
