@@ -95,7 +95,8 @@ def place_of(address: str) -> str:
 
 def _reason(error: BaseException, address: str) -> str:
     """One line that names no password."""
-    text = first_line(error)
+    # Optuna's own says of every error that data may be invalid.
+    text = first_line(error.__cause__ or error if isinstance(error, StorageInternalError) else error)
     try:
         url = make_url(address)
     except (ArgumentError, ValueError):  # Which names a part that it took for the port.
