@@ -22,7 +22,14 @@ import ray
 
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 90
-JOINING = os.environ | {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(), "RAY_USAGE_STATS_ENABLED": "0"}
+_FOUND = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+"""Where a job finds `python`: as in an environment that is active."""
+JOINING = os.environ | {
+    "PATH": _FOUND,
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(),
+    "RAY_USAGE_STATS_ENABLED": "0",
+}
 """Environment of a Ray head begun here, and of the drivers that join it."""
 
 
@@ -80,7 +87,9 @@ def ray_head(cores: int = 4, dashboard: int | None = None) -> Iterator[Server]:
     folder, port = Path(tempfile.mkdtemp(prefix="r")), free_port()
     command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block", f"--temp-dir={folder}"]
     command += [f"--port={port}", f"--num-cpus={cores}"]
-    command += ["--include-dashboard=false"] if dashboard is None else [f"--dashboard-port={dashboard}"]
+    # Jobs are begun by an agent, at a port that is the same for every Ray of a machine unless it is told.
+    jobs = [f"--dashboard-port={dashboard}", f"--dashboard-agent-listen-port={free_port()}"]
+    command += ["--include-dashboard=false"] if dashboard is None else jobs
     address = f"{ray.util.get_node_ip_address()}:{port}"
     server = Server(command, folder / "output.log", address, JOINING)
     places = [(ray.util.get_node_ip_address(), port)] + ([] if dashboard is None else [(LOOPBACK, dashboard)])

@@ -1,6 +1,8 @@
 """archive, restore, clean where trials are in PostgreSQL and runs on a tracking server: as they do with files."""
 
+import contextlib
 import dataclasses
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,11 +50,11 @@ class Place:
 @pytest.fixture
 def places(tmp_path: Path) -> Iterator[tuple[Place, Place]]:
     """Two of them."""
-    with (
-        postgresql() as database,
-        mlflow_server(tmp_path / "server1") as first,
-        mlflow_server(tmp_path / "server2") as second,
-    ):
+    with contextlib.ExitStack() as stack:
+        database, first = stack.enter_context(postgresql()), stack.enter_context(mlflow_server(tmp_path / "server1"))
+        (tmp_path / "server2").mkdir()  # With a store whose migrations have run, which takes long.
+        shutil.copy(tmp_path / "server1" / "mlflow.db", tmp_path / "server2")
+        second = stack.enter_context(mlflow_server(tmp_path / "server2"))
         addresses = database.address, another_database(database, "second")
         optuna = [address.replace("wordlength@", f"wordlength:{CANARY}@") for address in addresses]
         tracking = [server.address.replace("http://", f"http://ann:{CANARY}@") for server in (first, second)]

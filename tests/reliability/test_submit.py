@@ -54,6 +54,7 @@ def test_a_network_of_ones_own_goes_along(on_cluster, run_cli, write_study, tmp_
     done = on_cluster("submit", study, "--cluster-home", home, "--wait")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "wordlength-tiny-1: succeeded" in done.stdout
+    assert done.stderr == ""
     assert run_cli("check", "tiny", "--home", home)[1] == "storage, folder and MLflow agree\n"
     (there / "net.py").unlink()  # Here it is needed to be submitted again, there it is not.
     done = on_cluster("submit", study, "--cluster-home", home, "--trials", 3)

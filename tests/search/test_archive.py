@@ -4,24 +4,27 @@ import contextlib
 import json
 import re
 import shutil
+import sqlite3
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from mlflow import MlflowClient
 from retrainings import StandIn, both
 
-from wordlength import Home, load_study
+from wordlength import Home, load_spec, load_study
 from wordlength.errors import ArchiveError, SpecError
 from wordlength.search.check import check_study
 from wordlength.search.disk import restore as restoring
-from wordlength.search.disk.archive import archive
+from wordlength.search.disk.archive import archive, portable
 from wordlength.search.disk.archive_file import pack, unpack
 from wordlength.search.disk.begun import BEGUN
 from wordlength.search.disk.contents import look
 from wordlength.search.disk.restore import Places, restore
+from wordlength.search.opening import known_study
 from wordlength.search.retrain import retrained_result
 from wordlength.search.storage import stored_studies, take_out
 from wordlength.search.tracking import has_experiment
@@ -325,6 +328,27 @@ def test_places_of_its_own(tiny_study, tiny_archive: Path, tmp_path: Path) -> No
     assert check_study(spec, home) == []
     assert look(home).orphans == ()  # Its artifacts belong to a database of its own.
     assert home.study("tiny").study_file.stat().st_mode & 0o077 == 0
+    # By the file that it was launched with first, its trials would be looked for elsewhere.
+    was = re.escape(
+        f"was {places.optuna} and is now sqlite:///{home.optuna_file}; launch {home.study('tiny').study_file}"
+    )
+    with pytest.raises(SpecError, match=f"a study keeps its trials' storage, but that of 'tiny' {was}"):
+        known_study(load_spec(tiny_study[0]), home, "")
+
+
+def test_what_was_restored_is_archived_as_it_was(tiny_study, restored_study: Home, monkeypatch, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    before, after = (portable(home.study("tiny").study_file) for home in (tiny_study[1], restored_study))
+    assert yaml.safe_load(after) == yaml.safe_load(before)
+    assert yaml.safe_load(after)["data"]["speech"][0]["path"] == "speech"
+
+
+def test_a_storage_that_ceases_to_answer_is_told(restored_study: Home, tmp_path: Path) -> None:
+    with contextlib.closing(sqlite3.connect(restored_study.optuna_file)) as database:
+        database.execute("ALTER TABLE trial_values RENAME COLUMN value TO another")
+    with pytest.raises(SpecError, match=r"the trials' storage must answer, but it does not: .*no such column"):
+        archive("tiny", restored_study, tmp_path / "x.tar.gz")
+    assert files_below(tmp_path).keys().isdisjoint({"x.tar.gz"})
 
 
 def test_an_archive_without_a_study(tmp_path: Path) -> None:

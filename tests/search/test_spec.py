@@ -173,3 +173,9 @@ def test_overrides_are_checked_like_the_file() -> None:
         with_overrides(spec, trials=0)
     with pytest.raises(SpecError, match=r"workers must be at least 1, but got -1 \(--workers\)"):
         with_overrides(spec, count=-1)
+
+
+def test_an_address_that_is_none_is_told_without_its_login() -> None:
+    with pytest.raises(SpecError, match="an address has the form scheme://") as refused:
+        parse_spec(KLEIN + "storage: {tracking: 'http:/ann:canary@host'}\n", Path("study.yaml"))
+    assert "but got '…@host' (storage.tracking" in str(refused.value)

@@ -12,6 +12,7 @@ from wordlength.errors import SpecError
 from wordlength.objectives.report import TrialReport, TrialState
 from wordlength.search.home import StudyFolder
 from wordlength.search.recovery import end_left
+from wordlength.search.storage import place_of
 from wordlength.search.study import StudyStore
 from wordlength.search.study_file.spec import StudySpec, parse_spec
 from wordlength.search.study_file.unchanged import check_unchanged
@@ -248,3 +249,9 @@ def test_a_storage_that_does_not_open_is_refused_without_its_address() -> None:
     assert "secret" not in str(refused.value)
     with pytest.raises(SpecError, match=r"\(storage\.optuna\)"):
         StudyStore.create(spec_of(), "nosuchdatabase://host/db")
+    for address in ("postgresql://ann:canary", "postgresql+psycopg://ann:x@canary@127.0.0.1:1/db"):
+        with pytest.raises(SpecError, match=r"\(storage\.optuna\)") as refused:
+            StudyStore.create(spec_of(), address)
+        assert "canary" not in str(refused.value)
+    assert place_of("postgresql+psycopg://ann:secret@host:1/db?password=secret") == "postgresql+psycopg://host:1/db"
+    assert place_of("postgresql://ann:secret") == "postgresql://…"

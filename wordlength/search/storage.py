@@ -20,7 +20,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -90,17 +90,20 @@ def place_of(address: str) -> str:
         url = make_url(address)
     except (ArgumentError, ValueError):
         return address.partition("://")[0] + "://…"
-    return url.set(username=None, password=None, query={}).render_as_string()
+    return URL.create(url.drivername, host=url.host, port=url.port, database=url.database).render_as_string()
 
 
 def _reason(error: BaseException, address: str) -> str:
     """One line that names no password."""
-    text = first_line(error)
+    # Optuna's own says of every error that data may be invalid.
+    text = first_line(error.__cause__ or error if isinstance(error, StorageInternalError) else error)
     try:
-        password = make_url(address).password
-    except (ArgumentError, ValueError):
-        password = None
-    for secret in filter(None, (address, password and str(password))):
+        url = make_url(address)
+    except (ArgumentError, ValueError):  # Which names a part that it took for the port.
+        return "its address cannot be read; it has the form scheme://user@host:port/database (storage.optuna)"
+    # An @ in a password must be written %40: else what comes after it is taken for the host.
+    rest, at, _ = (url.host or "").rpartition("@")
+    for secret in filter(None, (address, url.password and str(url.password), rest + at)):
         text = text.replace(secret, "***")
     return f"{text} (storage.optuna)"
 

@@ -7,6 +7,7 @@ one; everything else comes from what is installed there.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,8 @@ STUDY = "wordlength.study"
 """The key of a job's metadata that names its study."""
 STOP_SECONDS = 60
 """How long a launch that is stopped has to tell its trials; Ray's own 3 are too few."""
+_TALKATIVE = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
+"""Loggers that tell of every package that is sent."""
 _FILE = "study.yaml"
 
 
@@ -57,6 +60,8 @@ class ClusterJobs:
         with self._answering():
             from ray.job_submission import JobSubmissionClient
 
+            for name in _TALKATIVE:
+                logging.getLogger(name).setLevel(logging.WARNING)
             self._client = JobSubmissionClient(address)
 
     def submit(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from wordlength.atomic import is_special
 from wordlength.search.cli.common import HomeOption, Study, app, home_of, note, refuse, say
 from wordlength.search.cli.loudness import switch
 from wordlength.search.cli.places import STANDARD_OUTPUT, require_places
+
+if TYPE_CHECKING:
+    from wordlength.search.study_file.spec import StudySpec
 
 To = Annotated[Path | None, typer.Option("--to", metavar="FILE", help="File to write.", show_default="STUDY.tar.gz")]
 ArchiveFile = Annotated[Path, typer.Argument(help="File that `wordlength archive` wrote.")]
@@ -96,7 +99,7 @@ def restore(
 
         wordlength restore demo.tar.gz --as demo-laptop --data-root /data/corpora
     """
-    from wordlength.search.disk.restore import Places, corpus_paths
+    from wordlength.search.disk.restore import Places
     from wordlength.search.disk.restore import restore as run
 
     place = home_of(home)
@@ -104,7 +107,13 @@ def restore(
     say(f"restored: {spec.name} in {place.root}")
     if name or optuna or tracking:
         note(f"its name and places stand in {place.study(spec.name).study_file}; a launch of that goes on with it")
+    _tell_lost(spec)
+
+
+def _tell_lost(spec: StudySpec) -> None:
+    """Corpora that are not where the study looks for them."""
+    from wordlength.search.disk.restore import corpus_paths
+
     if lost := [path for path in corpus_paths(spec) if not path.exists()]:
         where = ", ".join(map(str, lost))
-        text = f"not here: {where}; launch, retrain and export need them (WORDLENGTH_DATA, or --data-root)"
-        say(text)
+        say(f"not here: {where}; launch, retrain and export need them (WORDLENGTH_DATA, or --data-root)")

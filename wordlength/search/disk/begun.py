@@ -6,9 +6,10 @@ Only there, and only as long as it says so, is something of the study's name kno
 from __future__ import annotations
 
 import json
+import shutil
 
 from wordlength.atomic import write_atomically
-from wordlength.search.home import Home, StudyFolder, is_server
+from wordlength.search.home import Home, StudyFolder, is_lock, is_server
 from wordlength.search.storage import remove_stored
 from wordlength.search.study_file.spec import StudySpec
 from wordlength.search.tracking import remove_experiment
@@ -25,16 +26,24 @@ def begin(spec: StudySpec, home: Home) -> None:
 
 
 def end(folder: StudyFolder) -> None:
-    """The study is whole, or nothing of it is left elsewhere."""
+    """The study is whole, or nothing of it is left."""
     (folder.path / BEGUN).unlink(missing_ok=True)
 
 
 def undo(folder: StudyFolder, home: Home) -> None:
-    """Remove what a restore that did not end has put into its two places. Raises SpecError if one does not answer."""
+    """Remove what a restore that did not end has put into its two places and the folder; safe to be cut off.
+
+    Raises SpecError if a place does not answer.
+    """
     file = folder.path / BEGUN
     if not file.exists():
         return
     places, name = json.loads(file.read_text(encoding="utf-8")), folder.path.name
     remove_experiment(places["tracking"], None if is_server(places["tracking"]) else home.artifacts, name)
     remove_stored(places["optuna"], name)
+    for path in folder.path.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path != file and not is_lock(path):  # The folder's lock is held.
+            path.unlink()
     end(folder)

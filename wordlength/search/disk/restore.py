@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from wordlength.paths import expanded
 from wordlength.search.disk.archive import BASELINES, RUNS, STUDY, TRIALS, own_files
 from wordlength.search.disk.archive_file import Manifest, require_file, unpack
 from wordlength.search.disk.begun import begin, end, undo
-from wordlength.search.home import STUDY_FILE, Home, StudyFolder, is_lock
+from wordlength.search.home import STUDY_FILE, Home, StudyFolder
 from wordlength.search.storage import put_in, stored_studies
 from wordlength.search.study_file.spec import CORPUS_ROLES, DATA_ROOT_VARIABLE, StudySpec, parse_spec
 from wordlength.search.tracking import has_experiment, publish_views, put_in_runs
@@ -150,11 +149,6 @@ def _undone(home: Home, folder: StudyFolder) -> Iterator[None]:
         yield
     except BaseException:
         undo(folder, home)
-        for path in folder.path.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif not is_lock(path):  # The folder's lock is held.
-                path.unlink()
         raise
 
 
