@@ -50,7 +50,12 @@ def naming(path: Path) -> Iterator[None]:
 
 
 def require_elsewhere(folder: Path) -> None:
-    """Raise SpecError for the working directory, or one above it: `replacing` would take it away under the shell."""
+    """Raise SpecError for the working directory, or one above it: `replacing` would take it away under the shell.
+
+    And for a link that leads to itself, which is never a folder. `folder`: its real path.
+    """
+    if folder.is_symlink():
+        raise SpecError(f"a link must lead somewhere, but {folder} leads to itself (--to)")
     if Path.cwd().is_relative_to(folder):
         raise SpecError(f"a folder that is written whole must not be the working directory, but {folder} is (--to)")
 

@@ -9,12 +9,14 @@ from pathlib import Path
 import psutil
 import pytest
 from packaging.specifiers import SpecifierSet
+from wordlength.search.spec import parse_spec
 
+from wordlength import Home
 from wordlength.search.doctor import State
 from wordlength.search.doctor.corpora import folder_finding
 from wordlength.search.doctor.finding import Look, Question, TooSlow
 from wordlength.search.doctor.machine import GIB, cores, free_bytes, home_finding, machine_finding
-from wordlength.search.doctor.services import compiler_finding
+from wordlength.search.doctor.services import compiler_finding, mlflow_finding, new_store_finding
 from wordlength.search.doctor.versions import constrained, library_findings, python_finding
 
 
@@ -123,6 +125,17 @@ def test_a_folder_of_corpora_must_be_there(tmp_path: Path) -> None:
     assert folder_finding("~nobody-here").found == "WORDLENGTH_DATA is ~nobody-here, which is no folder"
 
 
+def test_a_database_s_login_is_not_told(tmp_path: Path) -> None:
+    assert mlflow_finding("postgresql://ann:secret@host/runs", 2).found == "postgresql://…: 2 experiments"
+    spec = parse_spec(
+        "name: s\ndata: {speech: [{kind: builtin}], noise: [{kind: builtin}]}\n"
+        "storage: {tracking: 'postgresql://ann:secret@host/runs'}\n",
+        tmp_path / "study.yaml",
+    )
+    assert new_store_finding(Home(tmp_path), spec) is None  # It is there, and asked.
+    assert new_store_finding(Home(tmp_path), None).found == f"{tmp_path}/mlflow.db is made by the first launch"
+
+
 @pytest.mark.parametrize(
     ("compiler", "told"),
     [("'cc", "CC is 'cc, which is not here"), ("no-such-cc -O2", "CC is no-such-cc -O2, which is not here")],
@@ -155,6 +168,12 @@ def test_a_question_that_hangs_is_given_up_and_ended(tmp_path: Path) -> None:
         time.sleep(0.05)  # What is killed is still listed for a moment.
     assert living(question.process_group) == [], "it and the process that it waits for are gone"
     assert not (tmp_path / "went on").exists()
+
+
+def test_a_question_is_told_at_once_and_its_answer_kept() -> None:
+    with Question("import sys; print(len(sys.stdin.read()))", "four", limit_seconds=5) as question:
+        time.sleep(6)  # As long as others are waited for.
+        assert question.answer() == 4
 
 
 def test_a_late_answer_is_a_warning_and_no_fault() -> None:

@@ -68,6 +68,9 @@ def test_the_working_directory_is_not_taken_away(tmp_path: Path, monkeypatch: py
         with pytest.raises(SpecError, match=r"must not be the working directory, but .* is \(--to\)"):
             require_elsewhere(place)
     require_elsewhere(tmp_path / "a" / "b" / "c")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    with pytest.raises(SpecError, match=r"but .*loop leads to itself"):
+        require_elsewhere(Path(os.path.realpath(tmp_path / "loop")))
 
 
 def test_what_takes_no_more_is_named_and_stays() -> None:

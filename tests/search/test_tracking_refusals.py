@@ -9,7 +9,14 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from recorded import BASELINE, artifact, children, parent, report, view
 
 from wordlength.errors import SpecError
-from wordlength.search.tracking import Description, Tracker, publish_views
+from wordlength.search.tracking import (
+    Description,
+    Tracker,
+    count_experiments,
+    kept_experiments,
+    publish_views,
+    recorded,
+)
 from wordlength.search.views import published_views
 from wordlength.space import Role, Slot
 
@@ -31,6 +38,24 @@ def test_runs_deleted_in_the_ui_do_not_stop_a_study(opened, store):
     tracker.show(view(), final=True)
     with pytest.raises(MlflowException):
         client.set_tag("0" * 32, "no", "run")
+
+
+@pytest.mark.parametrize("kind", ["text", "folder", "link"])
+def test_what_is_no_store_is_told_at_once(tmp_path, kind: str):
+    """MLflow would try for more than a minute and a half."""
+    file = tmp_path / "mlflow.db"
+    if kind == "text":
+        file.write_text("junk")
+    elif kind == "folder":
+        file.mkdir()
+    else:
+        file.symlink_to(tmp_path / "nowhere" / "mlflow.db")
+    for look in (count_experiments, lambda uri: kept_experiments(uri, tmp_path), lambda uri: recorded(uri, "study")):
+        with pytest.raises(
+            SpecError, match=r"must be an SQLite file, but .*mlflow\.db is not; .* \(storage.tracking\)$"
+        ):
+            look(f"sqlite:///{file}")
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
 
 
 def test_a_deleted_experiment_says_how_to_restore_it(opened, store):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,7 +74,7 @@ def listen(
 def _clip_of(text: str) -> int | str:
     """A number if it is one; what is neither number nor word is refused later, with the range."""
     text = text.strip()
-    return int(text) if text.isdecimal() and text.isascii() else text
+    return int(text) if re.fullmatch("[0-9]{1,9}", text) else text
 
 
 def _table(done: Listened) -> Table:

@@ -16,7 +16,7 @@ from wordlength.search.disk.item import Item, Kind
 from wordlength.search.drivers import is_running
 from wordlength.search.home import LOCK, STUDY_FILE, Home, StudyFolder
 from wordlength.search.near import near_name
-from wordlength.search.storage import remove_stored
+from wordlength.search.storage import remove_stored, stored_studies
 from wordlength.search.tracking import kept_experiments, remove_experiment, remove_trashed_runs
 
 
@@ -95,6 +95,7 @@ def _remove_study(home: Home, name: str) -> str:
     folder = home.study(name)
     with folder.held():
         spec = folder.spec()
+        stored_studies(home.optuna_address(spec))  # Before anything is gone: it must open.
         artifacts = home.artifact_root(spec)
         left = remove_experiment(home.tracking_address(spec), artifacts, name)
         remove_stored(home.optuna_address(spec), name)

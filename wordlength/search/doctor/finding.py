@@ -53,7 +53,7 @@ class Question:
     """
 
     def __init__(self, code: str, given: str = "", limit_seconds: float = LIMIT_SECONDS) -> None:
-        self._given, self._limit, self._started = given, limit_seconds, time.monotonic()
+        self._limit, self._started = limit_seconds, time.monotonic()
         self._process = subprocess.Popen(
             [sys.executable, "-c", code],
             stdin=subprocess.PIPE,
@@ -64,6 +64,11 @@ class Question:
             start_new_session=True,
             env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
+        # At once: answers are waited for one after another.
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError), self._process.stdin as stream:
+            stream.write(given)
+        self._process.stdin = None
 
     def __enter__(self) -> Question:
         return self
@@ -80,9 +85,9 @@ class Question:
 
     def answer(self) -> Any:
         """Wait for it. Raises Unanswered, TooSlow."""
-        left = max(0.0, self._limit - (time.monotonic() - self._started))
+        left = max(0.5, self._limit - (time.monotonic() - self._started))  # What is there already must be read.
         try:
-            out, told = self._process.communicate(self._given, timeout=left)
+            out, told = self._process.communicate(timeout=left)
         except subprocess.TimeoutExpired:
             raise TooSlow(f"no answer within {self._limit:g} s") from None
         status = self._process.returncode

@@ -77,13 +77,16 @@ def new_store_finding(home: Home, spec: StudySpec | None) -> Finding | None:
 
 
 def _known_tracking(home: Home, spec: StudySpec | None) -> str | None:
-    """Where MLflow records: a server, or a store that is there; None before the first launch."""
+    """Where MLflow records: a server, a database, or a file that is there; None before the first launch."""
     address = home.tracking_address(spec)
-    return address if is_server(address) or Path(_shown(address)).exists() else None
+    return address if not is_sqlite(address) or Path(_shown(address)).exists() else None
 
 
 def _shown(address: str) -> str:
-    return without_login(address) if is_server(address) else address.removeprefix("sqlite:///")
+    """An address without its login; of a database, which may have one anywhere, only what it is."""
+    if is_sqlite(address):
+        return address.removeprefix("sqlite:///")
+    return without_login(address) if is_server(address) else f"{address.partition('://')[0]}://…"
 
 
 def compiler_finding() -> Finding:

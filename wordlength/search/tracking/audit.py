@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mlflow.entities import Run
 
-from wordlength.search.tracking.store import Store, answering
+from wordlength.search.tracking.store import Store, answering, check_server
 from wordlength.search.tracking.study_run import FORMATS, PAGE, PICTURE, TABLE
 
 
@@ -38,6 +38,7 @@ class Recorded:
 
 def recorded(tracking_uri: str, study: str) -> Recorded:
     """What the store has of a study; nothing is created. Raises SpecError if it does not answer."""
+    check_server(tracking_uri)
     with answering(study):
         store = Store.existing(tracking_uri, study)
         if store is None:

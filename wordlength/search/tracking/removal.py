@@ -18,7 +18,7 @@ from mlflow.tracking._tracking_service.utils import _get_store
 from sqlalchemy import text
 
 from wordlength.search.home import is_server
-from wordlength.search.tracking.store import Store, answering, check_server, now_ms
+from wordlength.search.tracking.store import Store, answering, check_server, now_ms, opening
 
 DEFAULT_EXPERIMENT = 0
 """MLflow's own, in every store."""
@@ -46,7 +46,7 @@ def kept_experiments(tracking_uri: str, artifact_root: Path) -> tuple[KeptExperi
 
     Raises SpecError if it does not answer.
     """
-    with answering("its experiments"):
+    with opening(tracking_uri):
         experiments = _rows(
             tracking_uri,
             "SELECT experiment_id, name, artifact_location, lifecycle_stage FROM experiments "

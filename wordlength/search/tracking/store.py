@@ -49,6 +49,8 @@ _BATCH_ENTITIES = 1000
 _BATCH_PAIRS = 100
 _PAGE = 200
 _SERVER_SECONDS = 10
+_SQLITE = b"SQLite format 3\0"
+"""How SQLite's files begin."""
 
 
 @contextmanager
@@ -61,8 +63,12 @@ def answering(study: str) -> Iterator[None]:
 
 
 def check_server(tracking_uri: str) -> None:
-    """Raise SpecError if a tracking server does not answer; MLflow's own client would try for minutes."""
+    """Raise SpecError if a tracking server does not answer, or what should be SQLite's file is something else.
+
+    MLflow's own client would try for minutes.
+    """
     if not is_server(tracking_uri):
+        _check_file(tracking_uri)
         return
     try:
         urllib.request.urlopen(without_login(tracking_uri) + "/health", timeout=_SERVER_SECONDS).close()
@@ -73,14 +79,37 @@ def check_server(tracking_uri: str) -> None:
         raise SpecError(f"MLflow's tracking server must answer, but it does not: {reason} (storage.tracking)") from None
 
 
-def count_experiments(tracking_uri: str) -> int:
-    """Experiments that the store or server has. Raises SpecError if it does not open, or answer."""
+def _check_file(tracking_uri: str) -> None:
+    name = make_url(tracking_uri).database if is_sqlite(tracking_uri) else None
+    if not name or name == ":memory:":
+        return
+    file = Path(os.path.realpath(name))
+    if file.is_file():
+        with file.open("rb") as content:
+            fits = content.read(len(_SQLITE)) in (_SQLITE, b"")
+    else:
+        fits = not file.exists() and (file.parent.is_dir() or not Path(name).is_symlink())
+    if not fits:
+        raise SpecError(
+            f"MLflow's store must be an SQLite file, but {name} is not; once it is moved away, "
+            "wordlength check STUDY --repair records each study anew (storage.tracking)"
+        )
+
+
+@contextmanager
+def opening(tracking_uri: str) -> Iterator[None]:
+    """Raise SpecError for whatever MLflow or its database raises in the block, which reads a whole store."""
     check_server(tracking_uri)
     try:
-        with _quiet_migrations():
-            return len(MlflowClient(tracking_uri=tracking_uri).search_experiments())
-    except (MlflowException, ImportError) as error:
+        yield
+    except (*REFUSALS, ImportError) as error:
         raise _closed(error, tracking_uri) from None
+
+
+def count_experiments(tracking_uri: str) -> int:
+    """Experiments that the store or server has. Raises SpecError if it does not open, or answer."""
+    with opening(tracking_uri), _quiet_migrations():
+        return len(MlflowClient(tracking_uri=tracking_uri).search_experiments())
 
 
 class Store:
