@@ -239,10 +239,10 @@ class StudyFolder:
                     self.leave_if_removed()
 
     def leave_if_removed(self) -> None:
-        """Remove the folder where nothing is left in it: what lies there otherwise is somebody's."""
+        """Remove the folder, and those around it, where nothing is left: what lies there otherwise is somebody's."""
         with suppress(OSError):
-            self.path.rmdir()
-            self.path.parent.rmdir()
+            for folder in (self.path, *self.path.parents[:2]):
+                folder.rmdir()
 
     def is_live(self) -> bool:
         """Whether a launch of this study runs now, on this machine."""
