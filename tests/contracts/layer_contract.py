@@ -203,5 +203,5 @@ class _Held:
     def inputs(self, current: Any) -> tf.Tensor:
         return tf.constant(self.case.inputs[current])
 
-    def outputs(self, current: Any) -> tf.Tensor:
+    def wanted(self, current: Any) -> tf.Tensor:
         return tf.zeros((len(current), 3)) + 0.3
