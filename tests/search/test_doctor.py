@@ -9,7 +9,6 @@ from pathlib import Path
 import psutil
 import pytest
 from packaging.specifiers import SpecifierSet
-from wordlength.search.spec import parse_spec
 
 from wordlength import Home
 from wordlength.search.doctor import State
@@ -18,6 +17,7 @@ from wordlength.search.doctor.finding import Look, Question, TooSlow
 from wordlength.search.doctor.machine import GIB, cores, free_bytes, home_finding, machine_finding
 from wordlength.search.doctor.services import compiler_finding, mlflow_finding, new_store_finding
 from wordlength.search.doctor.versions import constrained, library_findings, python_finding
+from wordlength.search.study_file.spec import parse_spec
 
 
 def states(found) -> dict[str, State]:

@@ -58,7 +58,7 @@ def test_help_teaches(run_cli, command: str) -> None:
     status, out, _ = run_cli(command, "--help")
     assert status == 0
     assert "Examples" in out
-    assert f"wordlength {command} examples/klein.yaml" in out
+    assert f"wordlength {command} demo" in out
 
 
 def test_propose_prints_every_slot_and_width(run, tmp_path: Path) -> None:

@@ -237,7 +237,7 @@ def test_another_float_baseline_is_refused(
 def test_help_teaches_and_strangers_are_refused(run_cli, tmp_path: Path) -> None:
     status, out, _ = run_cli("retrain", "--help")
     assert status == 0
-    assert "wordlength retrain klein --pick best" in out
+    assert "wordlength retrain demo --pick best" in out
     defaults = RetrainingSettings()
     assert f"[default: ({defaults.epochs})]" in out
     assert f"[default: ({defaults.distillation:g})]" in out

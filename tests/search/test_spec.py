@@ -34,7 +34,11 @@ BROKEN = [
     ("trials: 48", "trials: 4.5", r"got 4\.5 \(search\.trials"),
     ("trials: 48", "trials: 48\n  sampler: grid", r"'tpe', 'nsga2' or 'random', but got 'grid' \(search\.sampler"),
     ("fixed<16,2>", "fixed<0,2>", r"but got 0 in 'fixed<0,2>'; for example fixed<16,2>: .* \(space\.biases"),
-    ("fixed<16,2>", "fixed<8>", r"written fixed<bits,integer_bits>, but got 'fixed<8>'; for example fixed<16,2>"),
+    (
+        "fixed<16,2>",
+        "fixed<8>",
+        r"written fixed<bits,integer_bits>, but got 'fixed<8>' without integer_bits; for example fixed<16,2>",
+    ),
     ("fixed<16,2>", "po2<40,1>", r"po2 bits must be .* 1 and 16, but got 40 in 'po2<40,1>'; for example po2<4,-1>"),
     ("fixed<16,2>", "vbs<4,group=0>", r"vbs group .* but got 0 in 'vbs<4,group=0>'; for example vbs<4>.* \(space\.b"),
     ("fixed<16,2>", "binary", r"biases cannot be binary: it is 0 or 1, for activations; .* \(space\.biases"),
