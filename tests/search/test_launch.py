@@ -39,8 +39,8 @@ class Listener(Observer):
     def baseline(self, progress: BaselineProgress | Baseline) -> None:
         self.baselines.append(progress)
 
-    def study(self, view: StudyView, recovered: int, workers: int) -> None:
-        self.opened.append((view.finished, recovered))
+    def study(self, view: StudyView, again: int, workers: int) -> None:
+        self.opened.append((view.finished, again))
 
     def trial(self, view: StudyView) -> None:
         self.views.append(view)

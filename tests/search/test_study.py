@@ -142,6 +142,22 @@ def test_interrupted_trials_are_queued_again_and_count_as_nothing(
     assert again.ask(SPACE)[1] == searched
 
 
+def test_what_was_cut_off_comes_before_what_waited_behind_it(store: StudyStore, tmp_path: Path) -> None:
+    candidates = [Candidate.of((slot, Fixed(bits, -1)) for slot in SLOTS) for bits in (3, 4, 5)]
+    for candidate in candidates:
+        store.queue(candidate, "", SPACE)
+    store.ask(SPACE)
+    for _ in range(2):  # However often.
+        assert end_left(store, StudyFolder(tmp_path), store.running(nobodys)) == 1
+        assert store.queued_again == 1
+        number, candidate, _ = store.ask(SPACE)
+        assert candidate == candidates[0]
+    assert (number, store.counted(number)) == (4, 0)
+    second, candidate, _ = store.ask(SPACE)
+    assert (second, candidate, store.counted(second)) == (1, candidates[1], 1)
+    assert store.queued_again == 0
+
+
 def test_a_study_keeps_its_settings_and_data(store: StudyStore) -> None:
     spec = spec_of()
     check_unchanged(store.attributes, spec, "abc")  # Nothing is known yet.

@@ -67,12 +67,12 @@ class Loop:
         """Go on until enough trials are finished; on any exception every running trial is told before it goes on."""
         self.delivery = Delivery(self.tracker, self.folder, self.drivers.shared, self.observer.tracking)
         try:
-            recovered = self._recover()
+            self._recover()
             self.scheduler = Scheduler(
                 self.spec, self.space, self.baseline, self.folder, self.pool, self.store, self.observer
             )
             self._catch_up()
-            self.observer.study(self.store.view(), recovered, self.pool.count)
+            self.observer.study(self.store.view(), self.store.queued_again, self.pool.count)
             self._work()
             self._catch_up()
             self._deliver_rest("FINISHED", 60 * self.spec.storage.patience_minutes)
@@ -153,15 +153,11 @@ class Loop:
             self._finish(dataclasses.replace(report, number=number), None, reused_from=report.number)
         elif self.store.view().is_under_way(candidate, before=number):
             self.twins[number] = candidate
-        elif self._counted(before=number) >= self.store.view().wanted:
+        elif self.store.counted(number) >= self.store.view().wanted:
             self.store.interrupt(number)  # Another launch was faster.
         else:
             self.pool.submit(TrialJob(number, candidate, self.spec.seed))
             self.repeats = 0
-
-    def _counted(self, before: int) -> int:
-        """Trials with a smaller number that count, or will; those that another launch is about to begin, too."""
-        return self.store.view().counted(before) + self.store.queued_before(before)
 
     def _settle_twins(self) -> None:
         """End those whose candidate has a result now; run those whose candidate is nobody's any more."""

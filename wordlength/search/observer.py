@@ -28,8 +28,8 @@ class Observer:
     def tracked(self, experiment_id: str) -> None:
         """The study has its place in MLflow: an experiment with its views."""
 
-    def study(self, view: StudyView, recovered: int, workers: int) -> None:
-        """The study is open; `recovered` candidates of a killed launch are queued again."""
+    def study(self, view: StudyView, again: int, workers: int) -> None:
+        """The study is open; `again` candidates of trials that were cut off are queued again."""
 
     def phase(self, name: str, share: float) -> None:
         """So much is done of what serves many trials, which may run beside it: "first front", "shared weights"."""

@@ -115,15 +115,16 @@ class LaunchDisplay(Observer):
         if self._page is not None:
             self._say(f"Pareto front: {self._page.open(experiment_id, self._say)}")
 
-    def study(self, view: StudyView, recovered: int, workers: int) -> None:
+    def study(self, view: StudyView, again: int, workers: int) -> None:
         """Whether the study begins or goes on."""
         self._workers = self._ready = workers
         if view.finished >= view.wanted:
             self._say(f"study {view.name!r} has its {view.wanted} trials; go on with --trials N")
         elif view.finished:
             self._say(f"study {view.name!r} goes on: {view.finished} of {view.wanted} trials are finished")
-        if recovered:
-            self._say(f"{recovered} trials of an earlier launch were cut off; their candidates are queued again")
+        if again:
+            trials = "1 trial was" if again == 1 else f"{again} trials were"
+            self._say(f"{trials} cut off; what was tried there comes first, as a trial of a new number")
         self.trial(view)
 
     def phase(self, name: str, share: float) -> None:

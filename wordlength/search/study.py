@@ -39,6 +39,8 @@ _TOLD = {
 
 _QUEUED = ("candidate", "digest", "label", "reference")
 """What a candidate that is queued again keeps of its trial."""
+_TURN = "turn"
+"""With one that is queued again: the number of the trial that was cut off, whose turn it has."""
 
 SHARED_SECONDS = 1.0
 """For how long a launch takes what it has read for what the storage has, where others may write too."""
@@ -175,9 +177,16 @@ class StudyStore:
         """Candidates that `ask` will propose before any other."""
         return len(self._ledger.trials(OptunaState.WAITING))
 
-    def queued_before(self, number: int) -> int:
-        """Those of them whose trial has a smaller number."""
-        return sum(trial.number < number for trial in self._ledger.trials(OptunaState.WAITING))
+    @property
+    def queued_again(self) -> int:
+        """Those of them that were cut off."""
+        return sum(_TURN in trial.user_attrs for trial in self._ledger.trials(OptunaState.WAITING))
+
+    def counted(self, number: int) -> int:
+        """Trials that count towards `wanted`, or will, and whose turn comes before this one's; queued ones included."""
+        turn = _turn(self._ledger.trials()[number])
+        queued = sum(_turn(trial) < turn for trial in self._ledger.trials(OptunaState.WAITING))
+        return self.view().counted(turn) + queued
 
     def candidates(self, digests: Collection[str]) -> tuple[Candidate, ...]:
         """Those of the trials, begun or queued, that have one of these digests; each once."""
@@ -201,7 +210,7 @@ class StudyStore:
 
     def take(self, driver: str = "") -> tuple[int, Candidate, str] | None:
         """Begin a trial that is queued: its number, candidate and label; None if none is. `driver`: whose it is."""
-        for waiting in self._ledger.trials(OptunaState.WAITING):
+        for waiting in sorted(self._ledger.trials(OptunaState.WAITING), key=_turn):
             if self._ledger.begin(waiting.number):
                 self._ledger.note(waiting.number, {"driver": driver})
                 known = waiting.user_attrs
@@ -253,7 +262,7 @@ class StudyStore:
         waiting = {other.user_attrs.get("digest") for other in self._ledger.trials(OptunaState.WAITING)}
         if "candidate" in known and known["digest"] not in waiting:
             kept = {name: known[name] for name in _QUEUED if name in known}
-            self._queue(trial.params, trial.distributions, kept)
+            self._queue(trial.params, trial.distributions, kept | {_TURN: _turn(trial)})
         self._ledger.note(number, {"reason": INTERRUPTED})
         self._ledger.end(number, OptunaState.FAIL)
 
@@ -344,6 +353,11 @@ def _known(trial: FrozenTrial) -> Mapping[str, Any]:
     return {**trial.user_attrs, **trial.user_attrs.get("result", {})}
 
 
+def _turn(trial: FrozenTrial) -> int:
+    """Trials are begun, and count, in this order."""
+    return int(trial.user_attrs.get(_TURN, trial.number))
+
+
 def _without_result(trial: FrozenTrial) -> bool:
     """Cut off, or failed for no fault of the candidate's: worth another try."""
     return _interrupted(trial) or (trial.state == OptunaState.FAIL and not _known(trial).get("diverged"))
@@ -377,5 +391,6 @@ def _row(trial: FrozenTrial, goals: Goals) -> TrialRow:
         reused_from=known.get("reused_from"),
         driver=known.get("driver"),
         repeatable=not _without_result(trial),
+        turn=_turn(trial),
         goals=goals,
     )

@@ -43,6 +43,8 @@ class TrialRow:
     """The launch that ran it."""
     repeatable: bool = True
     """Whether training again would end the same way; not so for a trial that was cut off or lost its worker."""
+    turn: int | None = None
+    """Where it counts among the others: by its number, or by that of the trial that was cut off before it."""
     goals: Goals = DEFAULT_GOALS
 
     @property
@@ -119,8 +121,8 @@ class StudyView:
         return any(row.candidate == candidate for row in self.rows if row.state == "running" and row.number < before)
 
     def counted(self, before: int) -> int:
-        """Trials with a smaller number than `before` that count towards `wanted`, or will."""
-        rows = [row for row in self.rows if row.number < before]
+        """Trials whose turn is before this one, and that count towards `wanted`, or will."""
+        rows = [row for row in self.rows if (row.number if row.turn is None else row.turn) < before]
         return finished_count(rows) + _under_way(rows)
 
     @cached_property
