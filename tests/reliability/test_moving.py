@@ -115,7 +115,7 @@ def test_a_study_moves_between_servers_and_files(places, wordlength, write_study
     assert "all 27 the same" in wordlength("compare", "tiny", "away", "--home", there)
     wordlength("restore", archives[0], "--as", "more", *other.options, *options)
     err = wordlength("restore", archives[0], "--as", "more", *other.options, "--home", files, status=2)
-    assert "the trials' storage has 'more' already; --as NAME\n" in err
+    assert "the trials' storage has 'more' already; choose another with --as NAME\n" in err
 
     # It goes on there, by the study file of its folder.
     kept = Home(there).study("away").study_file

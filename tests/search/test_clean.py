@@ -117,7 +117,7 @@ def test_orphans_and_unused_caches_go_and_nothing_else(restored_study: Home, cle
     (data.parent / "index" / "x.json").write_text('{"digest": "abc"}')
     found = look(home)
     assert {(item.kind, item.name) for item in found.orphans} == there
-    assert {(item.kind, item.name) for item in found.unused} == {(Kind.BASELINE, "abc"), (Kind.DATA, "abc")}
+    assert {(item.kind, item.name) for item in found.unused()} == {(Kind.BASELINE, "abc"), (Kind.DATA, "abc")}
     status, out, err = clean("--orphans", "--caches")
     assert status == 2
     assert "to be removed" in out
@@ -125,10 +125,10 @@ def test_orphans_and_unused_caches_go_and_nothing_else(restored_study: Home, cle
     assert {(item.kind, item.name) for item in look(home).orphans} == there
     status, out, err = clean("--orphans", "--caches", "--yes")
     assert (status, err) == (0, "")
-    assert f"removed: {len(there) + 2}, " in out
+    assert f"removed: {len(there) + 2} places, " in out
     young = "studies/tiny/reports/.000002.json.2.tmp"
     assert tree(home.root) == before | {young: 4}
-    assert (look(home).orphans, look(home).unused) == ((), ())
+    assert (look(home).orphans, look(home).unused()) == ((), ())
     assert load_study("tiny", home) == view
     assert check_study(home.find("tiny"), home) == []
     assert set(stored_studies(home.optuna_address(home.find("tiny")))) == {"tiny"}
@@ -146,7 +146,7 @@ def test_a_study_goes_from_all_its_places(restored_study: Home, clean, tiny_arch
     assert stored_studies(f"sqlite:///{home.root / 'optuna.db'}") == {}
     found = look(home)
     assert (found.studies, found.orphans) == ((), ())
-    assert [item.users for item in found.unused] == [()]
+    assert [item.users for item in found.unused()] == [()]
     restore(tiny_archive, home)
     assert check_study(home.find("tiny"), home) == []
 
@@ -288,7 +288,7 @@ def test_a_study_whose_storage_is_gone_is_told_and_removed(restored_study: Home,
     shutil.move(restored_study.cache / "more", restored_study.cache / "baselines" / "more")
     found = look(restored_study)
     assert found.studies[0].told.startswith("its storage has no trials of it")
-    assert found.unused == ()  # What it needs is unknown.
+    assert found.unused() == ()  # What it needs is unknown.
     assert clean("--study", "tiny", "--yes")[0] == 0
     assert look(restored_study).studies == ()
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from wordlength import Home
+
 pytestmark = [
     pytest.mark.usefixtures("ray_session"),
 ]
@@ -251,6 +253,17 @@ def test_a_misspelt_name_is_told_what_is_near(run_cli, tmp_path: Path, monkeypat
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WORDLENGTH_HOME", "home")
     assert message in _refused(run_cli, *arguments)
+
+
+def test_a_launched_study_has_its_file_by_its_name(tmp_path: Path, monkeypatch) -> None:
+    home, there = Home(tmp_path / "home"), tmp_path / "home/studies/tiny/study.yaml"
+    there.parent.mkdir(parents=True)
+    there.touch()
+    monkeypatch.chdir(tmp_path)
+    assert home.file_of(Path("tiny")) == there
+    assert home.file_of(Path("other")) == Path("other")
+    Path("tiny").touch()
+    assert home.file_of(Path("tiny")) == Path("tiny")
 
 
 def test_nothing_is_suggested_that_is_not_near(run_cli, tmp_path: Path, monkeypatch) -> None:

@@ -91,7 +91,7 @@ def test_a_restore_that_was_killed_is_undone_where_it_was(
     killed(home, first)
     assert there(first) == (True, True)
     assert (home.study("tiny").path / BEGUN).stat().st_mode & 0o077 == 0  # Addresses may hold a login.
-    with pytest.raises(SpecError, match=r"the trials' storage has 'tiny' already; --as NAME$"):
+    with pytest.raises(SpecError, match=r"the trials' storage has 'tiny' already; choose another with --as NAME$"):
         restore(tiny_archive, home, places=second)  # Another project's.
     assert load_study("tiny", other) == tiny_study[2]
     assert check_study(other.find("tiny"), other) == []

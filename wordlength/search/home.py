@@ -127,8 +127,14 @@ class Home:
         hint = f" (did you mean {near}?)" if near and self.names() else ""
         known = ", ".join(self.names()) or f"none yet, begin with wordlength launch {file or 'STUDY_FILE'}"
         raise SpecError(
-            f"a study must have been launched, but got {study!r}{hint}; launched here: {known} ({self.root})"
+            f"a study must have been launched, but got {study!r}{hint}; launched here: {known} "
+            f"({self.root}; --home or {HOME_VARIABLE} for another folder)"
         )
+
+    def file_of(self, study: Path) -> Path:
+        """The study file that was launched under this name; what is none is taken for a file itself."""
+        name = str(study)
+        return self.study(name).study_file if name in self.names() and not study.exists() else study
 
 
 class Turn(enum.Enum):

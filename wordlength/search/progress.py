@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from wordlength.objectives.audio import PreparedData
 from wordlength.objectives.baseline import Baseline, BaselineProgress
@@ -49,10 +50,11 @@ class LaunchDisplay(Observer):
         self._page = page
         self._bars = Progress(
             TextColumn("{task.description:<19}"),
-            BarColumn(bar_width=28),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}", markup=False),
-            TimeElapsedColumn(),
+            BarColumn(bar_width=28 if console.width >= 110 else 10, table_column=Column(no_wrap=True)),
+            MofNCompleteColumn(table_column=Column(no_wrap=True)),
+            # Only this one wraps where the terminal is narrow.
+            TextColumn("{task.fields[note]}", markup=False, table_column=Column()),
+            TimeElapsedColumn(table_column=Column(no_wrap=True)),
             console=console,
             disable=not console.is_terminal,
         )
@@ -156,7 +158,9 @@ class LaunchDisplay(Observer):
         elif self._none_since is None:
             self._none_since = time.monotonic()
         elif time.monotonic() - self._none_since > WAITING_SECONDS:
-            self._say("no worker is ready: Ray waits for machines to join, or for room on those that are there")
+            self._say(
+                "no worker is ready yet: they start when there is room for them, here or elsewhere in the cluster"
+            )
             self._none_since = math.inf
 
     def retried(self, told: Retried) -> None:

@@ -26,7 +26,7 @@ Removed = Annotated[
 @app.command()
 def clean(
     study: Removed = None,
-    caches: Annotated[bool, switch("--caches", help="Remove the caches that no study uses.")] = False,
+    caches: Annotated[bool, switch("--caches", help="Remove the caches that no other study uses.")] = False,
     all_caches: Annotated[bool, switch("--all-caches", help="Remove every cache; they are made again.")] = False,
     orphans: Annotated[bool, switch("--orphans", help="Remove what belongs to nothing any more.")] = False,
     yes: Annotated[bool, switch("--yes", help="Do not ask.")] = False,
@@ -86,4 +86,5 @@ def _remove(items: Sequence[Item], home: Home) -> None:
     for text in done.left:
         say(f"left: {text}")
     total = size_text(sum(item.size_bytes for item in done.removed))
-    console.print(f"removed: {len(done.removed)}, {total}", highlight=False)
+    places = "1 place" if len(done.removed) == 1 else f"{len(done.removed)} places"
+    console.print(f"removed: {places}, {total}", highlight=False)

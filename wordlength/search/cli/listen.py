@@ -69,6 +69,7 @@ def listen(
         write_json(json_file, {"command": "listen", "study": done.facts[0]["study"], "clips": list(done.facts)})
     console.print(_table(done))
     note(f"written: {done.folder}")
+    note("others: --clip N, worst, median, best")
 
 
 def _clip_of(text: str) -> int | str:

@@ -43,7 +43,7 @@ def launch(
     home: HomeOption = None,
     verbose: Verbose = False,
 ) -> None:
-    """Launch a study, or go on with it: the same command resumes after Ctrl-C.
+    """Launch a study, or go on with it: the same command resumes after Ctrl-C, and so does the name of the study.
 
     As soon as the study exists, the link to its Pareto front in MLflow is printed; the front moves there while the
     study runs.
@@ -54,7 +54,8 @@ def launch(
 
         wordlength launch examples/demo.yaml --trials 100 --workers 2
     """
-    spec, place = read_spec(study_file, {"trials": trials, "count": workers}), home_of(home)
+    place = home_of(home)
+    spec = read_spec(place.file_of(study_file), {"trials": trials, "count": workers})
     from wordlength.search.front_page import LivePage
     from wordlength.search.launch import launch as run
     from wordlength.search.tables import front_tables, verdict

@@ -16,7 +16,7 @@ def ui(
     study: Annotated[
         str | None,
         typer.Argument(
-            help="Name of a launched study, or its study file; by default the one launched last.",
+            help="Name of a launched study, or its study file; without it all are listed.",
             autocompletion=complete_study,
         ),
     ] = None,
@@ -28,8 +28,8 @@ def ui(
 ) -> None:
     """Open a study's Pareto front in MLflow's own UI; Ctrl-C ends it. Reachable from this machine only.
 
-    Without STUDY the links of all studies are printed. Where a study is recorded on a tracking server of its own
-    (storage.tracking), that server's link is printed, and nothing is started.
+    Without STUDY the links of all studies are printed, and the one launched last is opened. Where a study is recorded
+    on a tracking server of its own (storage.tracking), that server's link is printed, and nothing is started.
 
     Examples:
 

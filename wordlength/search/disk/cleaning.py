@@ -40,7 +40,7 @@ def chosen(disk: Disk, studies: Sequence[str], caches: bool, all_caches: bool, o
             hint = f" (did you mean {near}?)" if near else ""
             raise SpecError(f"a study to remove must be there, but got {name!r}{hint}; there are {there} (--study)")
         _require_at_rest(known[name])
-    cached = disk.caches if all_caches else disk.unused if caches else ()
+    cached = disk.caches if all_caches else disk.unused(studies) if caches else ()
     found = (*(known[name] for name in dict.fromkeys(studies)), *cached, *(disk.orphans if orphans else ()))
     return tuple(item for item in found if not item.live)
 
@@ -68,7 +68,7 @@ def remove(items: Sequence[Item], home: Home) -> Removal:
 def _in_use(then: Item, now: Item) -> str:
     """In words, what keeps something that was chosen; empty if nothing does."""
     users = [name for name in now.users if name not in then.users]
-    busy = now.busy or (f"needed by {', '.join(users)}" if users and not then.users else "")
+    busy = now.busy or (f"needed by {', '.join(users)}" if users else "")
     return f"{now.kind.value} {now.name}: {busy}" if busy else ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,10 +32,9 @@ class Disk:
         """All that can be removed, by what tells each from the others."""
         return {item.key: item for item in (*self.studies, *self.caches, *self.orphans)}
 
-    @property
-    def unused(self) -> tuple[Item, ...]:
-        """Caches that no study needs."""
-        return tuple(item for item in self.caches if not item.users and not item.live)
+    def unused(self, removed: Collection[str] = ()) -> tuple[Item, ...]:
+        """Caches that no study needs, but for those that are `removed`, too."""
+        return tuple(item for item in self.caches if not item.live and set(item.users) <= set(removed))
 
 
 def look(home: Home) -> Disk:

@@ -111,7 +111,10 @@ def _absolute(address: str | None) -> str | None:
 
 def _require_free(name: str, home: Home) -> None:
     if name in home.names():
-        raise SpecError(f"a restored study's name must be free, but {name!r} is launched in {home.root}; --as NAME")
+        raise SpecError(
+            f"a restored study's name must be free, but {name!r} is launched in {home.root}; "
+            "choose another with --as NAME"
+        )
 
 
 def _require_baseline(draft: Path, home: Home, name: str) -> None:
@@ -137,7 +140,8 @@ def _begin(spec: StudySpec, home: Home, folder: StudyFolder) -> None:
         if taken:
             hint = ", or remove what no study has: wordlength clean --orphans" if ours else ""
             raise SpecError(
-                f"a restored study's name must be free, but {where} has {spec.name!r} already; --as NAME{hint}"
+                f"a restored study's name must be free, but {where} has {spec.name!r} already; "
+                f"choose another with --as NAME{hint}"
             )
     begin(spec, home)
 

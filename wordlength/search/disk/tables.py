@@ -80,7 +80,7 @@ def _remark(item: Item) -> str:
 
 def _advice(disk: Disk, root: Path) -> str:
     ways = ["--study NAME"] if disk.studies else []
-    ways += ["--caches"] if disk.unused else []
+    ways += ["--caches"] if disk.unused() else []
     ways += ["--orphans"] if any(not item.live for item in disk.orphans) else []
     return (
         f"nothing was removed; remove with: wordlength clean {' '.join(ways)}"
