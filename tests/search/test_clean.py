@@ -149,6 +149,9 @@ def test_a_study_goes_from_all_its_places(restored_study: Home, clean, tiny_arch
     assert [item.users for item in found.unused()] == [()]
     restore(tiny_archive, home)
     assert check_study(home.find("tiny"), home) == []
+    status, out, _ = clean("--study", "tiny", "--caches", "--yes")
+    assert (status, "removed: 2 places, " in out) == (0, True)  # Its float baseline, which nobody else needs, too.
+    assert (look(home).studies, look(home).caches) == ((), ())
 
 
 @pytest.mark.parametrize("step", ["remove_experiment", "remove_stored", "_empty"])
