@@ -83,7 +83,7 @@ postgresql:
 
 # Everything is pinned to what was tested together; the editable install follows the sources.
 $(VENV)/.installed: pyproject.toml constraints.txt
-	@echo "Installing into $(VENV): TensorFlow, Ray, MLflow and others, 3.5 GB; without a word for some minutes."
+	@echo "Installing into $(VENV): TensorFlow, Ray, MLflow and others, 3.7 GB; without a word for some minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[demo,dev]'
 	touch $@
