@@ -14,6 +14,7 @@ from wordlength.paths import expanded
 from wordlength.search.cli.completion import complete_any_study, complete_pick, complete_study, complete_study_file
 from wordlength.search.cli.loudness import CommandLine, console, errors, notes, switch
 from wordlength.search.cli.places import STANDARD_OUTPUT, require_places
+from wordlength.search.picking import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -76,7 +77,22 @@ Trials = Annotated[
 ]
 Workers = Annotated[int | None, typer.Option("--workers", metavar="N", help="Trials at a time.")]
 PICKS = "knee (beyond it memory buys less than on average), best, smallest, trial=N or max-bytes=SIZE (as 200kB)"
-Pick = Annotated[str, typer.Option("--pick", metavar="RULE", help=f"{PICKS}.", autocompletion=complete_pick)]
+
+
+def rules(given: str | list[str] | None) -> str | list[str] | None:
+    """What --pick was given, where each is a rule that picks a point. Raises SpecError before anything is read."""
+    for rule in [given] if isinstance(given, str) else given or ():
+        try:
+            Rule.parse(rule)
+        except ValueError as error:
+            raise SpecError(f"{error} (--pick)") from None
+    return given
+
+
+Pick = Annotated[
+    str,
+    typer.Option("--pick", metavar="RULE", help=f"{PICKS}.", autocompletion=complete_pick, callback=rules),
+]
 Picks = Annotated[
     list[str] | None,
     typer.Option(
@@ -85,6 +101,7 @@ Picks = Annotated[
         help=f"{PICKS}; may be given more than once.",
         show_default="knee",
         autocompletion=complete_pick,
+        callback=rules,
     ),
 ]
 Retrained = Annotated[

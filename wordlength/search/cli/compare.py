@@ -15,6 +15,7 @@ from wordlength.search.cli.common import (
     app,
     home_of,
     refuse,
+    rules,
     say,
     write_json,
     write_picture,
@@ -44,6 +45,7 @@ Whose = Annotated[
         help=f"Whose formats are compared: {PICKS}; twice: of A, then of B.",
         show_default="knee",
         autocompletion=complete_pick,
+        callback=rules,
     ),
 ]
 
@@ -69,13 +71,13 @@ def compare(
 
         wordlength compare demo demo-wide --pick best --plot fronts.png
     """
-    rules = tuple(pick or ("knee",))
-    if len(rules) > 2:
-        refuse(f"a member is picked from each of two studies, but got {len(rules)} rules (--pick)")
+    picks = tuple(pick or ("knee",))
+    if len(picks) > 2:
+        refuse(f"a member is picked from each of two studies, but got {len(picks)} rules (--pick)")
     from wordlength.search.compare import compare as run
     from wordlength.search.compare_tables import comparison_figures, comparison_tables
 
-    found = run(first, second, home_of(home), rules)
+    found = run(first, second, home_of(home), picks)
     if json_file is not None:
         write_json(json_file, comparison_figures(found))
     for part in comparison_tables(found):

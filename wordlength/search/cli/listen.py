@@ -59,9 +59,10 @@ def listen(
     verbose: Verbose = False,
 ) -> None:
     """A table of STOI, or JSON."""
+    place, clips = home_of(home), [_clip_of(one) for one in clip.split(",")]
+    place.find(study)  # Before the imports that take seconds: a misspelt name is told at once.
     from wordlength.search.listening.listen import listen as run
 
-    place, clips = home_of(home), [_clip_of(one) for one in clip.split(",")]
     asked: dict[str, Any] = {"clips": clips, "part": part, "retrained": retrained, "force": force, "verbose": verbose}
     with at_work(f"{to} is as it was") as display:
         done = run(study, pick or ["knee"], to, place, **asked, observer=display, tell=note)

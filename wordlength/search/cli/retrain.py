@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wordlength.errors import SpecError
-from wordlength.search.cli.common import PICKS, HomeOption, JsonFile, Study, app, home_of, note, say, write_json
+from wordlength.search.cli.common import (
+    PICKS,
+    HomeOption,
+    JsonFile,
+    Study,
+    app,
+    home_of,
+    note,
+    rules,
+    say,
+    write_json,
+)
 from wordlength.search.cli.completion import complete_pick
 from wordlength.search.cli.loudness import Verbose, console, errors
 from wordlength.search.cli.work import at_work
@@ -49,6 +60,7 @@ Chosen = Annotated[
         help=f"{PICKS}; may be given more than once.",
         show_default="the whole front",
         autocompletion=complete_pick,
+        callback=rules,
     ),
 ]
 Epochs = Annotated[
