@@ -184,6 +184,9 @@ def verify(
     verbose: Verbose = False,
 ) -> None:
     """Tell what was checked, and what was not."""
+    from wordlength.search.export.manifest import require_bundle
+
+    require_bundle(bundle)  # Before the imports that take seconds.
     from wordlength.search.export.verify import verify as run
     from wordlength.search.figures import unverified_figures, verified_figures
 
