@@ -161,7 +161,9 @@ def test_a_quick_command_that_is_quiet_has_no_notes(run_cli, tiny_study) -> None
     status, out, err = run_cli("front", "tiny", "--home", home.root)
     assert (status, err) == (0, "export one: wordlength export tiny --pick knee --to best\n")
     assert run_cli("front", path, "-q", "--home", home.root) == (0, out, "")
+    assert run_cli("-q", "front", path, "--home", home.root) == (0, out, "")
     assert run_cli("front", "tiny", "-v", "--home", home.root) == (0, out, err)
+    assert run_cli("--verbose", "front", "tiny", "--home", home.root) == (0, out, err)
     assert run_cli("status", "tiny", "-q", "--home", home.root)[0] == 0
 
 

@@ -1,4 +1,7 @@
-"""Where commands print, and how loudly: every one of them takes -v and -q, whatever else it takes."""
+"""Where commands print, and how loudly: every one of them takes -v and -q, whatever else it takes.
+
+Both may stand before the command's name as well: `wordlength -q front demo`.
+"""
 
 from __future__ import annotations
 
@@ -45,6 +48,7 @@ class CommandLine(typer.Typer):
 def _with_loudness(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with both options in its signature, which is where Typer looks for them."""
     own = inspect.signature(function, eval_str=True)
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=option)
         for name, option in {"verbose": Verbose, "quiet": Quiet}.items()
@@ -52,9 +56,12 @@ def _with_loudness(function: Callable[..., Any]) -> Callable[..., Any]:
     ]
 
     @functools.wraps(function)
-    def command(*, quiet: bool, **given: Any) -> Any:
-        notes.quiet = quiet
+    def command(*, context: typer.Context, quiet: bool, **given: Any) -> Any:
+        before = context.find_root().params
+        notes.quiet = quiet or before["quiet"]
+        if "verbose" in given:
+            given["verbose"] = given["verbose"] or before["verbose"]
         return function(**{name: value for name, value in given.items() if name in own.parameters})
 
-    command.__signature__ = own.replace(parameters=[*own.parameters.values(), *added])  # type: ignore[attr-defined]
+    command.__signature__ = own.replace(parameters=[*own.parameters.values(), *added, context])  # type: ignore[attr-defined]
     return command
