@@ -95,13 +95,13 @@ Pick = Annotated[
     str,
     typer.Option("--pick", metavar="RULE", help=f"{PICKS}.", autocompletion=complete_pick, callback=rules),
 ]
+KNEE = ["knee"]
 Picks = Annotated[
-    list[str] | None,
+    list[str],
     typer.Option(
         "--pick",
         metavar="RULE",
         help=f"{PICKS}; may be given more than once.",
-        show_default="knee",
         autocompletion=complete_pick,
         callback=rules,
     ),
@@ -114,9 +114,8 @@ HomeOption = Annotated[
     typer.Option(
         "--home",
         metavar="FOLDER",
-        help="Project folder for studies and caches.",
+        help="Project folder for studies and caches; else .wordlength.",
         envvar="WORDLENGTH_HOME",
-        show_default=".wordlength",
     ),
 ]
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from typer.core import TyperCommand, TyperGroup
 
 console = Console()
 """Results: tables, figures, verdicts."""
@@ -31,12 +32,35 @@ Quiet = Annotated[bool, switch("--quiet", "-q", help="Print nothing but results 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
+class _Plain:
+    """A command whose help writes no <bool> beside Typer's own switches, as --help, either."""
+
+    def get_params(self, context: Any) -> list[Any]:
+        """As Typer's own."""
+        own: list[Any] = super().get_params(context)  # type: ignore[misc]
+        for option in own:
+            if getattr(option, "is_flag", False) and option.metavar is None:
+                option.metavar = ""
+        return own
+
+
+class _Single(_Plain, TyperCommand):
+    pass
+
+
+class _Root(_Plain, TyperGroup):
+    pass
+
+
 class CommandLine(typer.Typer):
     """Commands that all have both options; a function needs a parameter for one only if it has a use for it."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(cls=_Root, **settings)
+
     def command(self, *given: Any, **settings: Any) -> Callable[[_Command], _Command]:
         """As Typer's own."""
-        register = super().command(*given, **settings)
+        register = super().command(*given, cls=_Single, **settings)
 
         def registered(function: _Command) -> _Command:
             register(_with_loudness(function))
