@@ -51,7 +51,8 @@ def test_good_data_are_told_in_two_tables(look, place: Path) -> None:
     rows = [line.split() for line in out.splitlines()]
     assert ["folder:speech", "speech", "12", "0:00:18", "6"] in [row[:5] for row in rows]
     assert ["folder:noise", "noise", "8", "0:00:16", "2"] in [row[:5] for row in rows]
-    assert "folder:noise: 16000 Hz, rumble 4, white 4\n" in out
+    assert "folder:noise, noise: 16000 Hz; recordings by class: rumble 4, white 4\n" in out
+    assert "level: softest…loudest file, root mean square in dB of full scale" in out
     assert [row[:2] for row in rows if row and row[0] in ("train", "validation", "test")] == [
         ["train", "8"],
         ["validation", "2"],
@@ -66,7 +67,7 @@ def test_long_lists_of_classes_are_wrapped() -> None:
     lines = corpus_lines(DataSurvey((corpus,), (), (), ()), 80).split("\n")
     assert len(lines) == 3
     assert all(len(line) <= 80 for line in lines)
-    assert lines[0].startswith("urbansound8k: 16000 Hz, car_horn_0 5, ")
+    assert lines[0].startswith("urbansound8k, noise: 16000 Hz; recordings by class: ")
     assert all(line.startswith("  car_horn_") for line in lines[1:])
 
 
@@ -236,5 +237,5 @@ def test_the_real_corpora(run_cli, real_data: Path, tmp_path: Path, monkeypatch:
     status, out, err = run_cli("data", klein, "--home", tmp_path)
     assert (status, err) == (0, "")
     assert ["timit", "speech", "100", "0:05:10", "5", "f,", "5", "m"] in [line.split()[:8] for line in out.splitlines()]
-    assert "timit: 16000 Hz\n" in out
+    assert "timit, speech: 16000 Hz\n" in out
     assert "leakage" not in out
