@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from rich.console import Console
 
 from wordlength.objectives.audio.survey import CorpusFigures, DataSurvey
-from wordlength.search.data_tables import corpus_lines
+from wordlength.search.data_tables import corpus_lines, corpus_table
 
 RATE_HZ = 16000
 STUDY = """
@@ -69,6 +70,28 @@ def test_long_lists_of_classes_are_wrapped() -> None:
     assert all(len(line) <= 80 for line in lines)
     assert lines[0].startswith("urbansound8k, noise: 16000 Hz; recordings by class: ")
     assert all(line.startswith("  car_horn_") for line in lines[1:])
+
+
+def test_no_figure_is_cut_at_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    speech = CorpusFigures(
+        "clean of pairs",
+        "folder:a_long_name",
+        12_000,
+        6,
+        36_000.0,
+        {"female": 8, "male": 8},
+        {},
+        {16_000: 9},
+        (-46.0, -30.0, -28.0),
+        0.124,
+        0.158,
+    )
+    noise = CorpusFigures("noise", "folder:noise", 12, 0, 24.0, {}, {"hum": 6}, {16_000: 12}, None, 0.0, 0.0)
+    Console(width=80).print(corpus_table(DataSurvey((speech, noise), (), (), ())))
+    out = capsys.readouterr().out
+    assert all(told in out for told in ("12,000", "10:00:00", "8 f, 8 m", "-46…-28", "12.4%", "15.8%", "silent"))
+    assert "not used: empty, silent or unreadable" in out
+    assert "clipped: at full scale for three samples" in out
 
 
 def test_json_holds_every_figure(look, place: Path) -> None:
@@ -215,7 +238,7 @@ def test_uneven_sexes_and_classes_are_warned_of(look, place: Path) -> None:
     status, out, _ = look()
     assert status == 0
     assert "imbalance: 0 of 4 speakers in train are female\n" in out
-    assert "imbalance: 1 noise classes are trained on, but not in validation, e.g. horn" in out
+    assert "imbalance: 1 noise class is trained on, but not in validation, e.g. horn" in out
 
 
 def test_rooms_are_counted(look, place: Path) -> None:

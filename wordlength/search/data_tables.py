@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from wordlength.objectives.audio.survey import DataSurvey
+from wordlength.search.table_style import NARROW
 
 
 class Right(str):
@@ -44,7 +43,7 @@ def corpus_table(survey: DataSurvey) -> Table:
         "corpus": "",
         "role": "",
         "files": "",
-        "files\nnot used": "not used: empty, silent or unreadable",
+        "not\nused": "not used: empty, silent or unreadable",
         "length\nh:min:s": "",
         "speakers": "speakers: f female, m male" if _sexes(corpus.speakers for corpus in survey.corpora) else "",
         "noise\nclasses": "",
@@ -90,11 +89,14 @@ def _table(title: str, heads: Mapping[str, str], rows: Sequence[Sequence[Cell]])
     columns = dict(zip(heads, zip(*rows, strict=True), strict=True))
     shown = {head: cells for head, cells in columns.items() if any(str(cell) for cell in cells)}
     caption = "\n".join(heads[head] for head in shown if heads[head])
-    look: Any = {"title_justify": "left", "caption_justify": "left", "pad_edge": False, "collapse_padding": True}
-    table = Table(title=title, caption=caption, box=SIMPLE_HEAD, **look)
+    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", **NARROW)
     for head, cells in shown.items():
         is_number = any(isinstance(cell, Right) for cell in cells)
-        table.add_column(head, justify="right" if is_number else "left", no_wrap=head not in ("role", SNR))
+        can_wrap = head in ("corpus", "role", SNR)
+        least = len("speech") if can_wrap else None
+        table.add_column(
+            head, justify="right" if is_number else "left", no_wrap=not can_wrap, min_width=least, overflow="fold"
+        )
     for row in rows:
         table.add_row(*(cell for head, cell in zip(heads, row, strict=True) if head in shown))
     return table
