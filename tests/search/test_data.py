@@ -53,7 +53,7 @@ def test_good_data_are_told_in_two_tables(look, place: Path) -> None:
     assert ["folder:speech", "speech", "12", "0:00:18", "6"] in [row[:5] for row in rows]
     assert ["folder:noise", "noise", "8", "0:00:16", "2"] in [row[:5] for row in rows]
     assert "folder:noise, noise: 16000 Hz; recordings by class: rumble 4, white 4\n" in out
-    assert "level: softest…loudest file, root mean square in dB of full scale" in out
+    assert "level: softest…loudest file, root mean square in dB of full scale" in " ".join(out.split())
     assert [row[:2] for row in rows if row and row[0] in ("train", "validation", "test")] == [
         ["train", "8"],
         ["validation", "2"],
