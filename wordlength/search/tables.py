@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from wordlength.objectives.findings import findings, ranked
+from wordlength.objectives.findings import ranked
 from wordlength.objectives.goals import Goal, Goals
 from wordlength.objectives.report import TrialReport
 from wordlength.search.export.facts import accumulator_cells, layer_rows, with_error
@@ -212,12 +212,6 @@ def analysis_table(report: TrialReport) -> Table:
 
 def _percent(share: float) -> str:
     return "100%" if share == 1 else f"{share:.2%}"
-
-
-def findings_text(report: TrialReport, precision_limit: float) -> str:
-    """What the newest analysis means, a sentence a line, worst first; empty without an analysis."""
-    told = findings(report.last_analyses(), report.last_accumulators(), precision_limit)
-    return "\n".join(f"- {finding.sentence}" for finding in told)
 
 
 def accumulator_table(report: TrialReport) -> Table:

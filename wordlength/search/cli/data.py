@@ -39,7 +39,7 @@ def data(study: AnyStudy, json_file: JsonFile = None, home: HomeOption = None, v
         write_json(json_file, {"study": spec.name, **found.to_dict()})
     if found.corpora:
         console.print(corpus_table(found))
-        say(corpus_lines(found, console.width))
+        say(f"{corpus_lines(found, console.width)}\n")
     if found.parts:
         console.print(part_table(found))
     for line in found.warnings:
