@@ -145,7 +145,7 @@ def status_table(view: StudyView, live: bool, screened: RungCounts | None = None
     table.add_column(justify="right")
     table.add_column()
     table.add_row("finished", f"{view.finished} of {view.wanted}")
-    table.add_row("by state", ", ".join(f"{count} {state}" for state, count in view.counts.items()))
+    table.add_row("by state", _states(view, live))
     reused = sum(row.reused_from is not None for row in view.rows)
     table.add_row("reused results", f"{reused} (the same candidate proposed again)")
     if screened is not None:
@@ -168,6 +168,14 @@ def status_table(view: StudyView, live: bool, screened: RungCounts | None = None
         # As Text: a reason may hold square brackets, which tables take for markup.
         table.add_row(f"last {row.state}", Text(f"trial {row.number}: {row.reason}"))
     return table
+
+
+def _states(view: StudyView, live: bool) -> str:
+    """Trials by state, those that nobody runs as cut off, and the candidates that wait."""
+    names = {"running": "running" if live else "cut off"}
+    counts = {names.get(state, state): count for state, count in view.counts.items()} | {"queued": view.queued}
+    always = ("complete", "pruned", "failed")
+    return ", ".join(f"{count:,} {state}" for state, count in counts.items() if count or state in always)
 
 
 def memory_table(slots: Iterable[SlotInfo], candidate: Candidate) -> Table:
