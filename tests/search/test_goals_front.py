@@ -89,12 +89,12 @@ def test_a_share_of_float32s_own_counts_where_nothing_absolute_is_the_worst() ->
 
 
 @pytest.mark.parametrize(
-    ("cost", "told"), [("operations_per_frame", "with operations per frame 100;"), ("memory_bytes", "with 100 bytes;")]
+    ("cost", "told"), [("operations_per_frame", "with operations per frame 100"), ("memory_bytes", "with 100 bytes")]
 )
 def test_the_verdict_names_a_cost_that_is_no_bytes(cost: str, told: str) -> None:
     goals = Goals((KNOWN["stoi"][0], KNOWN[cost][0]))
     view = StudyView("c", (), FloatPoint({"stoi": 0.5, cost: 100}, 100, goals), 4)
-    assert verdict(view) == f"float32: STOI 0.5000 {told} no trial is complete yet"
+    assert verdict(view) == (f"float32: STOI 0.5000 {told}", "no trial is complete yet")
 
 
 @pytest.mark.parametrize(

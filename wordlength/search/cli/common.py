@@ -56,7 +56,8 @@ def _before_any_command(
         bool, switch("--version", help="Print the version.", callback=_tell_version, is_eager=True)
     ] = False,
 ) -> None:
-    console.quiet = notes.quiet = False
+    console.begin()
+    notes.quiet = False
 
 
 StudyFile = Annotated[
