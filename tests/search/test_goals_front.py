@@ -113,12 +113,13 @@ def test_goals_that_make_no_front_are_refused(names, message) -> None:
 @pytest.mark.parametrize(
     ("name", "qualities", "low", "high"),
     [
-        ("stoi_improvement", (0.02, 0.04, -0.3), -0.01, 0.0),
+        ("stoi_improvement", (0.02, 0.04, -0.3), 0.015, 0.02),
+        ("stoi_improvement", (0.005, 0.04, -0.3), -0.01, 0.0),  # Where nothing done is near, the axis holds it.
         ("stoi", (0.62, 0.64, 0.1), 0.6, 0.62),
         ("pearson_correlation", (0.8, 0.9, -0.2), 0.75, 0.8),
     ],
 )
-def test_only_improvements_are_drawn_from_nothing_on(name: str, qualities, low: float, high: float) -> None:
+def test_the_front_fills_the_quality_axis(name: str, qualities, low: float, high: float) -> None:
     """And what is far off is counted, not drawn, even if it is the smallest member of the front."""
     from wordlength.search.plots.scale import drawn
 
@@ -129,6 +130,30 @@ def test_only_improvements_are_drawn_from_nothing_on(name: str, qualities, low: 
     assert low < drawing.qualities[0] < high < drawing.qualities[1]
     assert [mark.text for mark in drawing.marks] == ["knee, best"]
     assert drawing.hidden == "1 trial below this range"
+
+
+def test_trials_that_would_squeeze_the_front_are_counted() -> None:
+    from wordlength.search.plots.scale import drawn
+
+    goals = Goals((KNOWN["stoi_improvement"][0], KNOWN["memory_bytes"][0]))
+    rows = [(0.046, 50), (0.050, 90), (0.043, 95), (0.030, 96), (0.010, 97)]
+    cloud = [point(n, *row, goals=goals) for n, row in enumerate(rows)]
+    own = FloatPoint({"stoi_improvement": 0.049, "memory_bytes": 400}, 400, goals)
+    drawing = drawn(cloud, pareto_front(cloud), own, "study")
+    assert 0.042 < drawing.qualities[0] < 0.043
+    assert 0.050 < drawing.qualities[1] < 0.053
+    assert drawing.hidden == "2 trials below this range"
+
+
+def test_what_hardly_differs_is_drawn_at_one_height() -> None:
+    from wordlength.search.plots.scale import drawn
+
+    goals = Goals((KNOWN["stoi"][0], KNOWN["memory_bytes"][0]))
+    cloud = [point(n, 0.77 + n * 1e-6, 100 + n, goals=goals) for n in range(3)]
+    own = FloatPoint({"stoi": 0.77, "memory_bytes": 400}, 400, goals)
+    bottom, top = drawn(cloud, pareto_front(cloud), own, "study").qualities
+    assert 0.01 < top - bottom < 0.03
+    assert 0.25 < (0.77 - bottom) / (top - bottom) < 0.6
 
 
 def test_less_is_higher_in_drawings_where_less_is_better() -> None:
