@@ -145,6 +145,18 @@ def test_trials_that_would_squeeze_the_front_are_counted() -> None:
     assert drawing.hidden == "2 trials below this range"
 
 
+def test_a_front_that_improves_nothing_is_drawn_as_well() -> None:
+    from wordlength.search.plots.scale import drawn
+
+    goals = Goals((KNOWN["stoi_improvement"][0], KNOWN["memory_bytes"][0]))
+    cloud = [point(n, *row, goals=goals) for n, row in enumerate([(-0.046, 50), (-0.013, 90), (-0.058, 55)])]
+    own = FloatPoint({"stoi_improvement": -0.014, "memory_bytes": 400}, 400, goals)
+    drawing = drawn(cloud, pareto_front(cloud), own, "study")
+    assert (drawing.hidden, len(drawing.marks)) == ("", 2)
+    assert -0.065 < drawing.qualities[0] < -0.058
+    assert drawing.qualities[1] > 0.0  # Nothing done is near.
+
+
 def test_what_hardly_differs_is_drawn_at_one_height() -> None:
     from wordlength.search.plots.scale import drawn
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from statistics import median
 
@@ -24,7 +25,7 @@ def quality_range(
     """
     heights, own = [goal.ahead(value) for value in values], goal.ahead(reference)
     top = max([*heights, own])
-    lowest = 3 * own if not goal.maximize else (-0.5 if goal.signed else 0.5) * top
+    lowest = _lowest(goal, top, own)
     worst = min([own, *(height for height in map(goal.ahead, filling) if height > lowest)])
     least = _LEAST_SPAN * max(abs(top), abs(own)) or 0.01
     below = [worst - height for height in heights if lowest < height < worst]
@@ -36,6 +37,13 @@ def quality_range(
     spare = (height - (top - bottom)) / 2
     # Above the best member stands its name.
     return goal.ahead(bottom - spare - 0.06 * height), goal.ahead(top + spare + 0.11 * height)
+
+
+def _lowest(goal: Goal, top: float, own: float) -> float:
+    """Nobody would deploy what lies below; without a bound where float32 has no error, or nothing improves."""
+    if not goal.maximize:
+        return 3 * own if own else -math.inf
+    return (-0.5 if goal.signed else 0.5) * top if top > 0 else -math.inf
 
 
 def _room(height: float, least: float, below: Sequence[float]) -> float:
