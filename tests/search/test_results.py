@@ -1,10 +1,15 @@
 """What commands print: no blanks at the ends of piped lines, and no figure is cut in a narrow terminal."""
 
+from datetime import datetime
+from pathlib import Path
+
 import pytest
 from rich.console import Console
 from rich.table import Table
 
 from wordlength.search.cli.results import Results
+from wordlength.search.disk.item import Item, Kind
+from wordlength.search.disk.tables import items_table
 from wordlength.search.table_style import NARROW
 
 
@@ -42,6 +47,21 @@ def test_a_terminal_of_forty_columns_gets_whole_figures_and_is_told_once(
     console.begin()
     console.show(figures())
     assert capsys.readouterr().err == told
+
+
+def test_what_lies_on_disk_is_told_in_80_columns(console: Results, capsys: pytest.CaptureFixture[str]) -> None:
+    used = datetime(2026, 11, 28, 17, 10)
+    names = [
+        ("artifacts of a study whose name is long", Kind.ARTIFACTS),
+        ("a_study/" + "0123456789abcdef" * 2, Kind.ARTIFACTS),
+    ]
+    found = [Item(kind, name, (Path(name),), 60_300, used, busy="x" * 30) for name, kind in names]
+    console.show(items_table("title", found))
+    text = capsys.readouterr().out
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.count("60.3 kB  2026-11-28 17:10") == 2
+    assert "ef0" not in text
 
 
 def test_what_fits_or_may_wrap_is_not_told_of(
