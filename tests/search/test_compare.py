@@ -88,6 +88,13 @@ def test_hypervolumes_count_from_one_reference() -> None:
     assert found.hypervolumes[1] == pytest.approx(larger.hypervolume)
 
 
+def test_what_members_are_called_stands_below_the_table() -> None:
+    rows = (replace(B.rows[0], label="uniform po2<4,-1> [x]"), *B.rows[1:])
+    found = list(comparison_tables(comparison(A, replace(B, rows=rows))))
+    told = [part for part in found if isinstance(part, str) and re.match(r"[AB]'s trial", part)]
+    assert told == ["B's trial 0: uniform po2<4,-1> [x]"]
+
+
 def test_what_a_study_does_not_say_is_not_taken_for_equal() -> None:
     assert list(_warnings({}, {})) == [
         "whether their data are the same is not known: no difference is paired",

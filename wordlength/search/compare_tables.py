@@ -29,6 +29,8 @@ def comparison_tables(found: Comparison) -> Iterator[Table | str]:
         yield f"the fronts are equal: all {count} members have the same formats and the same objectives"
     else:
         yield _fronts(found)
+        for letter, view in zip(LETTERS, (found.first, found.second), strict=True):
+            yield from (f"{letter}'s trial {point.number}: {point.label}" for point in view.front if point.label)
     yield from _verdict(found)
     yield from _formats(found)
     if found.settings:
@@ -88,7 +90,7 @@ def _fronts(found: Comparison) -> Table:
             "–" if row.at_cost is None else _text(found, found.difference(row.at_cost, point)),
             "–" if row.at_quality is None else _change(row.at_quality.cost, point.cost),
             "–" if row.beaten_by is None else str(row.beaten_by.number),
-            Text(", ".join(text for text in (names.get((letter, point.number)), point.label) if text)),
+            names.get((letter, point.number), ""),
         )
     return table
 

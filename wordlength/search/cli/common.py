@@ -59,7 +59,8 @@ def _before_any_command(
     verbose: Verbose = False,
     quiet: Quiet = False,
 ) -> None:
-    console.quiet = notes.quiet = False
+    console.begin()
+    notes.quiet = False
 
 
 StudyFile = Annotated[

@@ -80,7 +80,7 @@ def compare(
     if json_file is not None:
         write_json(json_file, comparison_figures(found))
     for part in comparison_tables(found):
-        say(part) if isinstance(part, str) else console.print(part, highlight=False)
+        say(part) if isinstance(part, str) else console.show(part)
     if plot is not None:
         _plot(found, plot)
 

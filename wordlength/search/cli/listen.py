@@ -79,7 +79,7 @@ def listen(
         done = run(study, pick, to, place, **asked, observer=display, tell=note)
     if json_file is not None:
         write_json(json_file, {"command": "listen", "study": done.facts[0]["study"], "clips": list(done.facts)})
-    console.print(_table(done))
+    console.show(_table(done))
     note(f"written: {done.folder}")
     note("others: --clip N, worst, median, best")
 

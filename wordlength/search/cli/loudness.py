@@ -14,10 +14,12 @@ import typer
 from rich.console import Console
 from typer.core import TyperCommand, TyperGroup
 
-console = Console()
-"""Results: tables, figures, verdicts."""
+from wordlength.search.cli.results import Results
+
 notes = Console(stderr=True)
 """How far it is, what was written, what to do next; --quiet silences it."""
+console = Results(notes)
+"""Results: tables, figures, verdicts."""
 errors = Console(stderr=True)
 
 

@@ -96,7 +96,7 @@ def retrain(
 
     view = load_study(study, place)
     rows = _retrained(view, pick or (), settings, place, verbose)
-    console.print(retrained_table(rows, view.baseline))
+    console.show(retrained_table(rows, view.baseline))
     for row in rows:
         if row.reason:
             say(f"trial {row.point.number}: {row.reason}")
