@@ -15,6 +15,12 @@ from wordlength.objectives.audio import SAMPLE_RATE_HZ, CorpusSettings, DataSett
 from wordlength.objectives.models import IrmCnn, ModelSettings
 from wordlength.objectives.settings import AnalysisSettings, EvaluationSettings, GateSettings, TrainingSettings
 
+# Of whoever runs the tests, before the commands read it: how wide and coloured the terminal is, where studies lie.
+_OF_THE_SHELL = ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "PY_COLORS", "TTY_COMPATIBLE", "GITHUB_ACTIONS")
+for _name in (*_OF_THE_SHELL, "WORDLENGTH_HOME"):
+    os.environ.pop(_name, None)
+_REAL_DATA = os.environ.pop("WORDLENGTH_DATA", None)
+
 REPOSITORY = Path(__file__).parents[1]
 TINY_STUDY = """
 name: {name}
@@ -41,7 +47,7 @@ settings.load_profile("wordlength")
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of the real corpora; skips where there is none."""
-    folder = Path(os.environ.get("WORDLENGTH_DATA") or REPOSITORY.parent / "shared" / "data")
+    folder = Path(_REAL_DATA or REPOSITORY.parent / "shared" / "data")
     if not (folder / "timit").is_dir():
         pytest.skip(f"no timit folder in {os.path.relpath(folder)} (WORDLENGTH_DATA names another place)")
     return folder

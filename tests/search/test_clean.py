@@ -18,6 +18,7 @@ from wordlength import Home, load_study
 from wordlength.errors import SpecError
 from wordlength.objectives.settings import RetrainingSettings
 from wordlength.search import retrain as retrain_module
+from wordlength.search import session
 from wordlength.search.check import check_study
 from wordlength.search.disk import cleaning
 from wordlength.search.disk.cleaning import chosen, remove
@@ -272,6 +273,34 @@ def test_long_work_on_a_study_is_told(restored_study: Home, monkeypatch: pytest.
             begin()
     works = ["an export", "a listening", "a retraining"]
     assert [text.partition(",")[0] for text in told] == [f"in use by {work}" for work in works]
+    assert user_of(home.study("tiny")) == ""
+
+
+def test_commands_that_train_on_a_study_are_told(
+    restored_study: Home, run_cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    home, told = restored_study, []
+
+    def end(*_: object, **__: object) -> None:
+        told.append(user_of(home.study("tiny")).partition(",")[0])
+        raise SpecError("enough")
+
+    monkeypatch.setattr(session, "prepare_data", end)
+    known = load_study("tiny", home).rows[0].candidate
+    assert known is not None
+    unknown = {slot: "fixed<9,0>" if slot.endswith(".weights") else fmt for slot, fmt in known.to_dict().items()}
+    (tmp_path / "new.json").write_text(json.dumps(unknown))
+    commands = {
+        "an analysis": ("analyze", "tiny", "--weights", "fixed:8,0"),
+        "a proposal": ("propose", "tiny"),
+        "a sensitivity analysis": ("sensitivity", "tiny"),
+        "a study of its subset": ("subset", "tiny"),
+        "an import": ("import", tmp_path / "new.json", "tiny"),
+    }
+    for command in commands.values():
+        status, _, err = run_cli(*command, "--home", home.root)
+        assert (status, err.splitlines()[-1]) == (2, "error: enough"), command
+    assert told == [f"in use by {work}" for work in commands]
     assert user_of(home.study("tiny")) == ""
 
 

@@ -259,7 +259,7 @@ def test_a_stop_tells_every_running_trial_and_the_same_command_resumes(write_stu
 def test_a_study_whose_trials_are_gone_is_refused_with_what_to_do(copied_study) -> None:
     path, home = copied_study
     (home.root / "optuna.db").unlink()
-    with pytest.raises(SpecError, match=r"has no trials there; bring the storage back, or remove .*tiny to begin"):
+    with pytest.raises(SpecError, match=r"no trials there \(.*optuna\.db\); bring the storage back, or remove .*tiny"):
         launch(load_spec(path), home)
     assert home.study("tiny").report(0).exists()
 

@@ -259,10 +259,9 @@ def test_a_candidate_whose_worker_died_is_queued_again_but_not_one_that_diverged
     assert store.ask(SPACE)[1] not in (lost, diverged)
 
 
-def test_a_storage_that_does_not_open_is_refused_without_its_address() -> None:
-    with pytest.raises(SpecError, match=r"storage must open, but it does not: .* \(storage\.optuna\)") as refused:
-        StudyStore.create(spec_of(), "sqlite:////proc/secret/optuna.db")
-    assert "secret" not in str(refused.value)
+def test_a_storage_that_does_not_open_is_refused_without_its_login() -> None:
+    with pytest.raises(SpecError, match=r"must open, but it does not: .* \(storage\.optuna: /proc/no/optuna\.db\)$"):
+        StudyStore.create(spec_of(), "sqlite:////proc/no/optuna.db?timeout=3")
     with pytest.raises(SpecError, match=r"\(storage\.optuna\)"):
         StudyStore.create(spec_of(), "nosuchdatabase://host/db")
     for address in ("postgresql://ann:canary", "postgresql+psycopg://ann:x@canary@127.0.0.1:1/db"):

@@ -1,6 +1,7 @@
 """What MLflow, its users or its artifact store do not take: told, left out, undone; never the end of a study."""
 
 import shutil
+import socket
 import sqlite3
 
 import pytest
@@ -136,6 +137,29 @@ def test_views_keep_every_layer_where_their_names_are_long(opened, store):
     assert published == dict(found.tag for found in published_views([str(slot) for slot in slots]))[name]
     assert publish_views(store, "study") == tracker.experiment_id
     assert client.get_experiment(tracker.experiment_id).tags[name] == published
+
+
+@pytest.fixture
+def silent():
+    """Address of a server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg"])
+def test_who_does_not_answer_is_given_up_soon(scheme, silent, monkeypatch):
+    """MLflow would try for more than a minute and a half."""
+    monkeypatch.setattr("wordlength.search.tracking.store.SERVER_SECONDS", 2)
+    with pytest.raises(SpecError, match=r"must answer.* within 2 s.* \(storage\.tracking\)$") as caught:
+        count_experiments(f"{scheme}://me:secret@{silent}/db")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("login", ["me:secret", "me:x@secret", "secret"])
+def test_a_database_that_is_down_is_told_at_once_and_without_its_login(login):
+    with pytest.raises(SpecError, match=r"MLflow's database must answer within 10 s, but it does not: ") as caught:
+        count_experiments(f"postgresql+psycopg://{login}@127.0.0.1:9/db")
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.parametrize("address", ["http://me:secret@127.0.0.1:9", "nosuch://me:secret@host/db"])

@@ -20,7 +20,7 @@ from wordlength.search.home import Home, StudyFolder, Turn
 from wordlength.search.loop import Loop
 from wordlength.search.observer import Observer
 from wordlength.search.stopping import Stopping
-from wordlength.search.storage import place_of
+from wordlength.search.storage import place_of, require_opening
 from wordlength.search.study import StudyStore, remembered
 from wordlength.search.study_file.model import with_files_beside
 from wordlength.search.study_file.spec import StudySpec
@@ -46,6 +46,7 @@ def known_study(spec: StudySpec, home: Home, data_digest: str) -> Mapping[str, A
     """What the study remembers if it was launched before, its settings and data unchanged; empty for a new one."""
     folder = home.study(spec.name)
     if not folder.study_file.exists():
+        require_opening(home.optuna_address(spec))  # Before a baseline is trained.
         return {}
     _check_storage(spec, home)
     try:

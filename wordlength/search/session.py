@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from wordlength.objectives.baseline import Baseline, BaselineProgress
 from wordlength.objectives.quiet import quiet_tensorflow, start_tensorflow
+from wordlength.search.drivers import working
 from wordlength.search.home import Home
 from wordlength.search.launch import evaluation_settings, prepare_data
 from wordlength.search.observer import Observer
@@ -20,6 +22,14 @@ from wordlength.space import SlotInfo
 if TYPE_CHECKING:
     from wordlength.objectives.audio import PreparedData
     from wordlength.objectives.evaluate import Evaluator
+
+
+@contextmanager
+def using(spec: StudySpec, home: Home, command: str) -> Iterator[None]:
+    """Where the study was launched here, keep it and its caches from being removed while the block works on them."""
+    folder = home.study(spec.name)
+    with working(folder, command) if folder.study_file.exists() else nullcontext():
+        yield
 
 
 def model_slots(spec: StudySpec, verbose: bool = False) -> tuple[SlotInfo, ...]:

@@ -6,11 +6,13 @@ Whole studies are taken out of it as plain values, put into another one, removed
 from __future__ import annotations
 
 import functools
+import os
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from json import JSONDecodeError
 from typing import Any
 
 import optuna
@@ -32,11 +34,13 @@ from sqlalchemy.exc import (
 
 from wordlength.errors import SpecError, first_line
 from wordlength.search.home import is_sqlite
+from wordlength.search.logins import without_login_of
 
 LOCK_SECONDS = 60
 """How long SQLite waits for another process that writes."""
 CONNECT_SECONDS = 10
 
+_SETTING = "storage.optuna"
 _LONGEST_PAUSE_SECONDS = 5.0
 _GIVEN_UP = {
     "tcp_user_timeout": 30_000,
@@ -46,6 +50,9 @@ _GIVEN_UP = {
 }
 """libpq's settings by which a connection whose network was cut fails after half a minute: else it hangs for many."""
 
+_FAULTS = (SQLAlchemyError, StorageInternalError, JSONDecodeError, IndexError)
+"""What a database that is away raises, or a damaged one; the last two for rows that hold what nobody has written."""
+
 # Of RDBStorage, what Optuna's own cache in front of it calls beside the public methods.
 _CALLED_BY_CACHE = ("_create_new_trial", "_set_trial_param", "_get_trials", "_get_best_trial_id")
 
@@ -53,7 +60,8 @@ _CALLED_BY_CACHE = ("_create_new_trial", "_set_trial_param", "_get_trials", "_ge
 class PatientStorage(RDBStorage):  # type: ignore[misc]  # optuna is not typed here.
     """An RDBStorage whose every call waits while the database is away, at most `patience_seconds`, then SpecError.
 
-    A call that was carried out, but whose answer was lost, is made again: StudyStore knows which may not be.
+    For one that is damaged SpecError at once. A call that was carried out, but whose answer was lost, is made again:
+    StudyStore knows which may not be.
     """
 
     def __init__(self, address: str, patience_seconds: float) -> None:
@@ -93,19 +101,33 @@ def place_of(address: str) -> str:
     return URL.create(url.drivername, host=url.host, port=url.port, database=url.database).render_as_string()
 
 
+def no_trials(name: str, address: str) -> SpecError:
+    """What is told of a study that is not in its storage."""
+    return SpecError(f"a study must be in its storage, but {name!r} has no trials there ({_file(address) or _SETTING})")
+
+
+def require_opening(address: str) -> None:
+    """Raise SpecError if a storage does not open. A file is not made for it."""
+    file = _file(address)
+    if file is None or os.path.lexists(file):
+        open_storage(address).close()
+
+
+def _file(address: str) -> str | None:
+    """Of an SQLite storage, its file."""
+    return make_url(address).database if is_sqlite(address) else None
+
+
 def _reason(error: BaseException, address: str) -> str:
-    """One line that names no password."""
+    """One line that names SQLite's file, and no password."""
     # Optuna's own says of every error that data may be invalid.
     text = first_line(error.__cause__ or error if isinstance(error, StorageInternalError) else error)
     try:
-        url = make_url(address)
+        text = without_login_of(address, text)
     except (ArgumentError, ValueError):  # Which names a part that it took for the port.
-        return "its address cannot be read; it has the form scheme://user@host:port/database (storage.optuna)"
-    # An @ in a password must be written %40: else what comes after it is taken for the host.
-    rest, at, _ = (url.host or "").rpartition("@")
-    for secret in filter(None, (address, url.password and str(url.password), rest + at)):
-        text = text.replace(secret, "***")
-    return f"{text} (storage.optuna)"
+        return f"its address cannot be read; it has the form scheme://user@host:port/database ({_SETTING})"
+    file = _file(address)
+    return f"{text} ({f'{_SETTING}: {file}' if file else _SETTING})"
 
 
 def _is_away(error: BaseException) -> bool:
@@ -125,23 +147,26 @@ def _patient(method: Callable[..., Any]) -> Callable[..., Any]:
             self._calls += 1
             try:
                 return method(self, *arguments, **named)
-            except (SQLAlchemyError, StorageInternalError) as error:
+            except _FAULTS as error:
                 # One method may call another: only the outermost waits.
-                if self._calls > 1 or not _is_away(error):
+                if self._calls > 1:
                     raise
-                if time.monotonic() + pause > until:
-                    if not self.patience_seconds:
-                        raise
-                    raise SpecError(
-                        f"the trials' storage must answer, but for {self.patience_seconds / 60:g} minutes it has not: "
-                        f"{_reason(error, str(self.url))}"
-                    ) from None
+                away = _is_away(error)
+                if not away or time.monotonic() + pause > until:
+                    raise _unanswered(error, self, away) from None
             finally:
                 self._calls -= 1
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     return call
+
+
+def _unanswered(error: BaseException, storage: PatientStorage, away: bool) -> SpecError:
+    reason, waited = _reason(error, str(storage.url)), storage.patience_seconds / 60
+    if away and waited:
+        return SpecError(f"the trials' storage must answer, but for {waited:g} minutes it has not: {reason}")
+    return SpecError(f"the trials' storage must answer, but it does not: {reason}")
 
 
 for _name, _method in vars(RDBStorage).items():
@@ -160,7 +185,7 @@ class StoredStudy:
 
 def stored_studies(address: str) -> dict[str, StoredStudy]:
     """All of a storage, by name. Raises SpecError if it does not open."""
-    with _opened(address) as storage:
+    with closing(open_storage(address)) as storage:
         found = {}
         for study in storage.get_all_studies():
             every, queued = (storage.get_n_trials(study._study_id, state) for state in (None, OptunaState.WAITING))
@@ -170,10 +195,10 @@ def stored_studies(address: str) -> dict[str, StoredStudy]:
 
 def take_out(address: str, name: str) -> dict[str, Any]:
     """The study, JSON-able; `put_in` is the inverse. Raises SpecError if the storage has none of this name."""
-    with _opened(address) as storage:
+    with closing(open_storage(address)) as storage:
         place = _place(storage, name)
         if place is None:
-            raise SpecError(f"a study must be in its storage, but {name!r} has no trials there")
+            raise no_trials(name, address)
         return {
             "directions": [direction.name for direction in storage.get_study_directions(place)],
             "user_attrs": _in_order(storage.get_study_user_attrs(place)),
@@ -187,7 +212,7 @@ def put_in(address: str, name: str, plain: Mapping[str, Any]) -> None:
 
     Every trial keeps its number, times, parameters and attributes: a sampler goes on as if nothing had happened.
     """
-    with _opened(address) as storage:
+    with closing(open_storage(address)) as storage:
         place = storage.create_new_study([StudyDirection[direction] for direction in plain["directions"]], name)
         for key, value in plain["user_attrs"].items():
             storage.set_study_user_attr(place, key, value)
@@ -199,21 +224,11 @@ def put_in(address: str, name: str, plain: Mapping[str, Any]) -> None:
 
 def remove_stored(address: str, name: str) -> bool:
     """Remove a study with all its trials; False if there is none."""
-    with _opened(address) as storage:
+    with closing(open_storage(address)) as storage:
         if (place := _place(storage, name)) is None:
             return False
         storage.delete_study(place)
         return True
-
-
-@contextmanager
-def _opened(address: str) -> Iterator[PatientStorage]:
-    """The storage while the block runs. Raises SpecError if it does not open, or ceases to answer."""
-    with closing(open_storage(address)) as storage:
-        try:
-            yield storage
-        except (SQLAlchemyError, StorageInternalError) as error:
-            raise SpecError(f"the trials' storage must answer, but it does not: {_reason(error, address)}") from None
 
 
 def _place(storage: PatientStorage, name: str) -> int | None:

@@ -24,7 +24,7 @@ from wordlength.search.front import FloatPoint
 from wordlength.search.home import Home, is_sqlite
 from wordlength.search.ledger import Ledger
 from wordlength.search.sampling import Sampler, directions, fresh_seed
-from wordlength.search.storage import PatientStorage, open_storage
+from wordlength.search.storage import PatientStorage, no_trials, open_storage
 from wordlength.search.study_file.spec import SearchSpec, StudySpec
 from wordlength.search.trials import INTERRUPTED, StudyView, TrialRow
 from wordlength.space import Candidate
@@ -83,7 +83,7 @@ class StudyStore:
             study = optuna.load_study(study_name=name, storage=storage)
         except KeyError:
             storage.close()
-            raise SpecError(f"a study must be in its storage, but {name!r} has no trials there") from None
+            raise no_trials(name, address) from None
         known = study.user_attrs
         try:
             with _of_this_version(name, known):

@@ -242,6 +242,7 @@ def import_(
 def _queue(config: Path, study: str, home: Home, verbose: bool) -> int:
     """Queue the file's candidate; how many are queued then. Raises SpecError if the study knows it already."""
     from wordlength.objectives.quiet import start_tensorflow
+    from wordlength.search.drivers import working
     from wordlength.search.launch import search_space
     from wordlength.search.session import model_slots, open_baseline
     from wordlength.search.study import StudyStore
@@ -249,7 +250,10 @@ def _queue(config: Path, study: str, home: Home, verbose: bool) -> int:
     spec = home.find(study)
     start_tensorflow(spec.workers.cpus, verbose)
     candidate = read_candidate(config, model_slots(spec, verbose))
-    with closing(StudyStore.open(spec.name, home.optuna_address(spec))) as store:
+    with (
+        working(home.study(spec.name), "an import"),
+        closing(StudyStore.open(spec.name, home.optuna_address(spec))) as store,
+    ):
         if store.knows(candidate.digest):
             numbers = ", ".join(str(row.number) for row in store.rows_of(candidate)) or "queued"
             raise SpecError(

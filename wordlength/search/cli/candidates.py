@@ -99,9 +99,9 @@ def analyze(
     from wordlength.objectives.quiet import start_tensorflow
     from wordlength.objectives.report import TrialJob
     from wordlength.search.figures import analysis_figures
-    from wordlength.search.session import model_slots, open_evaluator
+    from wordlength.search.session import model_slots, open_evaluator, using
 
-    with at_work() as display:
+    with at_work() as display, using(spec, place, "an analysis"):
         # Formats that do not fit the network are refused before anything is trained.
         start_tensorflow(spec.workers.cpus, verbose)
         chosen = _chosen(model_slots(spec, verbose), weights, biases, activations, candidate)

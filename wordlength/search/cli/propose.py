@@ -110,9 +110,9 @@ def propose(
     wanted = _wanted(rule, weights, biases, activations)
     require_places(to=to)
     from wordlength.search.measures import measured_figures, slot_proposals
-    from wordlength.search.session import open_baseline
+    from wordlength.search.session import open_baseline, using
 
-    with at_work() as display:
+    with at_work() as display, using(spec, place, "a proposal"):
         _, baseline = open_baseline(spec, place, display, verbose)
     rows = slot_proposals(baseline, kind, tables.widths, tables.roles, overflow)
     figures: dict[str, Any] = {"kind": kind, "overflow_share": overflow, "slots": rows}

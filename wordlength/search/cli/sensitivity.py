@@ -65,9 +65,9 @@ def sensitivity(
     widths = widths_of(bits, one_of(kind, tuple(KINDS), "--kind"), roles)
     from wordlength.search.measure_tables import sensitivity_table
     from wordlength.search.measures import measured_figures, sensitivities
-    from wordlength.search.session import open_baseline
+    from wordlength.search.session import open_baseline, using
 
-    with at_work() as display:
+    with at_work() as display, using(spec, place, "a sensitivity analysis"):
         data, baseline = open_baseline(spec, place, display, verbose)
         found = sensitivities(spec, data, baseline, kind, widths, roles, display)
     for width in found:

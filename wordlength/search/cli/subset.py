@@ -56,9 +56,9 @@ def subset(
     shares = fractions_of(fractions)
     _require_trainable(formats)
     from wordlength.search.measures import fidelity, measured_figures
-    from wordlength.search.session import open_baseline
+    from wordlength.search.session import open_baseline, using
 
-    with at_work() as display:
+    with at_work() as display, using(spec, place, "a study of its subset"):
         data, baseline = open_baseline(spec, place, display, verbose)
         rows = fidelity(spec, place, data, baseline, shares, formats, display)
     *parts, again, full = rows

@@ -31,11 +31,12 @@ from mlflow.entities import Metric, Param, Run, RunTag, ViewType
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from requests import RequestException
-from sqlalchemy import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import NullPool, create_engine, make_url
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from wordlength.errors import SpecError, first_line
 from wordlength.search.home import artifact_folder_name, is_server, is_sqlite, without_login, without_logins
+from wordlength.search.logins import without_login_of
 
 PARAM_CHARACTERS = 6000
 TAG_CHARACTERS = 8000
@@ -45,10 +46,12 @@ GAP = "&ensp;"
 REFUSALS = (MlflowException, OSError, SQLAlchemyError)
 """What MLflow, its database and its artifact store raise."""
 
+SERVER_SECONDS = 10
+"""How long a server or database may take to answer at first."""
+
 _BATCH_ENTITIES = 1000
 _BATCH_PAIRS = 100
 _PAGE = 200
-_SERVER_SECONDS = 10
 
 
 @contextmanager
@@ -61,24 +64,42 @@ def answering(study: str) -> Iterator[None]:
 
 
 def check_server(tracking_uri: str) -> None:
-    """Raise SpecError if a tracking server does not answer, or what should be SQLite's file is no file.
+    """Raise SpecError if a server or database does not answer soon, or what should be SQLite's file is no file.
 
     MLflow's own client would try for minutes.
     """
     if not is_server(tracking_uri):
-        _check_file(tracking_uri)
+        _check_file(tracking_uri) if is_sqlite(tracking_uri) else _check_database(tracking_uri)
         return
     try:
-        urllib.request.urlopen(without_login(tracking_uri) + "/health", timeout=_SERVER_SECONDS).close()
+        urllib.request.urlopen(without_login(tracking_uri) + "/health", timeout=SERVER_SECONDS).close()
     except urllib.error.HTTPError:
         return  # It answers: who may use it is a matter for the first real call.
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
+        if isinstance(reason, TimeoutError):
+            reason = f"no answer within {SERVER_SECONDS} s"
         raise SpecError(f"MLflow's tracking server must answer, but it does not: {reason} (storage.tracking)") from None
 
 
+def _check_database(tracking_uri: str) -> None:
+    """Connect once, where the driver knows this way to give up; what else is wrong with it, the first call meets."""
+    try:
+        if make_url(tracking_uri).get_backend_name() not in ("postgresql", "mysql"):
+            return
+        patience = {"connect_timeout": SERVER_SECONDS}
+        create_engine(tracking_uri, connect_args=patience, poolclass=NullPool).connect().close()
+    except DBAPIError as error:
+        reason = without_login_of(tracking_uri, reason_of(error))
+        raise SpecError(
+            f"MLflow's database must answer within {SERVER_SECONDS} s, but it does not: {reason} (storage.tracking)"
+        ) from None
+    except (SQLAlchemyError, ImportError, ValueError):  # No address, or a driver that is not installed.
+        return
+
+
 def _check_file(tracking_uri: str) -> None:
-    name = make_url(tracking_uri).database if is_sqlite(tracking_uri) else None
+    name = make_url(tracking_uri).database
     if not name or name == ":memory:":
         return
     file = Path(os.path.realpath(name))
@@ -252,7 +273,7 @@ def _log_ahead(tracking_uri: str) -> None:
     path = address and address.database
     if not path or path == ":memory:":
         return
-    with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=_SERVER_SECONDS)) as connection:
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path, timeout=SERVER_SECONDS)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
 
 
