@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import typer
 
-from wordlength.objectives.settings import RetrainingSettings
 from wordlength.search.cli import app
 from wordlength.version import VERSION
 
@@ -181,11 +180,6 @@ def test_help_is_readable_in_80_columns(run_cli, monkeypatch, name: str) -> None
     (told,) = [line for line in panel.splitlines() if "--help" in line]
     assert told.index("Show this") <= 40, out
     assert "<bool>" not in out  # No switch takes a value.
-
-
-def test_retrain_tells_the_defaults_of_its_settings() -> None:
-    told = {option.name: option.default for option in COMMANDS["retrain"].params}
-    assert (told["epochs"], told["distillation"]) == (RetrainingSettings.epochs, RetrainingSettings.distillation)
 
 
 def test_quiet_says_only_results_and_normal_nothing_of_the_libraries(tiny_study) -> None:

@@ -128,7 +128,7 @@ def test_only_an_earlier_export_is_ever_replaced(tiny_study, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ("kneee", r"picked by one of knee, best, smallest, trial=N, max-bytes=SIZE, but got 'kneee' \(--pick\)"),
+        ("kneee", r"picked by one of knee, .*max-bytes=SIZE, but got 'kneee'; did you mean knee\? \(--pick\)"),
         ("trial=999", r"number of a complete trial .*, but got 999 \(--pick\)"),
         ("max-bytes=1B", r"at least the smallest front member's [\d,]+ bytes .*, but got 1 \(--pick\)"),
         ("max-bytes=12 parsec", r"such as 120kB, but got '12 parsec' \(--pick\)"),

@@ -241,8 +241,8 @@ def test_help_teaches_and_strangers_are_refused(run_cli, tmp_path: Path) -> None
     assert status == 0
     assert "wordlength retrain demo --pick best" in out
     defaults = RetrainingSettings()
-    assert f"[default: ({defaults.epochs})]" in out
-    assert f"[default: ({defaults.distillation:g})]" in out
+    assert f"[default: {defaults.epochs}]" in out
+    assert f"[default: {defaults.distillation}]" in out
     status, _, err = run_cli("retrain", "nobody", "--home", tmp_path / "home")
     assert status == 2
     assert "a study must have been launched, but got 'nobody'" in err
