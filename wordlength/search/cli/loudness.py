@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
+from typer.models import ArgumentInfo, OptionInfo
 
 console = Console()
 """Results: tables, figures, verdicts."""
@@ -45,6 +46,7 @@ class CommandLine(typer.Typer):
 def _with_loudness(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with both options in its signature, which is where Typer looks for them."""
     own = inspect.signature(function, eval_str=True)
+    _leave_files_to_the_command(own)
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=option)
         for name, option in {"verbose": Verbose, "quiet": Quiet}.items()
@@ -58,3 +60,11 @@ def _with_loudness(function: Callable[..., Any]) -> Callable[..., Any]:
 
     command.__signature__ = own.replace(parameters=[*own.parameters.values(), *added])  # type: ignore[attr-defined]
     return command
+
+
+def _leave_files_to_the_command(own: inspect.Signature) -> None:
+    """Have Typer not refuse, in a box, a file that may not be read: who opens it says so in one line."""
+    for parameter in own.parameters.values():
+        for told in getattr(parameter.annotation, "__metadata__", ()):
+            if isinstance(told, OptionInfo | ArgumentInfo):
+                told.readable = False
