@@ -204,7 +204,7 @@ def test_ctrl_c_in_a_long_command_is_one_line_and_130(tiny_study, tmp_path: Path
         if line.startswith("float baseline"):
             break
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, out) == (130, "")
     assert err.splitlines()[-1] == (
         "stopped; prepared data and a trained float baseline are kept; go on with: wordlength subset tiny "
