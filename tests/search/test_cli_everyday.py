@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import typer
 
+from wordlength import Home
 from wordlength.search.cli import app
 from wordlength.version import VERSION
 
@@ -188,6 +189,13 @@ def test_quiet_says_only_results_and_normal_nothing_of_the_libraries(tiny_study)
     assert quiet.stdout == normal.stdout
     assert "integer bits" in normal.stdout
     assert [line.partition(":")[0] for line in normal.stderr.splitlines()] == ["data", "float baseline"]
+
+
+def test_a_terminal_that_lacks_letters_gets_all_others(project: Home) -> None:
+    command = [*COMMAND, "front", "tiny", "--home", str(project.root)]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"}, timeout=300)
+    assert (done.returncode, done.stderr.count(b"Traceback")) == (0, 0)
+    assert b"+0.0300 ? 0.0010" in done.stdout
 
 
 def test_ctrl_c_in_a_long_command_is_one_line_and_130(tiny_study, tmp_path: Path) -> None:
