@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,32 @@ def launch_text(
         return path, *launched_beside(path)
 
     return launch_it
+
+
+@pytest.fixture
+def project(write_study: Callable[..., Path], tmp_path: Path) -> "Home":
+    """A project whose study `tiny` has four trials of one slot; none was trained, so it takes no time."""
+    from two_goals import float_point, reached
+
+    from wordlength import Home, load_spec
+    from wordlength.objectives.report import TrialReport, TrialState
+    from wordlength.search.study import StudyStore
+    from wordlength.space import Anchors, FixedRange, Role, SearchSpace, Slot, SlotRange
+    from wordlength.space.search_space import Group
+
+    path, home = write_study(), Home(tmp_path / "project")
+    home.study("tiny").path.mkdir(parents=True)
+    shutil.copy(path, home.study("tiny").study_file)
+    slot = Slot("dense_1", Role.WEIGHTS)
+    anchors = Anchors({(slot, "fixed", bits): -1 for bits in range(2, 10)})
+    group = Group("dense_1", (slot,), SlotRange(fixed=FixedRange((2, 9), (0, 1))))
+    with closing(StudyStore.create(load_spec(path), home.optuna_address())) as store:
+        store.remember({"baseline": float_point(0.04, 1000).to_json(), "wanted": 5})
+        for _ in range(4):
+            number, candidate, _ = store.ask(SearchSpace((group,), (slot,), anchors))
+            told = reached(0.01 * number, 100) | {"standard_error": 0.001}
+            store.tell(TrialReport(number, candidate, TrialState.COMPLETE, 100, **told))
+    return home
 
 
 @pytest.fixture

@@ -250,7 +250,7 @@ def test_who_begins_while_things_are_removed_waits(restored_study: Home) -> None
         beginner.join(0.2)
         assert (beginner.is_alive(), told) == (True, [])
         home.study("tiny").study_file.unlink()
-    beginner.join(10)
+    beginner.join(60)
     assert told == ["a study must be there to be worked on, but 'tiny' has just been removed"]
 
 

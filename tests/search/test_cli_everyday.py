@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import typer
 
+from wordlength import Home
 from wordlength.search.cli import app
 from wordlength.version import VERSION
 
@@ -193,6 +194,13 @@ def test_quiet_says_only_results_and_normal_nothing_of_the_libraries(tiny_study)
     assert [line.partition(":")[0] for line in normal.stderr.splitlines()] == ["data", "float baseline"]
 
 
+def test_a_terminal_that_lacks_letters_gets_all_others(project: Home) -> None:
+    command = [*COMMAND, "front", "tiny", "--home", str(project.root)]
+    done = subprocess.run(command, capture_output=True, env=os.environ | {"PYTHONIOENCODING": "ascii"}, timeout=300)
+    assert (done.returncode, done.stderr.count(b"Traceback")) == (0, 0)
+    assert b"+0.0300 ? 0.0010" in done.stdout
+
+
 def test_ctrl_c_in_a_long_command_is_one_line_and_130(tiny_study, tmp_path: Path) -> None:
     _, home, _ = tiny_study
     process = subprocess.Popen(
@@ -207,7 +215,7 @@ def test_ctrl_c_in_a_long_command_is_one_line_and_130(tiny_study, tmp_path: Path
         if line.startswith("float baseline"):
             break
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, out) == (130, "")
     assert err.splitlines()[-1] == (
         "stopped; prepared data and a trained float baseline are kept; go on with: wordlength subset tiny "

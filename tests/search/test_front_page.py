@@ -58,7 +58,7 @@ def test_ui_prints_the_link_to_the_front_and_launches_use_it(copied_study) -> No
         assert where == link(where.split("/")[3])
         assert answers(address)
         assert process.stdout.readline() == "Ctrl-C ends it.\n"
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while home.served_at() is None and time.monotonic() < until:
             time.sleep(0.05)
         assert home.served_at() == address
@@ -66,7 +66,7 @@ def test_ui_prints_the_link_to_the_front_and_launches_use_it(copied_study) -> No
             assert page.open("7", pytest.fail) == address + link("7"), "no second server"
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         process.stdout.close()
     assert home.served_at() is None
     assert not answers(address)

@@ -217,7 +217,7 @@ def launch_until(path: Path, home: Home, trials: int, how: signal.Signals, *opti
         text=True,
     )
     assert process.stdout is not None
-    deadline, begun = time.monotonic() + 120, ""
+    deadline, begun = time.monotonic() + 600, ""
     for line in process.stdout:
         begun += line
         if line.startswith(f"trials: {trials} of 40"):
@@ -225,7 +225,7 @@ def launch_until(path: Path, home: Home, trials: int, how: signal.Signals, *opti
         assert time.monotonic() < deadline, begun
     time.sleep(0.5)
     process.send_signal(how)
-    output, _ = process.communicate(timeout=150)
+    output, _ = process.communicate(timeout=300)
     assert process.returncode == 130, output
     assert "go on with: wordlength launch" in output
     assert "Traceback" not in output

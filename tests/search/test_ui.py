@@ -60,7 +60,7 @@ class Served:
 
     def end(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
-        code = self.process.wait(20)
+        code = self.process.wait(60)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
@@ -102,7 +102,7 @@ def test_serves_and_leaves_nothing(folder, number, request):
     if number is signal.SIGTERM:
         record_through(served, capture=folder)
     assert served.end(number) == (-9 if number is signal.SIGKILL else 0)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while any(map(is_running, descendants)) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not is_open(served.port)

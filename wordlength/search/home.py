@@ -294,13 +294,15 @@ def is_lock(path: Path) -> bool:
 
 def is_locked(path: Path) -> bool:
     """Whether some process holds this file's lock, alone or with others."""
+    # Network file systems lock no file alone that is open for reading only; of another user's there is no other way.
+    mode, lock = ("r+", fcntl.LOCK_EX) if os.access(path, os.W_OK) else ("r", fcntl.LOCK_SH)
     try:
-        handle = path.open("r+")  # Network file systems lock no file that is open for reading only.
+        handle = path.open(mode)
     except FileNotFoundError:
         return False
     with handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, lock | fcntl.LOCK_NB)
         except OSError:
             return True
     return False

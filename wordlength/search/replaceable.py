@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -19,6 +20,8 @@ def require_replaceable(folder: Path, what: str, foreign: Callable[[Path], Itera
         return
     if not folder.is_dir():
         raise SpecError(f"{what} goes into a folder, but {folder} is a file (--to)")
+    if not os.access(folder, os.W_OK | os.X_OK):  # Else it would be found out when all has been computed.
+        raise SpecError(f"the folder must be writable, but {folder} is not (--to)")
     if not any(folder.iterdir()):
         return
     if others := sorted(foreign(folder)):

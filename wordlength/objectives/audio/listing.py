@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ SPLIT_NAMES = {
     "testing": "test",
 }
 """What the three parts are called elsewhere, in small letters."""
+_OF_THE_DISK = "lost+found"
+"""Lies at the top of a disk of one's own, for its administrator alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +52,20 @@ class Clip:
 
 
 def audio_files(root: Path) -> list[Path]:
-    """All audio files below `root`, hidden ones left out, sorted by their relative names."""
-    files = (file for file in root.rglob("*") if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file())
-    visible = (file for file in files if not any(part.startswith(".") for part in file.relative_to(root).parts))
-    return sorted(visible, key=lambda file: file.relative_to(root).as_posix())
+    """All audio files below `root`, hidden ones left out, sorted by their relative names.
+
+    Raises DataError for a folder that may not be read: what lies in it would be missed without a word.
+    """
+    files: list[Path] = []
+    for folder, folders, names in os.walk(root, onerror=_unreadable):
+        folders[:] = [name for name in folders if not name.startswith(".") and name != _OF_THE_DISK]
+        files += [Path(folder, name) for name in names if not name.startswith(".")]
+    found = (file for file in files if file.suffix.lower() in AUDIO_SUFFIXES and file.is_file())
+    return sorted(found, key=lambda file: file.relative_to(root).as_posix())
+
+
+def _unreadable(error: OSError) -> None:
+    raise DataError(f"a corpus's folders must be readable, but {error.filename} is not: {error.strerror}")
 
 
 def top_folder(root: Path, file: Path) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -40,6 +41,7 @@ def main() -> NoReturn:
     """Run the command line; anything that wordlength refuses becomes one line and exit status 2."""
     with refusing():
         _hold_streams()
+        _show_what_can_be_shown()
         _send_token()
         use_bash_script()
         app(prog_name="wordlength")  # However it was started: the name that completion is installed for.
@@ -74,6 +76,12 @@ def _hold_streams() -> None:
             os.fstat(stream)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # The lowest number that is free: this one.
+
+
+def _show_what_can_be_shown() -> None:
+    """Where a terminal or a file is not of UTF-8, print ? for ± and ≈ in place of ending at them."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="replace")
 
 
 def _send_token() -> None:

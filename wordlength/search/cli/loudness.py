@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar
 import typer
 from rich.console import Console
 from typer.core import TyperCommand, TyperGroup
+from typer.models import ArgumentInfo, OptionInfo
 
 from wordlength.search.cli.results import Results
 
@@ -74,6 +75,7 @@ class CommandLine(typer.Typer):
 def _with_loudness(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function with both options in its signature, which is where Typer looks for them."""
     own = inspect.signature(function, eval_str=True)
+    _leave_files_to_the_command(own)
     context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
     added = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=option)
@@ -91,3 +93,11 @@ def _with_loudness(function: Callable[..., Any]) -> Callable[..., Any]:
 
     command.__signature__ = own.replace(parameters=[*own.parameters.values(), *added, context])  # type: ignore[attr-defined]
     return command
+
+
+def _leave_files_to_the_command(own: inspect.Signature) -> None:
+    """Have Typer not refuse, in a box, a file that may not be read: who opens it says so in one line."""
+    for parameter in own.parameters.values():
+        for told in getattr(parameter.annotation, "__metadata__", ()):
+            if isinstance(told, OptionInfo | ArgumentInfo):
+                told.readable = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wordlength.errors import DataError
@@ -25,15 +26,26 @@ def corpus_findings(spec: StudySpec | None) -> Iterator[Finding]:
     for role, corpus in corpora:
         if corpus.path is None:
             continue
-        there = corpus.path.exists()
-        yield Finding(
-            role,
-            State.OK if there else State.FAULT,
-            f"{getattr(corpus, 'kind', role)} in {corpus.path}{'' if there else ' is not there'}",
-            "" if there else f"set {DATA_ROOT_VARIABLE}, or data_root in the study file",
-        )
+        fault, told = _fault_of(corpus.path), f"{getattr(corpus, 'kind', role)} in {corpus.path}"
+        if fault:
+            advice = f"set {DATA_ROOT_VARIABLE}, or data_root in the study file"
+            yield Finding(role, State.FAULT, f"{told} {fault}", advice)
+        else:
+            yield Finding(role, State.OK, told)
     if any(corpus.path is None for _, corpus in corpora):
         yield builtin_finding(needed=True)
+
+
+def _fault_of(path: Path) -> str:
+    """In words, why a corpus cannot be listed; empty if it can."""
+    try:
+        needed = os.R_OK | os.X_OK if path.is_dir() else os.R_OK
+        there = path.exists()
+    except OSError as error:  # A folder above it may not be read.
+        return f"cannot be read: {error.strerror}"
+    if not there:
+        return "is not there"
+    return "" if os.access(path, needed) else "may not be read"
 
 
 def folder_finding(named: str | None) -> Finding:
@@ -42,14 +54,10 @@ def folder_finding(named: str | None) -> Finding:
         advice = f"for corpora of your own: set {DATA_ROOT_VARIABLE}, or data_root in the study file"
         return Finding("corpora", State.OK, f"{DATA_ROOT_VARIABLE} is not set", advice)
     folder = expanded(named)
-    if not folder.is_dir():
-        return Finding(
-            "corpora",
-            State.FAULT,
-            f"{DATA_ROOT_VARIABLE} is {folder}, which is no folder",
-            "set it to one that is there",
-        )
     try:
+        if not folder.is_dir():
+            told = f"{DATA_ROOT_VARIABLE} is {folder}, which is no folder"
+            return Finding("corpora", State.FAULT, told, "set it to one that is there")
         found = sorted(path.name for path in folder.iterdir() if path.is_dir())
     except OSError as error:
         told = f"{DATA_ROOT_VARIABLE} is {folder}: {error.strerror}"

@@ -83,11 +83,11 @@ def gpu_finding(names: list[str]) -> Finding:
 
 def home_finding(root: Path) -> Finding:
     """Whether a store can be written and locked in the home folder, and how much room there is; leaves nothing."""
-    place = root
-    while not place.exists():
-        place = place.parent
-    told = f"{root}{'' if place == root else ' (not there yet)'}"
+    place, told = root, f"{root}"
     try:
+        while not place.exists():
+            place = place.parent
+        told = f"{root}{'' if place == root else ' (not there yet)'}"
         _write_store(place)
     except (OSError, sqlite3.Error) as error:
         advice = "choose a folder on a local disk that you may write: WORDLENGTH_HOME, or --home"
