@@ -9,7 +9,6 @@ import typer
 
 from wordlength.atomic import is_special
 from wordlength.search.cli.common import HomeOption, Study, app, home_of, note, refuse, say
-from wordlength.search.cli.loudness import switch
 from wordlength.search.cli.places import STANDARD_OUTPUT, require_places
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ Tracking = Annotated[
 def archive(
     study: Study,
     to: To = None,
-    force: Annotated[bool, switch("--force", help="Replace an existing file.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
     home: HomeOption = None,
 ) -> None:
     """Write a study into one file that can be restored on another machine.

@@ -23,7 +23,7 @@ from wordlength.search.cli.common import (
     say,
     write_json,
 )
-from wordlength.search.cli.loudness import Verbose, switch
+from wordlength.search.cli.loudness import Verbose
 from wordlength.search.cli.work import at_work
 
 if TYPE_CHECKING:
@@ -91,12 +91,12 @@ InputBits = Annotated[
         callback=_within("--input-bits", 2, 24),
     ),
 ]
-Force = Annotated[bool, switch("--force", help="Replace an existing bundle.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing bundle.")]
 NoMeasure = Annotated[
     bool,
-    switch("--no-verify", help="Do not measure the written model and the C code on the validation mixtures."),
+    typer.Option("--no-verify", help="Do not measure the written model and the C code on the validation mixtures."),
 ]
-ToMlflow = Annotated[bool, switch("--mlflow", help="Also log the bundle to the trial's run in MLflow.")]
+ToMlflow = Annotated[bool, typer.Option("--mlflow", help="Also log the bundle to the trial's run in MLflow.")]
 Bundle = Annotated[Path, typer.Argument(help="Folder that `wordlength export` wrote.")]
 Corpora = Annotated[
     Path | None,
@@ -171,13 +171,13 @@ def _tell_figures(config: BundleConfig) -> None:
 def verify(
     bundle: Bundle,
     study: Corpora = None,
-    no_c: Annotated[bool, switch("--no-c", help="Do not compile and run the C code (with CC, or cc).")] = False,
+    no_c: Annotated[bool, typer.Option("--no-c", help="Do not compile and run the C code (with CC, or cc).")] = False,
     no_stoi: Annotated[
-        bool, switch("--no-stoi", help="Do not measure the first objective, which needs the study's data.")
+        bool, typer.Option("--no-stoi", help="Do not measure the first objective, which needs the study's data.")
     ] = False,
     no_fpga: Annotated[
         bool,
-        switch("--no-fpga", help="Do not run hls4ml's C simulation, which is run where hls4ml is installed."),
+        typer.Option("--no-fpga", help="Do not run hls4ml's C simulation, which is run where hls4ml is installed."),
     ] = False,
     json_file: JsonFile = None,
     home: HomeOption = None,

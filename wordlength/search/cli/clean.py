@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wordlength.search.cli.common import HomeOption, JsonFile, app, home_of, refuse, say, write_json
-from wordlength.search.cli.loudness import console, switch
+from wordlength.search.cli.loudness import console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,10 +26,10 @@ Removed = Annotated[
 @app.command()
 def clean(
     study: Removed = None,
-    caches: Annotated[bool, switch("--caches", help="Remove the caches that no other study uses.")] = False,
-    all_caches: Annotated[bool, switch("--all-caches", help="Remove every cache; they are made again.")] = False,
-    orphans: Annotated[bool, switch("--orphans", help="Remove what belongs to nothing any more.")] = False,
-    yes: Annotated[bool, switch("--yes", help="Do not ask.")] = False,
+    caches: Annotated[bool, typer.Option("--caches", help="Remove the caches that no other study uses.")] = False,
+    all_caches: Annotated[bool, typer.Option("--all-caches", help="Remove every cache; they are made again.")] = False,
+    orphans: Annotated[bool, typer.Option("--orphans", help="Remove what belongs to nothing any more.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     json_file: JsonFile = None,
     home: HomeOption = None,
 ) -> None:

@@ -21,7 +21,7 @@ from wordlength.search.cli.common import (
     say,
     write_json,
 )
-from wordlength.search.cli.loudness import CommandLine, switch
+from wordlength.search.cli.loudness import CommandLine
 
 if TYPE_CHECKING:
     from wordlength.search.submit import ClusterJob, ClusterJobs
@@ -59,7 +59,7 @@ def submit(
     workers: Workers = None,
     cluster_home: ClusterHome = "~/.wordlength",
     cluster_data: ClusterData = None,
-    wait: Annotated[bool, switch("--wait", help="Print what the launch prints, until it ends.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Print what the launch prints, until it ends.")] = False,
 ) -> None:
     """Hand a launch to a Ray cluster, where it goes on without this machine.
 

@@ -12,7 +12,7 @@ from wordlength.atomic import write_atomically
 from wordlength.errors import SpecError
 from wordlength.paths import expanded
 from wordlength.search.cli.completion import complete_any_study, complete_pick, complete_study, complete_study_file
-from wordlength.search.cli.loudness import CommandLine, Quiet, Verbose, console, errors, notes, switch
+from wordlength.search.cli.loudness import CommandLine, Quiet, Verbose, console, errors, notes
 from wordlength.search.cli.places import STANDARD_OUTPUT, require_places
 from wordlength.search.picking import Rule
 
@@ -54,7 +54,7 @@ def _tell_version(asked: bool) -> None:
 @app.callback()
 def _before_any_command(
     version: Annotated[
-        bool, switch("--version", help="Print the version.", callback=_tell_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version.", callback=_tell_version, is_eager=True)
     ] = False,
     verbose: Verbose = False,
     quiet: Quiet = False,
@@ -108,7 +108,7 @@ Picks = Annotated[
     ),
 ]
 Retrained = Annotated[
-    bool, switch("--retrained", help="The weights of `wordlength retrain` in place of the trial's own.")
+    bool, typer.Option("--retrained", help="The weights of `wordlength retrain` in place of the trial's own.")
 ]
 HomeOption = Annotated[
     Path | None,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from wordlength.search.cli.common import HomeOption, app, home_of, note, refuse, say
-from wordlength.search.cli.loudness import Verbose, switch
+from wordlength.search.cli.loudness import Verbose
 
 INIT = """
 Write a study file for a network and for folders of speech and noise: commented, and ready to launch.
@@ -48,7 +48,7 @@ Trained = Annotated[
 ]
 To = Annotated[Path, typer.Option("--to", metavar="FILE", help="The study file to write.")]
 Name = Annotated[str | None, typer.Option("--name", metavar="NAME", help="The study's name; by default the file's.")]
-Force = Annotated[bool, switch("--force", help="Replace a study file that is there.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a study file that is there.")]
 
 
 @app.command(help=INIT)
@@ -96,7 +96,7 @@ def _require_new(to: Path, force: bool) -> None:
 
 @app.command()
 def schema(
-    bundle: Annotated[bool, switch("--bundle", help="That of an exported config.json instead.")] = False,
+    bundle: Annotated[bool, typer.Option("--bundle", help="That of an exported config.json instead.")] = False,
 ) -> None:
     """Print the study file's JSON schema: every key, its range and what it means.
 

@@ -20,7 +20,7 @@ from wordlength.search.cli.common import (
     note,
     write_json,
 )
-from wordlength.search.cli.loudness import Verbose, console, switch
+from wordlength.search.cli.loudness import Verbose, console
 from wordlength.search.cli.work import at_work
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ Clips = Annotated[
     ),
 ]
 Part = Annotated[str, typer.Option("--part", metavar="PART", help="test, which no trial has heard, or validation.")]
-Force = Annotated[bool, switch("--force", help="Replace an earlier listening.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an earlier listening.")]
 
 
 @app.command(help=LISTEN)

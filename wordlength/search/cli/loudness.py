@@ -24,13 +24,8 @@ console = Results(notes)
 errors = Console(stderr=True)
 
 
-def switch(*names: str, **settings: Any) -> Any:
-    """An option that takes no value; Typer would write <bool> beside it, as if it took one."""
-    return typer.Option(*names, metavar="", **settings)
-
-
-Verbose = Annotated[bool, switch("--verbose", "-v", help="Show what TensorFlow and Ray print, too.")]
-Quiet = Annotated[bool, switch("--quiet", "-q", help="Print nothing but results and errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show what TensorFlow and Ray print, too.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but results and errors.")]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 

@@ -14,7 +14,7 @@ from wordlength.atomic import write_atomically
 from wordlength.errors import SpecError
 from wordlength.search.cli.asked import Bits, Roles, is_study_file, one_of, roles_of, study_spec, widths_of, wish_of
 from wordlength.search.cli.common import AnyStudy, HomeOption, JsonFile, app, home_of, note, write_json
-from wordlength.search.cli.loudness import Verbose, console, switch
+from wordlength.search.cli.loudness import Verbose, console
 from wordlength.search.cli.places import require_places
 from wordlength.search.cli.work import at_work
 
@@ -48,7 +48,7 @@ Kind = Annotated[str, typer.Option("--kind", metavar="KIND", help="fixed or po2.
 Overflow = Annotated[
     float, typer.Option("--overflow", metavar="SHARE", help="Share of values that least overflow may leave outside.")
 ]
-Ratios = Annotated[bool, switch("--sqnr", help="Also signal-to-noise ratios per width.")]
+Ratios = Annotated[bool, typer.Option("--sqnr", help="Also signal-to-noise ratios per width.")]
 To = Annotated[
     Path | None,
     typer.Option(

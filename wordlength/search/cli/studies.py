@@ -20,7 +20,7 @@ from wordlength.search.cli.common import (
     say,
     write_json,
 )
-from wordlength.search.cli.loudness import Verbose, console, switch
+from wordlength.search.cli.loudness import Verbose, console
 from wordlength.search.cli.work import at_work
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def launch(
         str | None, typer.Option("--ray-address", metavar="URL", help="Join this Ray cluster.")
     ] = None,
     no_ui: Annotated[
-        bool, switch("--no-ui", help="Do not serve the front in MLflow's UI while the study runs.")
+        bool, typer.Option("--no-ui", help="Do not serve the front in MLflow's UI while the study runs.")
     ] = False,
     home: HomeOption = None,
     verbose: Verbose = False,
@@ -96,7 +96,7 @@ def status(study: Study, json_file: JsonFile = None, home: HomeOption = None) ->
 @app.command()
 def check(
     study: Study,
-    repair: Annotated[bool, switch("--repair", help="Mend MLflow from the trials' storage.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Mend MLflow from the trials' storage.")] = False,
     json_file: JsonFile = None,
     home: HomeOption = None,
     verbose: Verbose = False,

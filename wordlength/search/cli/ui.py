@@ -8,7 +8,7 @@ import typer
 
 from wordlength.search.cli.common import HomeOption, app, home_of, refuse
 from wordlength.search.cli.completion import complete_study
-from wordlength.search.cli.loudness import console, switch
+from wordlength.search.cli.loudness import console
 
 
 @app.command()
@@ -23,7 +23,7 @@ def ui(
     port: Annotated[
         int | None, typer.Option("--port", metavar="N", help="Port on this machine; by default a free one.")
     ] = None,
-    no_browser: Annotated[bool, switch("--no-browser", help="Do not open a browser.")] = False,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
     home: HomeOption = None,
 ) -> None:
     """Open a study's Pareto front in MLflow's own UI; Ctrl-C ends it. Reachable from this machine only.
