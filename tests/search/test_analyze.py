@@ -10,7 +10,8 @@ from two_goals import float_point, reached
 from wordlength.objectives.goals import DEFAULT_GOALS, KNOWN, Goals
 from wordlength.objectives.report import Accumulator, LayerAnalysis, TrialReport, TrialState
 from wordlength.search.export.facts import LayerRow, accumulator_cells
-from wordlength.search.tables import accumulator_table, analysis_table, findings_text, trial_verdict
+from wordlength.search.findings_text import findings_text
+from wordlength.search.tables import accumulator_table, analysis_table, trial_verdict
 from wordlength.space import Candidate, Fixed, Role, Slot
 
 # TensorFlow with one thread, as a worker has it, before `memory` starts it with its own number.
@@ -145,8 +146,8 @@ def test_analyze_of_an_exported_config_prints_and_writes_everything(
     assert "worst offenders first" in out
     assert not (tmp_path / "home" / "optuna.db").exists()
     sentences = [line for line in lines if line.startswith("- ")]
-    assert sentences[0].startswith("- conv_1 weights: ")
-    assert "% overflow above 0.062012 or below -0.0625; " in sentences[0]
+    assert sentences[0].startswith("- conv_1.weights ")
+    assert " %: above 0.062012 or below -0.0625; " in sentences[0]
     assert " against float32, paired; " in lines[-1]
     assert err.endswith(f"written: {page}\n")
     text = page.read_text(encoding="utf-8")
@@ -190,11 +191,34 @@ def test_the_table_ranks_and_shortens() -> None:
     assert list(table.columns[0].cells) == ["conv_2.weights", "conv_1.weights"]
     assert list(table.columns[1].cells) == ["fixed<8,0…1>"] * 2
     assert [next(iter(column.cells)) for column in table.columns][2:6] == ["50.00%", "0.00%", "0.00%", "0.00%"]
-    assert findings_text(trial(), 0.05).splitlines() == [
-        "- conv_2 weights: 50.0 % overflow the range of their channel; the largest magnitude is 4",
-        "- conv_1 weights: 50.0 % precision violations (moved by more than 5 %)",
+    assert findings_text(trial(), 0.05, 100).splitlines() == [
+        "overflow",
+        "- conv_2.weights 50.0 %: the range of their channel; the largest magnitude is 4",
+        "precision: moved by more than 5 %",
+        "- conv_1.weights 50.0 %",
     ]
-    assert findings_text(trial(analyses=()), 0.05) == ""
+    assert findings_text(trial(analyses=()), 0.05, 100) == ""
+
+
+def test_tensors_with_the_same_trouble_share_a_line() -> None:
+    shares = (0.5, 0.3, *[0.02] * 8)
+    rows = tuple(analysed(Slot(f"dense_{n}", Role.WEIGHTS), zero_gradient=share) for n, share in enumerate(shares))
+    report = TrialReport(
+        0,
+        Candidate.of({row.slot: row.format for row in rows}),
+        TrialState.COMPLETE,
+        0,
+        analyses=rows,
+        accumulators=SUMS,
+    )
+    told = findings_text(report, 0.05, 60).splitlines()
+    assert told[:2] == ["no gradient, of the elements", "- dense_0.weights 50.0 %, dense_1.weights 30.0 %,"]
+    assert " ".join(told).count("2.0 %") == 6
+    assert told[-3].endswith("and 2 more")
+    assert told[-2:] == ["widest accumulator: conv_2: 27 bits can never overflow, 22", "held all sums seen"]
+    assert max(map(len, told)) <= 60
+    well = findings_text(trial(analyses=(analysed(Slot("conv_1", Role.WEIGHTS)),)), 0.05, 60)
+    assert well.startswith("- nothing overflows in the one tensor")
 
 
 def test_accumulators_show_a_dash_for_what_is_unknown() -> None:

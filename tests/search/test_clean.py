@@ -34,6 +34,7 @@ from wordlength.search.progress import LaunchDisplay
 from wordlength.search.storage import put_in, stored_studies, take_out
 from wordlength.search.study import StudyStore
 from wordlength.search.tracking.store import Store
+from wordlength.space import Candidate, Fixed
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 
@@ -325,11 +326,25 @@ def test_a_study_whose_storage_is_gone_is_told_and_removed(restored_study: Home,
     assert look(restored_study).studies == ()
 
 
-def test_the_number_of_trials_counts_queued_ones(restored_study: Home) -> None:
+def test_queued_candidates_are_counted_alike_wherever_trials_are(
+    restored_study: Home, clean, run_cli, tmp_path: Path
+) -> None:
     spec = restored_study.find("tiny")
     with closing(StudyStore.open("tiny", restored_study.optuna_address(spec))) as store:
         count = len(store.rows())
-    assert stored_studies(restored_study.optuna_address(spec))["tiny"].trials >= count >= 6
+        before = store.queued
+        first = store.rows()[0].candidate
+        assert first is not None
+        changed = Candidate.of({**first, next(iter(first)): Fixed(7, 0)})
+        store._queue({}, {}, {"candidate": changed.to_dict(), "digest": changed.digest, "label": ""})
+    assert count >= 6
+    stored = stored_studies(restored_study.optuna_address(spec))["tiny"]
+    assert (stored.trials, stored.queued) == (count, before + 1)
+    home = ("--home", restored_study.root)
+    assert f"{count} trials and {before + 1} queued" in clean()[1]
+    assert f"{count} trials and {before + 1} queued in " in run_cli("archive", "tiny", "--to", tmp_path / "a", *home)[2]
+    assert f", 0 failed, {before + 1} queued " in run_cli("status", "tiny", *home)[1]
+    assert json.loads(run_cli("status", "tiny", "--json", "-", *home)[1])["queued"] == before + 1
 
 
 def test_sizes_as_text() -> None:

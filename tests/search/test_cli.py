@@ -76,7 +76,7 @@ def test_status_and_front_tell_the_study(run_cli, tiny_study, monkeypatch: pytes
     status, out, _ = run_cli("status", "tiny")
     assert status == 0
     assert "6 of 6" in out
-    assert "6 complete, 0 pruned, 0 failed, 0 running" in out
+    assert "6 complete, 0 pruned, 0 failed" in out
     assert f"{view.hypervolume:.5f}" in out
     status, out, _ = run_cli("front", path)
     assert status == 0

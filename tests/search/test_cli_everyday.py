@@ -14,6 +14,7 @@ import pytest
 import typer
 
 from wordlength import Home
+from wordlength.objectives.settings import RetrainingSettings
 from wordlength.search.cli import app
 from wordlength.version import VERSION
 
@@ -162,7 +163,9 @@ def test_a_quick_command_that_is_quiet_has_no_notes(run_cli, tiny_study) -> None
     status, out, err = run_cli("front", "tiny", "--home", home.root)
     assert (status, err) == (0, "export one: wordlength export tiny --pick knee --to best\n")
     assert run_cli("front", path, "-q", "--home", home.root) == (0, out, "")
+    assert run_cli("-q", "front", path, "--home", home.root) == (0, out, "")
     assert run_cli("front", "tiny", "-v", "--home", home.root) == (0, out, err)
+    assert run_cli("--verbose", "front", "tiny", "--home", home.root) == (0, out, err)
     assert run_cli("status", "tiny", "-q", "--home", home.root)[0] == 0
 
 
@@ -178,6 +181,12 @@ def test_help_is_readable_in_80_columns(run_cli, monkeypatch, name: str) -> None
     (panel,) = re.findall(r"╭─ Options ─.*?╰", out, re.DOTALL)
     (told,) = [line for line in panel.splitlines() if "--help" in line]
     assert told.index("Show this") <= 40, out
+    assert "<bool>" not in out  # No switch takes a value.
+
+
+def test_retrain_tells_the_defaults_of_its_settings() -> None:
+    told = {option.name: option.default for option in COMMANDS["retrain"].params}
+    assert (told["epochs"], told["distillation"]) == (RetrainingSettings.epochs, RetrainingSettings.distillation)
 
 
 def test_quiet_says_only_results_and_normal_nothing_of_the_libraries(tiny_study) -> None:

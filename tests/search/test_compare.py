@@ -88,6 +88,13 @@ def test_hypervolumes_count_from_one_reference() -> None:
     assert found.hypervolumes[1] == pytest.approx(larger.hypervolume)
 
 
+def test_what_members_are_called_stands_below_the_table() -> None:
+    rows = (replace(B.rows[0], label="uniform po2<4,-1> [x]"), *B.rows[1:])
+    found = list(comparison_tables(comparison(A, replace(B, rows=rows))))
+    told = [part for part in found if isinstance(part, str) and re.match(r"[AB]'s trial", part)]
+    assert told == ["B's trial 0: uniform po2<4,-1> [x]"]
+
+
 def test_what_a_study_does_not_say_is_not_taken_for_equal() -> None:
     assert list(_warnings({}, {})) == [
         "whether their data are the same is not known: no difference is paired",
@@ -138,6 +145,15 @@ def test_the_drawings_tell_the_two_apart_without_colour() -> None:
     assert "a and b: Pareto fronts" in page
 
 
+def test_fronts_are_equal_in_objectives_and_formats() -> None:
+    assert comparison(A, replace(A, name="again")).equal
+    lower = study("a", [(0.01, 0.25, (0.0, 0.02)), (0.029, 0.5, (0.02, 0.04))])
+    others = study("a", [(0.01, 0.25, (0.0, 0.02)), (0.03, 0.5, (0.02, 0.04))], formats=POWERS)
+    for other in (B, lower, others):
+        assert not comparison(A, other).equal
+        assert "the fronts are equal" not in str(list(comparison_tables(comparison(A, other))))
+
+
 def test_json_has_every_figure() -> None:
     plain = json.loads(json.dumps(comparison_figures(comparison(A, B)), allow_nan=False))
     first = plain["studies"][0]["front"][0]
@@ -182,7 +198,8 @@ def test_a_study_against_itself(two_studies: Home, run_cli, tmp_path) -> None:
     assert png_size(picture.read_bytes()) == (816, 480)
     assert "B against A +0.00000" in out
     assert "the same" in out
-    assert "both studies heard the same mixtures" in out
+    assert "the fronts are equal: all " in out
+    assert "beaten" not in out
     status, out, _ = run_cli("compare", "tiny", "again", "--pick", "best", "--json", "-", "--home", two_studies.root)
     assert json.loads(out)["studies"][1]["picked"] == found.second.front[-1].number
     status, _, err = run_cli("compare", "tiny", "again", "--pick", "trial=99", "--home", two_studies.root)

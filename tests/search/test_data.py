@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from rich.console import Console
 
 from wordlength.objectives.audio.survey import CorpusFigures, DataSurvey
-from wordlength.search.data_tables import corpus_lines
+from wordlength.search.data_tables import corpus_lines, corpus_table
 
 RATE_HZ = 16000
 STUDY = """
@@ -51,7 +52,8 @@ def test_good_data_are_told_in_two_tables(look, place: Path) -> None:
     rows = [line.split() for line in out.splitlines()]
     assert ["folder:speech", "speech", "12", "0:00:18", "6"] in [row[:5] for row in rows]
     assert ["folder:noise", "noise", "8", "0:00:16", "2"] in [row[:5] for row in rows]
-    assert "folder:noise: 16000 Hz, rumble 4, white 4\n" in out
+    assert "folder:noise, noise: 16000 Hz; recordings by class: rumble 4, white 4\n" in out
+    assert "level: softest…loudest file, root mean square in dB of full scale" in " ".join(out.split())
     assert [row[:2] for row in rows if row and row[0] in ("train", "validation", "test")] == [
         ["train", "8"],
         ["validation", "2"],
@@ -66,8 +68,30 @@ def test_long_lists_of_classes_are_wrapped() -> None:
     lines = corpus_lines(DataSurvey((corpus,), (), (), ()), 80).split("\n")
     assert len(lines) == 3
     assert all(len(line) <= 80 for line in lines)
-    assert lines[0].startswith("urbansound8k: 16000 Hz, car_horn_0 5, ")
+    assert lines[0].startswith("urbansound8k, noise: 16000 Hz; recordings by class: ")
     assert all(line.startswith("  car_horn_") for line in lines[1:])
+
+
+def test_no_figure_is_cut_at_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    speech = CorpusFigures(
+        "clean of pairs",
+        "folder:a_long_name",
+        12_000,
+        6,
+        36_000.0,
+        {"female": 8, "male": 8},
+        {},
+        {16_000: 9},
+        (-46.0, -30.0, -28.0),
+        0.124,
+        0.158,
+    )
+    noise = CorpusFigures("noise", "folder:noise", 12, 0, 24.0, {}, {"hum": 6}, {16_000: 12}, None, 0.0, 0.0)
+    Console(width=80).print(corpus_table(DataSurvey((speech, noise), (), (), ())))
+    out = capsys.readouterr().out
+    assert all(told in out for told in ("12,000", "10:00:00", "8 f, 8 m", "-46…-28", "12.4%", "15.8%", "silent"))
+    assert "not used: empty, silent or unreadable" in out
+    assert "clipped: at full scale for three samples" in out
 
 
 def test_json_holds_every_figure(look, place: Path) -> None:
@@ -214,7 +238,7 @@ def test_uneven_sexes_and_classes_are_warned_of(look, place: Path) -> None:
     status, out, _ = look()
     assert status == 0
     assert "imbalance: 0 of 4 speakers in train are female\n" in out
-    assert "imbalance: 1 noise classes are trained on, but not in validation, e.g. horn" in out
+    assert "imbalance: 1 noise class is trained on, but not in validation, e.g. horn" in out
 
 
 def test_rooms_are_counted(look, place: Path) -> None:
@@ -236,5 +260,5 @@ def test_the_real_corpora(run_cli, real_data: Path, tmp_path: Path, monkeypatch:
     status, out, err = run_cli("data", klein, "--home", tmp_path)
     assert (status, err) == (0, "")
     assert ["timit", "speech", "100", "0:05:10", "5", "f,", "5", "m"] in [line.split()[:8] for line in out.splitlines()]
-    assert "timit: 16000 Hz\n" in out
+    assert "timit, speech: 16000 Hz\n" in out
     assert "leakage" not in out

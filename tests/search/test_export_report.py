@@ -293,7 +293,7 @@ def test_the_picture_has_the_axis_figures_and_the_pages_colours() -> None:
     source = both()[1]
     picture = source[source.index("<figure>") : source.index("</figure>")]
     heights = re.findall(r">(0\.\d+)</text>", picture)
-    assert {"0.000", "0.030"} <= set(heights)
+    assert {"0.0310", "0.0335"} <= set(heights)
     assert len(heights) == 2 * len(set(heights))
     assert {"2,000", "100"} <= set(re.findall(r">([\d,]+)</text>", picture))
     assert "var(--text)" in picture

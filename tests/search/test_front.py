@@ -15,10 +15,10 @@ from wordlength.search.front import (
     indistinct,
     knee,
     pareto_front,
-    parse_bytes,
     pick,
     saved_percent,
 )
+from wordlength.search.picking import parse_bytes
 from wordlength.space import Candidate
 
 NOTHING = Candidate.of({})

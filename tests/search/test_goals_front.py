@@ -89,12 +89,12 @@ def test_a_share_of_float32s_own_counts_where_nothing_absolute_is_the_worst() ->
 
 
 @pytest.mark.parametrize(
-    ("cost", "told"), [("operations_per_frame", "with operations per frame 100;"), ("memory_bytes", "with 100 bytes;")]
+    ("cost", "told"), [("operations_per_frame", "with operations per frame 100"), ("memory_bytes", "with 100 bytes")]
 )
 def test_the_verdict_names_a_cost_that_is_no_bytes(cost: str, told: str) -> None:
     goals = Goals((KNOWN["stoi"][0], KNOWN[cost][0]))
     view = StudyView("c", (), FloatPoint({"stoi": 0.5, cost: 100}, 100, goals), 4)
-    assert verdict(view) == f"float32: STOI 0.5000 {told} no trial is complete yet"
+    assert verdict(view) == (f"float32: STOI 0.5000 {told}", "no trial is complete yet")
 
 
 @pytest.mark.parametrize(
@@ -113,12 +113,13 @@ def test_goals_that_make_no_front_are_refused(names, message) -> None:
 @pytest.mark.parametrize(
     ("name", "qualities", "low", "high"),
     [
-        ("stoi_improvement", (0.02, 0.04, -0.3), -0.01, 0.0),
+        ("stoi_improvement", (0.02, 0.04, -0.3), 0.015, 0.02),
+        ("stoi_improvement", (0.005, 0.04, -0.3), -0.01, 0.0),  # Where nothing done is near, the axis holds it.
         ("stoi", (0.62, 0.64, 0.1), 0.6, 0.62),
         ("pearson_correlation", (0.8, 0.9, -0.2), 0.75, 0.8),
     ],
 )
-def test_only_improvements_are_drawn_from_nothing_on(name: str, qualities, low: float, high: float) -> None:
+def test_the_front_fills_the_quality_axis(name: str, qualities, low: float, high: float) -> None:
     """And what is far off is counted, not drawn, even if it is the smallest member of the front."""
     from wordlength.search.plots.scale import drawn
 
@@ -129,6 +130,42 @@ def test_only_improvements_are_drawn_from_nothing_on(name: str, qualities, low: 
     assert low < drawing.qualities[0] < high < drawing.qualities[1]
     assert [mark.text for mark in drawing.marks] == ["knee, best"]
     assert drawing.hidden == "1 trial below this range"
+
+
+def test_trials_that_would_squeeze_the_front_are_counted() -> None:
+    from wordlength.search.plots.scale import drawn
+
+    goals = Goals((KNOWN["stoi_improvement"][0], KNOWN["memory_bytes"][0]))
+    rows = [(0.046, 50), (0.050, 90), (0.043, 95), (0.030, 96), (0.010, 97)]
+    cloud = [point(n, *row, goals=goals) for n, row in enumerate(rows)]
+    own = FloatPoint({"stoi_improvement": 0.049, "memory_bytes": 400}, 400, goals)
+    drawing = drawn(cloud, pareto_front(cloud), own, "study")
+    assert 0.042 < drawing.qualities[0] < 0.043
+    assert 0.050 < drawing.qualities[1] < 0.053
+    assert drawing.hidden == "2 trials below this range"
+
+
+def test_a_front_that_improves_nothing_is_drawn_as_well() -> None:
+    from wordlength.search.plots.scale import drawn
+
+    goals = Goals((KNOWN["stoi_improvement"][0], KNOWN["memory_bytes"][0]))
+    cloud = [point(n, *row, goals=goals) for n, row in enumerate([(-0.046, 50), (-0.013, 90), (-0.058, 55)])]
+    own = FloatPoint({"stoi_improvement": -0.014, "memory_bytes": 400}, 400, goals)
+    drawing = drawn(cloud, pareto_front(cloud), own, "study")
+    assert (drawing.hidden, len(drawing.marks)) == ("", 2)
+    assert -0.065 < drawing.qualities[0] < -0.058
+    assert drawing.qualities[1] > 0.0  # Nothing done is near.
+
+
+def test_what_hardly_differs_is_drawn_at_one_height() -> None:
+    from wordlength.search.plots.scale import drawn
+
+    goals = Goals((KNOWN["stoi"][0], KNOWN["memory_bytes"][0]))
+    cloud = [point(n, 0.77 + n * 1e-6, 100 + n, goals=goals) for n in range(3)]
+    own = FloatPoint({"stoi": 0.77, "memory_bytes": 400}, 400, goals)
+    bottom, top = drawn(cloud, pareto_front(cloud), own, "study").qualities
+    assert 0.01 < top - bottom < 0.03
+    assert 0.25 < (0.77 - bottom) / (top - bottom) < 0.6
 
 
 def test_less_is_higher_in_drawings_where_less_is_better() -> None:

@@ -47,7 +47,8 @@ def test_a_study_file_for_a_network_and_folders(network: Path, tiny_corpora: Pat
     status, out, err = run_cli("init", "--model", "net.py:build", *corpora, "--to", "sub/own study.yaml")
     assert status == 0, err
     assert all(told in out for told in ("wide", "Dense", "307,500", "1,230,000"))
-    assert err.endswith("go on with: wordlength launch sub/own study.yaml\n")
+    assert "what its data are: wordlength data 'sub/own study.yaml'\n" in err
+    assert "wordlength launch 'sub/own study.yaml' --trials 6; the same without --trials goes on" in err
     path = network.parent / "sub" / "own study.yaml"
     spec = load_spec(path)
     assert spec.name == "own-study"
@@ -152,9 +153,10 @@ def test_a_file_that_is_there_is_kept_unless_forced(network: Path, run_cli) -> N
     ("options", "message"),
     [
         ((), "a study needs a network, but got none"),
-        (("--model", "no.py:build"), "must be readable, but"),
+        (("--model", "no.py:build"), "no.py: No such file or directory (--model)"),
         (("--model", "net.py:built"), "'built' is not there; its functions are build"),
-        (("--model", "resnet"), "model name must be one of irm_cnn"),
+        (("--model", "net.py:built"), "net.py) (--model)"),
+        (("--model", "resnet"), "but got 'resnet' (--model)"),
         (("--model", "net.py:build", "--to", "study.txt"), "must end in .yaml, but got 'study.txt'"),
         (("--model", "net.py:build", "--speech", "nowhere"), "nowhere is not (--speech)"),
         (("--model", "net.py:build", "--noise", "nowhere"), "nowhere is not (--noise)"),
@@ -167,11 +169,25 @@ def test_a_file_that_is_there_is_kept_unless_forced(network: Path, run_cli) -> N
         (("--model", "net.py:build", "--arguments", "blocks"), "is written key=value, but got 'blocks'"),
         (("--model", "net.py:build", "--arguments", "depth=2"), "must be the function's, but got 'depth'"),
         (("--model", "irm_cnn", "--arguments", "depth=2"), "arguments are for a function"),
-        (("--baseline", "net.py"), "must end in .keras, but got"),
+        (("--baseline", "net.py"), "must end in .keras, but got 'net.py' (--baseline)"),
+        (("--baseline", "no.keras"), "no.keras: No such file or directory (--baseline)"),
+        (("--baseline", "text.keras"), "but text.keras is no such archive"),
+        (
+            ("--model", "odd.py:needs"),
+            "outputs and the model's arguments, but it needs 'shape' as well",
+        ),
+        (("--model", "odd.py:ends"), "must return a Keras model, but it raised SystemExit: 3"),
+        (("--model", "net.py:build", "--speech", "one"), "at least 3 speakers, but got 1 (one:a) (--speech)"),
+        (("--model", "net.py:build", "--noise", "one"), "at least 3 recordings, but got 1 (one:a.wav) (--noise)"),
+        (("--model", "net.py:build", "--speech", "one/a.wav"), "a.wav is a file (--speech)"),
     ],
 )
 def test_what_cannot_be_a_study_is_refused_and_nothing_written(network: Path, run_cli, options, message: str) -> None:
     Path("empty").mkdir()
+    Path("one").mkdir()
+    soundfile.write("one/a.wav", np.zeros(800), 16_000)
+    Path("text.keras").write_text("text", encoding="utf-8")
+    Path("odd.py").write_text("def needs(shape): pass\ndef ends(): raise SystemExit(3)\n", encoding="utf-8")
     status, _, err = run_cli("init", *options)
     assert status == 2
     assert message in err

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -102,10 +103,11 @@ def test_a_real_run_is_kept_and_reused(
     status, out, err = run_retrain("--pick", "smallest", "--json", file)
     assert status == 0, err
     point = view.front[0]
-    assert f"trial {point.number}: 2 of 2, step 2, epoch 1, loss 0." in err
+    (loss,) = re.findall(rf"trial {point.number}: 2 of 2, step 2, epoch 1, distillation loss (\S+)", err)
     assert f"{point.memory_bytes:,}" in out
     written = json.loads(file.read_text())
     (trial,) = written["trials"]
+    assert float(loss) == pytest.approx(trial["losses"][1][0], rel=0.01)
     assert (written["command"], written["settings"]["epochs"], trial["trial"]) == ("retrain", 1, point.number)
     assert len(trial["test"]["gains"]) == len(trial["test"]["float_gains"]) >= 2
     assert trial["test"]["stoi_improvement"] == pytest.approx(np.mean(trial["test"]["gains"]))

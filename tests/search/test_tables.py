@@ -32,7 +32,7 @@ def row(number: int, improvement: float, memory_bytes: int, label: str = "", can
 def printed(*rows: TrialRow, width: int = 80, float32: float = 0.04) -> str:
     file = io.StringIO()
     view = StudyView("klein", rows, float_point(float32, 1_875_812), 10_000)
-    Console(file=file, width=width).print(*front_tables(view, width), sep="\n")
+    Console(file=file, width=width).print(*front_tables(view, width), sep="\n", markup=False)
     text = file.getvalue()
     assert all(len(line) <= width for line in text.splitlines())
     return text
@@ -45,14 +45,27 @@ def test_no_figure_of_the_front_is_cut_in_80_columns() -> None:
         assert shown in text
 
 
+def test_nothing_of_the_front_wraps_in_80_columns() -> None:
+    text = printed(*(row(n, 0.03 + n * 1e-4, 119_606 + n * 1e5, "uniform po2<4,-1>", POWERS) for n in range(6)))
+    shown = [line for line in text.splitlines() if line.strip()]
+    assert [line for line in shown if re.match(" {30}", line) and "formats by trial" not in line] == []
+    assert any(line.startswith("≈ N: 2 mixtures") and line.rstrip().endswith("standard errors)") for line in shown)
+
+
+def test_formats_that_need_several_tables_are_numbered() -> None:
+    mixed = [Candidate.of({slot: Fixed(4 + n, -n) for slot in SLOTS}) for n in range(9)]
+    rows = [row(n, 0.03 + n * 1e-4, 100_000 + n, candidate=candidate) for n, candidate in enumerate(mixed)]
+    assert re.findall(r"formats by trial ?(.*?) *\n", printed(*rows)) == ["(1 of 3)", "(2 of 3)", "(3 of 3)"]
+    assert re.findall(r"formats by trial ?(.*?) *\n", printed(*rows, width=160)) == [""]
+    assert "…" not in printed(*rows)
+
+
 def notes(text: str) -> list[str]:
-    """The last column, its lines joined, trial by trial."""
+    """The last column, trial by trial."""
     found: list[str] = []
     for line in text.split("formats by trial")[0].splitlines()[3:]:
         if re.match(r" *\d+ [+-]", line):
             found.append(line.split(" %", 1)[1].strip())
-        elif found and line.startswith(" " * 40):
-            found[-1] += " " + line.strip()
     return found
 
 
@@ -66,12 +79,10 @@ def test_the_front_names_its_knee_its_ends_and_uniform_formats(width: int) -> No
         row(8, 0.032, 400_000, "[red]mine"),
         width=width,
     )
-    assert notes(text) == [
-        "smallest",
-        "knee, uniform po2<4,-1> (the paper’s)",
-        "uniform fixed<5,0>",
-        "best, [red]mine",
-    ]
+    assert notes(text) == ["smallest", "knee", "", "best"]
+    for name in ("4: uniform po2<4,-1> (the paper’s)", "6: uniform fixed<5,0>", "8: [red]mine"):
+        assert f"\ntrial {name}\n" in text
+    assert "trial 2: " not in text
     assert "…" not in text
     assert "the paper: Klein, Kantic & Blume 2021, whose network this is\n" in text
 

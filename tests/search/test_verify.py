@@ -70,6 +70,17 @@ def test_a_folder_without_a_bundle_is_refused_as_such(tmp_path: Path, run_cli, h
     )
 
 
+@pytest.mark.parametrize("given", ["bst", "build", "build/bests"])
+def test_the_bundle_that_may_have_been_meant_is_told(tmp_path: Path, run_cli, monkeypatch, given: str) -> None:
+    (tmp_path / "build" / "best").mkdir(parents=True)
+    (tmp_path / "build" / "best" / "SHA256SUMS").touch()
+    (tmp_path / "test").mkdir()
+    monkeypatch.chdir(tmp_path)
+    status, _, err = run_cli("verify", given)
+    assert status == 2
+    assert err.endswith("; did you mean build/best?\n")
+
+
 def test_sha256sum_reads_the_sums(bundle: Path) -> None:
     done = subprocess.run(
         ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=bundle, capture_output=True, text=True

@@ -7,7 +7,7 @@ Terms are those of `wordlength.objectives.analysis`. Rows are one LayerAnalysis 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from math import frexp, log2
@@ -30,12 +30,15 @@ class Finding:
 
     `place`: the slot as `conv_2.activations`, the layer of an accumulator, or empty; `figure`: a key of WEIGHTS,
     "accumulator", or "none" where nothing is wrong; `severity`: the figure's part of the slot's, 0 for the last two.
+    `share`: how much of the tensor, 0 to 1; `detail`: what the sentence says beside tensor, share and figure.
     """
 
     place: str
     severity: float
     sentence: str
     figure: str
+    share: float = 0.0
+    detail: str = ""
 
 
 def severity(row: LayerAnalysis) -> float:
@@ -104,14 +107,31 @@ def _is_slight(row: LayerAnalysis) -> bool:
 def _findings_of(row: LayerAnalysis, precision_limit: float) -> list[Finding]:
     shares = _shares(row)
     told = [figure for figure, share in shares.items() if share >= NOTABLE or (figure == "overflow" and share > 0)]
-    words = {
+    details: dict[str, Callable[[], str]] = {
         "overflow": lambda: _overflow(row),
         "underflow": lambda: _underflow(row),
         "precision": lambda: _precision(row, precision_limit),
-        "zero_gradient": lambda: _zero_gradient(row),
+        "zero_gradient": lambda: "",
     }
-    who = f"{row.slot.layer} {row.slot.role}"
-    return [Finding(str(row.slot), _weight(row, f) * shares[f], f"{who}: {words[f]()}", f) for f in told]
+    found = []
+    for figure in told:
+        share, detail = shares[figure], details[figure]()
+        sentence = f"{row.slot.layer} {row.slot.role}: {_said(figure, share, detail, precision_limit)}"
+        found.append(Finding(str(row.slot), _weight(row, figure) * share, sentence, figure, share, detail))
+    return found
+
+
+def _said(figure: str, share: float, detail: str, precision_limit: float) -> str:
+    """What is told of one tensor."""
+    match figure:
+        case "overflow":
+            return f"{percent(share)} overflow {detail}"
+        case "underflow":
+            return f"{percent(share)} of the non-zero values underflow {detail}"
+        case "precision":
+            limit = f"moved by more than {_plain(precision_limit)}"
+            return f"{percent(share)} precision violations ({limit}){detail and f'; {detail}'}"
+    return "no element got a gradient" if share == 1 else f"{percent(share)} of the elements got no gradient"
 
 
 def _all_well(count: int) -> str:
@@ -123,15 +143,15 @@ def _all_well(count: int) -> str:
 
 
 def _overflow(row: LayerAnalysis) -> str:
-    fmt, share = row.format, percent(row.overflow)
+    fmt = row.format
     how = " and wrap around" if isinstance(fmt, Fixed) and fmt.overflow is Overflow.WRAP else ""
     how = ", by less than one step" if _is_slight(row) else how
     if part := _part(fmt):
-        return f"{share} overflow the range of their {part}{how}; the largest magnitude is {row.max_magnitude:.4g}"
+        return f"the range of their {part}{how}; the largest magnitude is {row.max_magnitude:.4g}"
     lowest, highest = (float(end) for end in fmt.limits(0.0))
     ends = [f"above {_exact(highest)}"] if row.maximum > highest else []
     ends += [f"below {_exact(lowest)}"] if row.minimum < lowest else []
-    return f"{share} overflow {' or '.join(ends)}{how}; {_range_needed(row)}"
+    return f"{' or '.join(ends)}{how}; {_range_needed(row)}"
 
 
 def _range_needed(row: LayerAnalysis) -> str:
@@ -154,30 +174,21 @@ def _range_needed(row: LayerAnalysis) -> str:
 
 
 def _underflow(row: LayerAnalysis) -> str:
-    fmt, share = row.format, percent(row.underflow)
+    fmt = row.format
     smallest = f"{fmt.smallest_magnitude:.4g} (2^{log2(fmt.smallest_magnitude):.0f})"
     if isinstance(fmt, PowerOfTwo) and not fmt.zero:
-        return f"{share} of the non-zero values underflow to the smallest power, {smallest}"
+        return f"to the smallest power, {smallest}"
     if part := _part(fmt):
-        return f"{share} of the non-zero values underflow to 0, too small for the steps of their {part}"
-    return f"{share} of the non-zero values underflow to 0; the smallest magnitude is {smallest}"
+        return f"to 0, too small for the steps of their {part}"
+    return f"to 0; the smallest magnitude is {smallest}"
 
 
 def _precision(row: LayerAnalysis, limit: float) -> str:
-    told = f"{percent(row.precision)} precision violations (moved by more than {_plain(limit)})"
     if isinstance(row.format, PowerOfTwo):
         # What lies below the smallest power would gain from more bits; what lies between two powers cannot.
-        return told if row.underflow else f"{told}; more bits add no values between the powers of two"
+        return "" if row.underflow else "more bits add no values between the powers of two"
     more = _fraction_bits_missing(row, limit)
-    if more is None:
-        return told
-    return f"{told}; {more} more fraction bit{'s' * (more > 1)} would leave at most {_plain(NOTABLE)}"
-
-
-def _zero_gradient(row: LayerAnalysis) -> str:
-    if row.zero_gradient == 1:
-        return "no element got a gradient"
-    return f"{percent(row.zero_gradient)} of the elements got no gradient"
+    return "" if more is None else f"{more} more fraction bit{'s' * (more > 1)} would leave at most {_plain(NOTABLE)}"
 
 
 def _fraction_bits_missing(row: LayerAnalysis, limit: float) -> int | None:

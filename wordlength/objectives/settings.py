@@ -84,6 +84,11 @@ class RetrainingSettings:
             if not 0 < getattr(self, name) <= 1:
                 raise ValueError(f"{name} must be above 0 and at most 1, but got {getattr(self, name):g}")
 
+    @property
+    def loss_title(self) -> str:
+        """What the loss is called: with distillation it falls far below any error that the targets would leave."""
+        return "distillation loss" if self.distillation else "loss"
+
 
 @dataclass(frozen=True)
 class AnalysisSettings:

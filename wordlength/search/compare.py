@@ -95,6 +95,14 @@ class Comparison:
         return one, other
 
     @property
+    def equal(self) -> bool:
+        """Whether both fronts hold the same formats with the same values of all objectives."""
+        one, other = (
+            [(point.candidate, dict(point.values)) for point in view.front] for view in (self.first, self.second)
+        )
+        return one == other
+
+    @property
     def formats(self) -> dict[Slot, tuple[Format | None, Format | None]]:
         """Slot → the two picked members' formats, where they differ; None where a network lacks the slot."""
         one, other = (point.candidate for point in self.picked)

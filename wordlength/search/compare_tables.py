@@ -19,12 +19,18 @@ _CHARACTERS = 60
 
 
 def comparison_tables(found: Comparison) -> Iterator[Table | str]:
-    """Warnings, both fronts by cost, hypervolumes, the picked members' formats, settings that differ."""
+    """Warnings, both fronts by cost unless equal, hypervolumes, the picked members' formats, settings that differ."""
     for letter, view in zip(LETTERS, (found.first, found.second), strict=True):
         yield f"{letter}: {view.name}, {view.finished} of {view.wanted} trials finished, {len(view.front)} on the front"
     for text in found.warnings:
         yield f"warning: {text}"
-    yield _fronts(found)
+    if found.equal:
+        count = len(found.first.front)
+        yield f"the fronts are equal: all {count} members have the same formats and the same objectives"
+    else:
+        yield _fronts(found)
+        for letter, view in zip(LETTERS, (found.first, found.second), strict=True):
+            yield from (f"{letter}'s trial {point.number}: {point.label}" for point in view.front if point.label)
     yield from _verdict(found)
     yield from _formats(found)
     if found.settings:
@@ -84,7 +90,7 @@ def _fronts(found: Comparison) -> Table:
             "–" if row.at_cost is None else _text(found, found.difference(row.at_cost, point)),
             "–" if row.at_quality is None else _change(row.at_quality.cost, point.cost),
             "–" if row.beaten_by is None else str(row.beaten_by.number),
-            Text(", ".join(text for text in (names.get((letter, point.number)), point.label) if text)),
+            names.get((letter, point.number), ""),
         )
     return table
 
@@ -108,6 +114,8 @@ def _verdict(found: Comparison) -> Iterator[str]:
         for goal in goals.goals
     )
     yield f"counted for both from {', '.join(worst)}"
+    if found.equal:
+        return
     for letter, other_letter, rows in zip(LETTERS, LETTERS[::-1], found.members, strict=True):
         beaten = [row for row in rows if row.beaten_by is not None]
         clear = sum(found.difference(row.beaten_by, row.point).is_clear for row in beaten if row.beaten_by)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from wordlength.objectives.audio.survey import DataSurvey
+from wordlength.search.table_style import NARROW
 
 
 class Right(str):
@@ -19,6 +19,7 @@ class Right(str):
 
 
 Cell = str | Text
+SNR = "SNR, dB:\nmixtures"
 
 
 def corpus_table(survey: DataSurvey) -> Table:
@@ -38,8 +39,19 @@ def corpus_table(survey: DataSurvey) -> Table:
         ]
         for corpus in survey.corpora
     ]
-    names = "corpus role files bad length speakers classes dBFS clip silent"
-    return _table("what the corpora hold", names, rows)
+    heads = {
+        "corpus": "",
+        "role": "",
+        "files": "",
+        "not\nused": "not used: empty, silent or unreadable",
+        "length\nh:min:s": "",
+        "speakers": "speakers: f female, m male" if _sexes(corpus.speakers for corpus in survey.corpora) else "",
+        "noise\nclasses": "",
+        "level\ndBFS": "level: softest…loudest file, root mean square in dB of full scale",
+        "files\nclipped": "clipped: at full scale for three samples",
+        "time\nsilent": "silent: 40 dB below the loudest frame of its file",
+    }
+    return _table("what the corpora hold", heads, rows)
 
 
 def part_table(survey: DataSurvey) -> Table:
@@ -58,22 +70,41 @@ def part_table(survey: DataSurvey) -> Table:
         ]
         for part in survey.parts
     ]
-    names = "part mixtures given length speakers classes recordings dB:_mixtures rooms"
-    return _table("what the parts are made of", names, rows)
+    heads = {
+        "part": "",
+        "mixtures": "",
+        "as\ngiven": "as given: noisy files with their clean ones, not mixed here",
+        "length\nh:min:s": "",
+        "speakers": "",
+        "noise\nclasses": "",
+        "noise\nrecordings": "",
+        SNR: "SNR: speech against noise, and how many mixtures have it",
+        "rooms": "",
+    }
+    return _table("what the parts are made of", heads, rows)
 
 
-def _table(title: str, names: str, rows: Sequence[Sequence[Cell]]) -> Table:
-    """A table without the columns that have nothing in any row."""
-    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False, collapse_padding=True)
-    columns = list(zip(*rows, strict=True))
-    shown = [index for index, cells in enumerate(columns) if any(str(cell) for cell in cells)]
-    for name, cells in ((names.split()[index], columns[index]) for index in shown):
+def _table(title: str, heads: Mapping[str, str], rows: Sequence[Sequence[Cell]]) -> Table:
+    """A table without the columns that have nothing in any row. `heads`: each column's, and what it means."""
+    columns = dict(zip(heads, zip(*rows, strict=True), strict=True))
+    shown = {head: cells for head, cells in columns.items() if any(str(cell) for cell in cells)}
+    caption = "\n".join(heads[head] for head in shown if heads[head])
+    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left", **NARROW)
+    for head, cells in shown.items():
         is_number = any(isinstance(cell, Right) for cell in cells)
-        can_wrap = name in ("role", "dB:_mixtures")
-        table.add_column(name.replace("_", " "), justify="right" if is_number else "left", no_wrap=not can_wrap)
+        can_wrap = head in ("corpus", "role", SNR)
+        least = len("speech") if can_wrap else None
+        table.add_column(
+            head, justify="right" if is_number else "left", no_wrap=not can_wrap, min_width=least, overflow="fold"
+        )
     for row in rows:
-        table.add_row(*(row[index] for index in shown))
+        table.add_row(*(cell for head, cell in zip(heads, row, strict=True) if head in shown))
     return table
+
+
+def _sexes(speakers: Iterable[Mapping[str, int]]) -> bool:
+    """Whether any column tells a sex."""
+    return any(set(known) - {"unknown"} for known in speakers)
 
 
 def _length(seconds: float) -> str:
@@ -87,7 +118,9 @@ def corpus_lines(survey: DataSurvey, width: int) -> str:
     for corpus in survey.corpora:
         rates = [f"{rate} Hz" for rate in corpus.rates_hz]
         classes = [f"{name} {count:,}" for name, count in corpus.noise_classes.items()]
-        line = f"{corpus.name}: {', '.join(rates + classes)}"
+        line = f"{corpus.name}, {corpus.role}: {', '.join(rates)}"
+        if classes:
+            line += f"; recordings by class: {', '.join(classes)}"
         lines.append(textwrap.fill(line, width, subsequent_indent="  ", break_on_hyphens=False))
     return "\n".join(lines)
 

@@ -30,6 +30,7 @@ def status_figures(view: StudyView, live: bool, screened: RungCounts | None = No
         "finished": view.finished,
         "live": live,
         "counts": view.counts,
+        "queued": view.queued,
         "reused": sum(row.reused_from is not None for row in view.rows),
         "screened": screened,
         "front": [point.number for point in view.front],

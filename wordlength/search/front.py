@@ -9,23 +9,16 @@ NaN and infinities are refused.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import pairwise
-from typing import Any
+from typing import Any, assert_never
 
 from wordlength.objectives.goals import DEFAULT_GOALS, Goal, Goals
 from wordlength.objectives.noise import told_apart
 from wordlength.search.hypervolume import volume
+from wordlength.search.picking import Rule
 from wordlength.space import Candidate
-
-RULES = ("knee", "best", "smallest", "trial=N", "max-bytes=SIZE")
-"""How `pick` may be asked to choose; SIZE as in 120kB."""
-
-UNIT_BYTES = {"B": 1, "kB": 1000, "KiB": 1024, "MB": 1000**2, "MiB": 1024**2, "GB": 1000**3, "GiB": 1024**3}
-"""Size unit → bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,44 +220,30 @@ def pick(front: Sequence[FrontPoint], rule: str, points: Iterable[FrontPoint] = 
     searches `points`, all complete trials, besides the front. Raises ValueError naming the rule broken: unknown rule,
     empty front, size below the smallest member, trial not complete.
     """
-    name, _, value = rule.strip().partition("=")
-    if name == "trial" and value:
-        return _pick_trial(value, (*front, *points))
+    asked = Rule.parse(rule)
+    if asked.name == "trial":
+        return _pick_trial(asked.number, (*front, *points))
     _require_members(front)
     line = plane(front)
-    match (name, value):
-        case ("knee", ""):
+    match asked.name:
+        case "knee":
             return knee(front)
-        case ("best", ""):
+        case "best":
             return line[-1]
-        case ("smallest", ""):
+        case "smallest":
             return line[0]
-        case ("max-bytes", _) if value:
-            return _pick_below(line, parse_bytes(value))
-    raise ValueError(f"a front member is picked by one of {', '.join(RULES)}, but got {rule!r}")
+        case "max-bytes":
+            return _pick_below(line, asked.number)
+        case _:
+            assert_never(asked.name)
 
 
-def parse_bytes(text: str) -> int:
-    """Read a size: `120kB` = 120,000 bytes, `1.5 MiB`, `236506`. Fractions of a byte are dropped.
-
-    Raises ValueError naming the text.
-    """
-    match = re.fullmatch(rf"\s*(\d{{1,15}})(\.\d{{1,9}})?\s*({'|'.join(UNIT_BYTES)})?\s*", text)
-    if match is None or (match[2] and not match[3]):
-        units = ", ".join(UNIT_BYTES)
-        raise ValueError(f"a size is a number and one of {units} (or whole bytes), such as 120kB, but got {text!r}")
-    # Decimal: 1.001 kB is 1000.99… bytes in binary fractions, and would lose one.
-    return int(Decimal(match[1] + (match[2] or "")) * UNIT_BYTES[match[3] or "B"])
-
-
-def _pick_trial(value: str, points: Sequence[FrontPoint]) -> FrontPoint:
-    if not re.fullmatch(r"\d{1,12}", value):
-        raise ValueError(f"trial= takes a trial number, but got {value!r}")
-    found = next((point for point in points if point.number == int(value)), None)
+def _pick_trial(number: int, points: Sequence[FrontPoint]) -> FrontPoint:
+    found = next((point for point in points if point.number == number), None)
     if found is None:
         numbers = sorted({point.number for point in points})
         known = f"{len(numbers)} known, {numbers[0]} to {numbers[-1]}" if numbers else "none known"
-        raise ValueError(f"trial= takes the number of a complete trial ({known}), but got {value}")
+        raise ValueError(f"trial= takes the number of a complete trial ({known}), but got {number}")
     return found
 
 

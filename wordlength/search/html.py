@@ -16,7 +16,7 @@ from wordlength.space.html import Cell, candidate_html, table_html, words
 def study_html(view: StudyView) -> str:
     """How far it is, how its front compares with float32, and the front."""
     states = ", ".join(f"{count} {state}" for state, count in view.counts.items() if count) or "none yet"
-    lines = (f"study {view.name}: {view.finished} of {view.wanted} trials finished ({states})", verdict(view))
+    lines = (f"study {view.name}: {view.finished} of {view.wanted} trials finished ({states})", *verdict(view))
     told = "".join(f"<div>{escape(line)}</div>" for line in lines)
     shown = front_html(view.front, view.baseline.network) if view.front else ""
     return f"<div>{told}{shown}</div>"

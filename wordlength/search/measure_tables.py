@@ -273,7 +273,8 @@ def retrained_table(rows: Sequence[RetrainedTrial], base: FloatPoint) -> Table:
     `base`: the study's float baseline, of which each trial kept something on the validation mixtures. Where it has
     nothing to keep, or less is better, qualities stand in place of shares.
     """
-    table = Table(title="retrained on all training data", caption=_retrained_caption(rows), **NARROW)
+    caption = _retrained_caption(rows)
+    table = Table(title="retrained on all training data", caption=caption, caption_justify="left", **NARROW)
     goal, cost = base.goals.quality, base.goals.cost
     keeps = goal.kept(base.quality, base.quality) is not None
     heads = (

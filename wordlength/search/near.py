@@ -1,8 +1,8 @@
-"""What a misspelt name may have meant: a study that was launched, or a study file nearby."""
+"""What a misspelt name may have meant: a study that was launched, a study file or a bundle nearby."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 
@@ -20,11 +20,30 @@ def near_study_file(path: Path) -> Path | None:
 
     Looked for in the deepest folder of the path that is there, and in the folders directly below.
     """
+    return _nearest(path, (file for ending in (".yaml", ".yml") for file in _around(path, f"*{ending}")))
+
+
+def near_folder(path: Path, marked: str) -> Path | None:
+    """The folder most like this one among those that hold a file named `marked`; looked for as study files are.
+
+    Where the path is a folder, the one inside that holds such a file; None if there are several.
+    """
+    if path.is_dir():
+        inside = [file.parent for file in path.glob(f"*/{marked}")]
+        return inside[0] if len(inside) == 1 else None
+    return _nearest(path, (file.parent for file in _around(path, f"*/{marked}")))
+
+
+def _around(path: Path, pattern: str) -> Iterator[Path]:
+    """What the pattern finds in the deepest folder of the path that is there, and in the folders directly below."""
     folder = next((parent for parent in path.parents if parent.is_dir()), None)
-    if folder is None or (folder.anchor and folder == Path(folder.anchor)):  # At a root nothing is the user's.
-        return None
-    found = (file for depth in ("*", "*/*") for ending in (".yaml", ".yml") for file in folder.glob(depth + ending))
-    likeness = {file: (_like(file.stem, path.stem), _like(str(file), str(path))) for file in found}
+    if folder is not None and not (folder.anchor and folder == Path(folder.anchor)):  # At a root nothing is the user's.
+        yield from folder.glob(pattern)
+        yield from folder.glob(f"*/{pattern}")
+
+
+def _nearest(path: Path, found: Iterable[Path]) -> Path | None:
+    likeness = {one: (_like(one.stem, path.stem), _like(str(one), str(path))) for one in found}
     best = max(sorted(likeness), key=likeness.__getitem__, default=None)
     return best if best is not None and likeness[best][0] >= _LIKENESS else None
 

@@ -242,7 +242,7 @@ def _retrained(
         for state in retrainer.retrain(point.candidate):
             if isinstance(state, RetrainingProgress):
                 done = (state.step - 1) * settings.epochs + state.epoch
-                note = f"step {state.step}, epoch {state.epoch}, loss {state.loss:.3g}"
+                note = f"step {state.step}, epoch {state.epoch}, {settings.loss_title} {state.loss:.3g}"
                 display.count(what, done, total, note)
             else:
                 return _keep(folder, point, decides, state, base)

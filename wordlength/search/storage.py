@@ -176,19 +176,21 @@ for _name, _method in vars(RDBStorage).items():
 
 @dataclass(frozen=True)
 class StoredStudy:
-    """A study in a storage: how many trials it has, queued ones included, and what it remembers of itself."""
+    """A study in a storage: how many trials it has begun, how many candidates wait, what it remembers of itself."""
 
     trials: int
+    queued: int
     attributes: Mapping[str, Any]
 
 
 def stored_studies(address: str) -> dict[str, StoredStudy]:
     """All of a storage, by name. Raises SpecError if it does not open."""
     with closing(open_storage(address)) as storage:
-        return {
-            study.study_name: StoredStudy(storage.get_n_trials(study._study_id), study.user_attrs)
-            for study in storage.get_all_studies()
-        }
+        found = {}
+        for study in storage.get_all_studies():
+            every, queued = (storage.get_n_trials(study._study_id, state) for state in (None, OptunaState.WAITING))
+            found[study.study_name] = StoredStudy(every - queued, queued, study.user_attrs)
+        return found
 
 
 def take_out(address: str, name: str) -> dict[str, Any]:

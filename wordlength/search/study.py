@@ -125,14 +125,17 @@ class StudyStore:
             if "baseline" not in known:
                 raise SpecError(f"a study must have its float baseline, but {self._study.study_name!r} has none yet")
             with _of_this_version(self._study.study_name, known):
-                view = StudyView(
-                    self._study.study_name,
-                    self.rows(),
-                    FloatPoint.from_json(known["baseline"]),
-                    known["wanted"],
-                    known.get("most_wanted", known["wanted"]),
+                self._view = (
+                    self._ledger.version,
+                    StudyView(
+                        self._study.study_name,
+                        self.rows(),
+                        FloatPoint.from_json(known["baseline"]),
+                        known["wanted"],
+                        known.get("most_wanted", known["wanted"]),
+                        self.queued,
+                    ),
                 )
-            self._view = self._ledger.version, view
         return self._view[1]
 
     def sample_with(self, search: SearchSpec, seed: int) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
-from wordlength.objectives.findings import findings, ranked
+from wordlength.objectives.findings import ranked
 from wordlength.objectives.goals import Goal, Goals
 from wordlength.objectives.report import TrialReport
 from wordlength.search.export.facts import accumulator_cells, layer_rows, with_error
@@ -41,7 +41,7 @@ def front_tables(view: StudyView, width: int) -> Iterator[Table | str]:
     marks = {point.number: mark for point, mark in marked(view.front)}
     for point in view.front:
         same = f"≈ {' '.join(map(str, alike[point.number]))}" if point.number in alike else ""
-        notes = (same, marks.get(point.number), point_name(point, view.baseline.network))
+        notes = (same, marks.get(point.number))
         table.add_row(
             str(point.number),
             with_error(goals.quality, point.quality, point.standard_error),
@@ -50,8 +50,7 @@ def front_tables(view: StudyView, width: int) -> Iterator[Table | str]:
             goals.cost.text(point.cost),
             f"{view.baseline.saved(point):.1f} %",
             *(goal.text(point.values[goal.name]) for goal in goals.others),
-            # As Text: a label may hold square brackets, which tables take for markup.
-            Text(", ".join(note for note in notes if note)),
+            ", ".join(note for note in notes if note),
         )
     yield table
     yield from _footnotes(view, alike)
@@ -60,27 +59,23 @@ def front_tables(view: StudyView, width: int) -> Iterator[Table | str]:
 
 
 def _footnotes(view: StudyView, alike: Mapping[int, tuple[int, ...]]) -> Iterator[str]:
-    """What the notes in the front's last column mean."""
+    """What members are called, and what the notes in the front's last column mean."""
     goals = view.goals
+    for point in view.front:
+        if name := point_name(point, view.baseline.network):
+            yield f"trial {point.number}: {name}"
     if any(paper_mark(point.candidate, view.baseline.network) for point in view.front):
         yield f"the paper: {PAPER}, whose network this is"
     if alike:
         count = len(next(point.gains for point in view.front if point.number in alike))
-        yield f"≈ N: {count} mixtures do not tell it from trial N (the paired difference is below 2 standard errors)"
+        yield f"≈ N: {count} mixtures do not tell it from trial N (paired, within 2 standard errors)"
     if goals.others:
-        yield float_text(view)
         yield f"{len(goals.names)} objectives: marks and ≈ are of {goals.quality.title} and {goals.cost.title} alone"
 
 
 def difference_text(goal: Goal, difference: float | None, error: float | None) -> str:
     """A paired difference with its standard error; empty if unknown."""
     return "" if difference is None or error is None else goal.difference_text(difference, error)
-
-
-def float_text(view: StudyView) -> str:
-    """Every objective of the float32 model, in the study's order."""
-    base = view.baseline
-    return "float32: " + ", ".join(f"{goal.title} {goal.told(base.values[goal.name])}" for goal in view.goals.goals)
 
 
 def _kept(quality: float, view: StudyView) -> tuple[str, ...]:
@@ -99,12 +94,13 @@ def _format_tables(front: Sequence[FrontPoint], width: int) -> Iterator[Table | 
     for role, fmt in pinned.items():
         yield f"all {role}: {fmt.brief}"
     shown = [slot for slot in slots if slot.role not in pinned]
-    names = max((len(str(slot)) for slot in shown), default=0) + 4
-    columns = max(1, (width - names) // (max((len(p.candidate[s].brief) for p in front for s in shown), default=1) + 3))
-    for first in range(0, len(front) if shown else 0, columns):
-        table = Table(title="formats by trial")
+    names = max((len(str(slot)) for slot in shown), default=0) + 1
+    columns = max(1, (width - names) // (max((len(p.candidate[s].brief) for p in front for s in shown), default=1) + 1))
+    parts = [front[first : first + columns] for first in range(0, len(front) if shown else 0, columns)]
+    for place, members in enumerate(parts, 1):
+        count = f" ({place} of {len(parts)})" if len(parts) > 1 else ""
+        table = Table(title=f"formats by trial{count}", **NARROW)
         table.add_column("", no_wrap=True)
-        members = front[first : first + columns]
         for point in members:
             table.add_column(str(point.number), no_wrap=True)
         for slot in sorted(shown, key=lambda slot: (tuple(Role).index(slot.role), slots.index(slot))):
@@ -113,15 +109,20 @@ def _format_tables(front: Sequence[FrontPoint], width: int) -> Iterator[Table | 
         yield table
 
 
-def verdict(view: StudyView) -> str:
-    """One sentence: how the front compares with float32."""
-    goals = view.goals
-    quality = f"{goals.quality.title} {goals.quality.told(view.baseline.quality)}"
-    cost = "" if goals.cost.in_bytes else f"{goals.cost.title} "
-    base = f"float32: {quality} with {cost}{goals.cost.told(view.baseline.cost)}"
+def verdict(view: StudyView) -> tuple[str, str]:
+    """Two lines: what float32 reaches, and how good the front is."""
     if not view.front:
-        return f"{base}; no trial is complete yet"
-    return f"{base}; hypervolume {view.hypervolume:.5f} ({_volume(view)})"
+        return f"float32: {_float32(view)}", "no trial is complete yet"
+    return f"float32: {_float32(view)}", f"hypervolume: {view.hypervolume:.5f} ({_volume(view)})"
+
+
+def _float32(view: StudyView) -> str:
+    """Every objective of the float32 model."""
+    goals, base = view.goals, view.baseline
+    cost = "" if goals.cost.in_bytes else f"{goals.cost.title} "
+    others = (f", {goal.title} {goal.told(base.values[goal.name])}" for goal in goals.others)
+    reached = f"{goals.quality.title} {goals.quality.told(base.quality)}"
+    return "".join([f"{reached} with {cost}{goals.cost.told(base.cost)}", *others])
 
 
 def _volume(view: StudyView) -> str:
@@ -145,19 +146,17 @@ def status_table(view: StudyView, live: bool, screened: RungCounts | None = None
     table.add_column(justify="right")
     table.add_column()
     table.add_row("finished", f"{view.finished} of {view.wanted}")
-    table.add_row("by state", ", ".join(f"{count} {state}" for state, count in view.counts.items()))
+    table.add_row("by state", _states(view, live))
     reused = sum(row.reused_from is not None for row in view.rows)
-    table.add_row("reused results", f"{reused} (the same candidate proposed again)")
+    if reused:
+        table.add_row("reused results", f"{reused} (the same candidate proposed again)")
     if screened is not None:
         table.add_row("candidates", str(screened))
-    table.add_row("front", f"{len(view.front)} points")
+    table.add_row("front", f"{len(view.front)} {'trial' if len(view.front) == 1 else 'trials'}")
     table.add_row("hypervolume", f"{view.hypervolume:.5f} ({_volume(view)})")
     mean = view.mean_seconds
     table.add_row("time per trial", "unknown yet" if mean is None else f"{mean:.1f} s")
-    goals, base = view.goals, view.baseline
-    quality = f"{goals.quality.title} {goals.quality.told(base.quality)}"
-    others = (f"{goal.title} {goal.told(base.values[goal.name])}" for goal in goals.others)
-    table.add_row("float32", ", ".join([quality, goals.cost.told(base.cost), *others]))
+    table.add_row("float32", _float32(view))
     for row in view.rows:
         if row.state == "running" and live:
             since = timedelta(seconds=round((datetime.now() - row.started).total_seconds())) if row.started else "?"
@@ -168,6 +167,14 @@ def status_table(view: StudyView, live: bool, screened: RungCounts | None = None
         # As Text: a reason may hold square brackets, which tables take for markup.
         table.add_row(f"last {row.state}", Text(f"trial {row.number}: {row.reason}"))
     return table
+
+
+def _states(view: StudyView, live: bool) -> str:
+    """Trials by state, those that nobody runs as cut off, and the candidates that wait."""
+    names = {"running": "running" if live else "cut off"}
+    counts = {names.get(state, state): count for state, count in view.counts.items()} | {"queued": view.queued}
+    always = ("complete", "pruned", "failed")
+    return ", ".join(f"{count:,} {state}" for state, count in counts.items() if count or state in always)
 
 
 def memory_table(slots: Iterable[SlotInfo], candidate: Candidate) -> Table:
@@ -212,12 +219,6 @@ def analysis_table(report: TrialReport) -> Table:
 
 def _percent(share: float) -> str:
     return "100%" if share == 1 else f"{share:.2%}"
-
-
-def findings_text(report: TrialReport, precision_limit: float) -> str:
-    """What the newest analysis means, a sentence a line, worst first; empty without an analysis."""
-    told = findings(report.last_analyses(), report.last_accumulators(), precision_limit)
-    return "\n".join(f"- {finding.sentence}" for finding in told)
 
 
 def accumulator_table(report: TrialReport) -> Table:

@@ -81,7 +81,8 @@ class TrialRow:
 class StudyView:
     """A study as it stands: the rows so far, the float baseline, and how many finished trials it is to have.
 
-    `most_wanted`: the most that one of its launches wanted, where a later one wants less.
+    `most_wanted`: the most that one of its launches wanted, where a later one wants less; `queued`: candidates that
+    wait for their turn, and are none of the rows.
     """
 
     name: str
@@ -89,6 +90,7 @@ class StudyView:
     baseline: FloatPoint
     wanted: int
     most_wanted: int = 0
+    queued: int = 0
 
     @cached_property
     def counts(self) -> dict[str, int]:

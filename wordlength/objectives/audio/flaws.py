@@ -96,13 +96,17 @@ def _uneven_classes(plan: Plan) -> Iterator[str]:
     counts = {part: counted(mixture.noise_class for mixture in mixtures) for part, mixtures in plan.parts.items()}
     for part in ("validation", "test"):
         if missing := sorted(counts["train"].keys() - counts[part].keys()):
-            yield f"imbalance: {len(missing)} noise classes are trained on, but not in {part}, e.g. {missing[0]}"
+            yield f"imbalance: {_classes(missing)} trained on, but not in {part}, e.g. {missing[0]}"
         if new := sorted(counts[part].keys() - counts["train"].keys()):
-            yield f"imbalance: {len(new)} noise classes are in {part}, but not trained on, e.g. {new[0]}"
+            yield f"imbalance: {_classes(new)} in {part}, but not trained on, e.g. {new[0]}"
     for part, classes in counts.items():
         (least, few), *_, (most, many) = sorted(classes.items(), key=lambda item: item[1]) * 2
         if many > UNEVEN_CLASSES * few:
             yield f"imbalance: in {part} noise class {most} has {many} mixtures, but {least} has {few}"
+
+
+def _classes(names: Sequence[str]) -> str:
+    return "1 noise class is" if len(names) == 1 else f"{len(names)} noise classes are"
 
 
 def _files(material: Material, figures: Figures, sample_rate_hz: int) -> Iterator[str]:

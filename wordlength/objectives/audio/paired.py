@@ -23,7 +23,7 @@ def paired(root: Path, clean: str, noisy: str) -> list[Mixture]:
         for split, part in _parts(root, noisy)
         for file in audio_files(part / noisy)
     ]
-    return found(pairs, root, f"{noisy}/a.wav and {clean}/a.wav, or train/{noisy} and so on,")
+    return found(pairs, root, f"{noisy}/a.wav and {clean}/a.wav, or train/{noisy} and so on")
 
 
 def _pair(name: str, split: str, noisy: Path, clean: Path, file: Path) -> Mixture:

@@ -6,7 +6,9 @@ Keras' safe mode, in which no code from the file runs.
 
 from __future__ import annotations
 
+import io
 import tempfile
+import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -71,6 +73,10 @@ class KerasFile:
         """The model in the file, weights and all. Raises ModelError in one line."""
         import keras
 
+        if not zipfile.is_zipfile(io.BytesIO(self.content)):
+            raise ModelError(
+                f"a network's file must be what model.save wrote, but {self.label} is no such archive ({self.name})"
+            )
         with tempfile.TemporaryDirectory() as folder:
             copy = Path(folder) / "network.keras"
             copy.write_bytes(self.content)

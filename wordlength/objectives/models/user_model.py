@@ -98,7 +98,15 @@ class UserModel:
                 takes = ", ".join(sorted(known)) or "none"
                 raise ModelError(f"arguments must be the function's, but got {name!r}; it takes {takes} ({self.name})")
         ours = {"inputs": shape.inputs, "outputs": shape.outputs}
-        return {name: value for name, value in ours.items() if name in known or takes_all} | self.arguments
+        given = {name: value for name, value in ours.items() if name in known or takes_all} | self.arguments
+        for name, parameter in parameters.items():
+            by_name = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+            if by_name and parameter.default is parameter.empty and name not in given:
+                raise ModelError(
+                    "a network's function is called with inputs, outputs and the model's arguments, "
+                    f"but it needs {name!r} as well ({self.name})"
+                )
+        return given
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -107,7 +115,7 @@ class UserModel:
             yield
         except WordlengthError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             line, trace = 0, error.__traceback__
             while trace:
                 line = trace.tb_lineno if trace.tb_frame.f_code.co_filename == str(self.file) else line

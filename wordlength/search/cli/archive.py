@@ -71,12 +71,14 @@ def archive(
     if to.exists() and not force:
         refuse(f"an archive's file must be new, but {to} exists (--force replaces it)")
     from wordlength.search.disk.archive import archive as run
+    from wordlength.search.disk.item import counted_trials
 
     done = run(study, place, to)
     for text in done.missing:
         say(f"missing: {text}")
-    members, size = len(done.manifest.members), to.stat().st_size
-    note(f"written: {to}, {size:,} bytes, {done.manifest.about['trials']} trials in {members} files")
+    about, members = done.manifest.about, len(done.manifest.members)
+    trials = counted_trials(about["trials"], about["queued"])
+    note(f"written: {to}, {to.stat().st_size:,} bytes, {trials} in {members} files")
 
 
 @app.command()

@@ -123,11 +123,12 @@ def export(
     verbose: Verbose = False,
 ) -> None:
     """Write a bundle, and tell what was measured again."""
+    place = home_of(home)
+    threads = place.find(study).workers.cpus  # Before the imports that take seconds: a misspelt name is told at once.
     from wordlength.objectives.quiet import start_tensorflow
     from wordlength.search.export.bundle import export as run
     from wordlength.search.export.bundle import log_to_mlflow
 
-    place = home_of(home)
     asked: dict[str, Any] = {
         "force": force,
         "retrained": retrained,
@@ -135,7 +136,6 @@ def export(
         "vectors": vectors,
         "input_bits": input_bits,
     }
-    threads = place.find(study).workers.cpus
     with at_work(f"{to} is as it was") as display:
         start_tensorflow(threads, verbose)
         done = run(study, pick, to, place, **asked, observer=display, tell=say)
@@ -184,6 +184,9 @@ def verify(
     verbose: Verbose = False,
 ) -> None:
     """Tell what was checked, and what was not."""
+    from wordlength.search.export.manifest import require_bundle
+
+    require_bundle(bundle)  # Before the imports that take seconds.
     from wordlength.search.export.verify import verify as run
     from wordlength.search.figures import unverified_figures, verified_figures
 

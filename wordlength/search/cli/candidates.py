@@ -144,7 +144,7 @@ def memory(
     chosen = _chosen(slots, weights, biases, activations, candidate)
     if json_file is not None:
         write_json(json_file, memory_figures(spec.name, slots, chosen))
-    console.print(memory_table(slots, chosen))
+    console.show(memory_table(slots, chosen))
 
 
 def _require_formats(weights: str | None, biases: str | None, activations: str | None, candidate: Path | None) -> None:
@@ -180,13 +180,15 @@ def _chosen(
 
 def _print_analysis(trial: TrialReport, baseline: Baseline, spec: StudySpec) -> None:
     from wordlength.objectives.goals import goals_of
-    from wordlength.search.tables import accumulator_table, analysis_table, findings_text, memory_table, trial_verdict
+    from wordlength.search.findings_text import findings_text
+    from wordlength.search.tables import accumulator_table, analysis_table, memory_table, trial_verdict
 
-    console.print(analysis_table(trial))
-    say(findings_text(trial, spec.analysis.precision_limit))
+    console.show(analysis_table(trial))
     if trial.accumulators:
-        console.print(accumulator_table(trial))
-    console.print(memory_table(baseline.slots, trial.candidate))
+        console.show(accumulator_table(trial))
+    console.show(memory_table(baseline.slots, trial.candidate))
+    # Last, where the reader of a terminal looks first.
+    say(findings_text(trial, spec.analysis.precision_limit, console.width))
     say(trial_verdict(trial, baseline, goals_of(spec.objectives)))
 
 

@@ -53,7 +53,7 @@ def clean(
     if json_file is not None:
         write_json(json_file, disk_figures(disk, place.root))
     if not (study or caches or all_caches or orphans):
-        console.print(*disk_tables(disk, place.root), sep="\n", highlight=False)
+        console.show(*disk_tables(disk, place.root))
         return
     items = chosen(disk, study or (), caches, all_caches, orphans)
     if not items:
@@ -68,7 +68,7 @@ def _ask(items: Sequence[Item], yes: bool) -> None:
     from wordlength.search.disk.tables import items_table, size_text
 
     total = size_text(sum(item.size_bytes for item in items))
-    console.print(items_table("to be removed", items), highlight=False)
+    console.show(items_table("to be removed", items))
     if yes:
         return
     if not sys.stdin.isatty():

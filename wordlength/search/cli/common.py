@@ -12,8 +12,9 @@ from wordlength.atomic import write_atomically
 from wordlength.errors import SpecError
 from wordlength.paths import expanded
 from wordlength.search.cli.completion import complete_any_study, complete_pick, complete_study, complete_study_file
-from wordlength.search.cli.loudness import CommandLine, console, errors, notes, switch
+from wordlength.search.cli.loudness import CommandLine, Quiet, Verbose, console, errors, notes, switch
 from wordlength.search.cli.places import STANDARD_OUTPUT, require_places
+from wordlength.search.picking import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,8 +56,11 @@ def _before_any_command(
     version: Annotated[
         bool, switch("--version", help="Print the version.", callback=_tell_version, is_eager=True)
     ] = False,
+    verbose: Verbose = False,
+    quiet: Quiet = False,
 ) -> None:
-    console.quiet = notes.quiet = False
+    console.begin()
+    notes.quiet = False
 
 
 StudyFile = Annotated[
@@ -76,15 +80,31 @@ Trials = Annotated[
 ]
 Workers = Annotated[int | None, typer.Option("--workers", metavar="N", help="Trials at a time.")]
 PICKS = "knee (beyond it memory buys less than on average), best, smallest, trial=N or max-bytes=SIZE (as 200kB)"
-Pick = Annotated[str, typer.Option("--pick", metavar="RULE", help=f"{PICKS}.", autocompletion=complete_pick)]
+
+
+def rules(given: str | list[str] | None) -> str | list[str] | None:
+    """What --pick was given, where each is a rule that picks a point. Raises SpecError before anything is read."""
+    for rule in [given] if isinstance(given, str) else given or ():
+        try:
+            Rule.parse(rule)
+        except ValueError as error:
+            raise SpecError(f"{error} (--pick)") from None
+    return given
+
+
+Pick = Annotated[
+    str,
+    typer.Option("--pick", metavar="RULE", help=f"{PICKS}.", autocompletion=complete_pick, callback=rules),
+]
+KNEE = ["knee"]
 Picks = Annotated[
-    list[str] | None,
+    list[str],
     typer.Option(
         "--pick",
         metavar="RULE",
         help=f"{PICKS}; may be given more than once.",
-        show_default="knee",
         autocompletion=complete_pick,
+        callback=rules,
     ),
 ]
 Retrained = Annotated[
@@ -95,9 +115,8 @@ HomeOption = Annotated[
     typer.Option(
         "--home",
         metavar="FOLDER",
-        help="Project folder for studies and caches.",
+        help="Project folder for studies and caches; else .wordlength.",
         envvar="WORDLENGTH_HOME",
-        show_default=".wordlength",
     ),
 ]
 

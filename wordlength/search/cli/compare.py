@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wordlength.search.cli.common import (
+    KNEE,
     PICKS,
     HomeOption,
     JsonFile,
@@ -15,6 +16,7 @@ from wordlength.search.cli.common import (
     app,
     home_of,
     refuse,
+    rules,
     say,
     write_json,
     write_picture,
@@ -37,13 +39,13 @@ StudyB = Annotated[
     typer.Argument(metavar="STUDY_B", help="Another one with the same objectives.", autocompletion=complete_study),
 ]
 Whose = Annotated[
-    list[str] | None,
+    list[str],
     typer.Option(
         "--pick",
         metavar="RULE",
         help=f"Whose formats are compared: {PICKS}; twice: of A, then of B.",
-        show_default="knee",
         autocompletion=complete_pick,
+        callback=rules,
     ),
 ]
 
@@ -52,7 +54,7 @@ Whose = Annotated[
 def compare(
     first: StudyA,
     second: StudyB,
-    pick: Whose = None,
+    pick: Whose = KNEE,
     plot: PictureFile = None,
     json_file: JsonFile = None,
     home: HomeOption = None,
@@ -69,17 +71,16 @@ def compare(
 
         wordlength compare demo demo-wide --pick best --plot fronts.png
     """
-    rules = tuple(pick or ("knee",))
-    if len(rules) > 2:
-        refuse(f"a member is picked from each of two studies, but got {len(rules)} rules (--pick)")
+    if len(pick) > 2:
+        refuse(f"a member is picked from each of two studies, but got {len(pick)} rules (--pick)")
     from wordlength.search.compare import compare as run
     from wordlength.search.compare_tables import comparison_figures, comparison_tables
 
-    found = run(first, second, home_of(home), rules)
+    found = run(first, second, home_of(home), tuple(pick))
     if json_file is not None:
         write_json(json_file, comparison_figures(found))
     for part in comparison_tables(found):
-        say(part) if isinstance(part, str) else console.print(part, highlight=False)
+        say(part) if isinstance(part, str) else console.show(part)
     if plot is not None:
         _plot(found, plot)
 

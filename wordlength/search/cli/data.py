@@ -38,10 +38,10 @@ def data(study: AnyStudy, json_file: JsonFile = None, home: HomeOption = None, v
     if json_file is not None:
         write_json(json_file, {"study": spec.name, **found.to_dict()})
     if found.corpora:
-        console.print(corpus_table(found))
-        say(corpus_lines(found, console.width))
+        console.show(corpus_table(found))
+        say(f"{corpus_lines(found, console.width)}\n")
     if found.parts:
-        console.print(part_table(found))
+        console.show(part_table(found))
     for line in found.warnings:
         console.print(Text.assemble(("warning: ", "bold yellow"), line), soft_wrap=True)
     for line in found.problems:

@@ -57,7 +57,7 @@ def front(
         write_json(json_file, front_figures(view))
     if csv_file is not None:
         write_text(csv_file, front_csv(view.front, view.baseline))
-    console.print(*front_tables(view, console.width), verdict(view), sep="\n", highlight=False)
+    console.show(*front_tables(view, console.table_columns), *verdict(view))
     if plot is not None:
         _plot(view, plot)
     if view.front and not console.quiet:

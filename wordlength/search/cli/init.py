@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -80,7 +81,10 @@ def init(
     write_atomically(to, study.text.encode())
     say("\n".join(table(study.layers)))
     parameters = sum(layer.parameters for layer in study.layers)
-    note(f"written: {to}, a study of {parameters:,} parameters; go on with: wordlength launch {to}")
+    file = shlex.quote(str(to))
+    note(f"written: {to}, a study of {parameters:,} parameters")
+    note(f"what its data are: wordlength data {file}")
+    note(f"a few trials first: wordlength launch {file} --trials 6; the same without --trials goes on to all")
 
 
 def _require_new(to: Path, force: bool) -> None:

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wordlength.search.cli.common import HomeOption, JsonFile, Picks, Retrained, Study, app, home_of, note, write_json
+from wordlength.search.cli.common import (
+    KNEE,
+    HomeOption,
+    JsonFile,
+    Picks,
+    Retrained,
+    Study,
+    app,
+    home_of,
+    note,
+    write_json,
+)
 from wordlength.search.cli.loudness import Verbose, console, switch
 from wordlength.search.cli.work import at_work
 
@@ -49,7 +60,7 @@ Force = Annotated[bool, switch("--force", help="Replace an earlier listening.")]
 def listen(
     study: Study,
     to: To,
-    pick: Picks = None,
+    pick: Picks = KNEE,
     clip: Clips = "0",
     part: Part = "test",
     retrained: Retrained = False,
@@ -59,15 +70,16 @@ def listen(
     verbose: Verbose = False,
 ) -> None:
     """A table of STOI, or JSON."""
+    place, clips = home_of(home), [_clip_of(one) for one in clip.split(",")]
+    place.find(study)  # Before the imports that take seconds: a misspelt name is told at once.
     from wordlength.search.listening.listen import listen as run
 
-    place, clips = home_of(home), [_clip_of(one) for one in clip.split(",")]
     asked: dict[str, Any] = {"clips": clips, "part": part, "retrained": retrained, "force": force, "verbose": verbose}
     with at_work(f"{to} is as it was") as display:
-        done = run(study, pick or ["knee"], to, place, **asked, observer=display, tell=note)
+        done = run(study, pick, to, place, **asked, observer=display, tell=note)
     if json_file is not None:
         write_json(json_file, {"command": "listen", "study": done.facts[0]["study"], "clips": list(done.facts)})
-    console.print(_table(done))
+    console.show(_table(done))
     note(f"written: {done.folder}")
     note("others: --clip N, worst, median, best")
 

@@ -74,8 +74,8 @@ class _Tables:
     def show(self, rows: Sequence[SlotProposals]) -> None:
         from wordlength.search.measure_tables import proposal_tables, sqnr_tables
 
-        ratios = sqnr_tables(rows, self.kind, console.width) if self.sqnr else ()
-        console.print(*proposal_tables(rows, self.kind, self.overflow, console.width), *ratios, sep="\n")
+        ratios = sqnr_tables(rows, self.kind, console.table_columns) if self.sqnr else ()
+        console.show(*proposal_tables(rows, self.kind, self.overflow, console.table_columns), *ratios)
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _candidate(baseline: Baseline, wanted: _Wanted, overflow: float) -> Candidat
     from wordlength.search.tables import memory_table
 
     candidate = proposed_candidate(baseline, wanted.wishes, wanted.rule, overflow)
-    console.print(memory_table(baseline.slots, candidate))
+    console.show(memory_table(baseline.slots, candidate))
     return candidate
 
 

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from wordlength.errors import SpecError
-from wordlength.search.cli.common import PICKS, HomeOption, JsonFile, Study, app, home_of, note, say, write_json
+from wordlength.search.cli.common import (
+    PICKS,
+    HomeOption,
+    JsonFile,
+    Study,
+    app,
+    home_of,
+    note,
+    rules,
+    say,
+    write_json,
+)
 from wordlength.search.cli.completion import complete_pick
 from wordlength.search.cli.loudness import Verbose, console, errors
 from wordlength.search.cli.work import at_work
@@ -49,21 +60,19 @@ Chosen = Annotated[
         help=f"{PICKS}; may be given more than once.",
         show_default="the whole front",
         autocompletion=complete_pick,
+        callback=rules,
     ),
 ]
 Epochs = Annotated[
-    int | None,
-    typer.Option(
-        "--epochs", metavar="N", help="Passes over all training data, in each of the two steps.", show_default="2"
-    ),
+    int,
+    typer.Option("--epochs", metavar="N", help="Passes over all training data, in each of the two steps."),
 ]
 Distillation = Annotated[
-    float | None,
+    float,
     typer.Option(
         "--distillation",
         metavar="SHARE",
         help="Share of the float model's own outputs in what is learned, 0 to 1.",
-        show_default="1",
     ),
 ]
 
@@ -72,8 +81,8 @@ Distillation = Annotated[
 def retrain(
     study: Study,
     pick: Chosen = None,
-    epochs: Epochs = None,
-    distillation: Distillation = None,
+    epochs: Epochs = 2,
+    distillation: Distillation = 1.0,
     json_file: JsonFile = None,
     home: HomeOption = None,
     verbose: Verbose = False,
@@ -87,7 +96,7 @@ def retrain(
 
     view = load_study(study, place)
     rows = _retrained(view, pick or (), settings, place, verbose)
-    console.print(retrained_table(rows, view.baseline))
+    console.show(retrained_table(rows, view.baseline))
     for row in rows:
         if row.reason:
             say(f"trial {row.point.number}: {row.reason}")
@@ -116,7 +125,7 @@ def _retrained(
     return rows
 
 
-def _settings(spec: StudySpec, epochs: int | None, distillation: float | None) -> RetrainingSettings:
+def _settings(spec: StudySpec, epochs: int, distillation: float) -> RetrainingSettings:
     """The study's batch size, step sizes and seed, and what was asked for. Raises SpecError, naming the option."""
     from wordlength.objectives.settings import RetrainingSettings
 
@@ -127,7 +136,7 @@ def _settings(spec: StudySpec, epochs: int | None, distillation: float | None) -
     )
     for name, value in {"epochs": epochs, "distillation": distillation}.items():
         try:
-            settings = replace(settings, **({} if value is None else {name: value}))  # type: ignore[arg-type]
+            settings = replace(settings, **{name: value})  # type: ignore[arg-type]
         except ValueError as error:
             raise SpecError(f"{error} (--{name})") from None
     return settings

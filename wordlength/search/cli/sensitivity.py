@@ -71,7 +71,7 @@ def sensitivity(
         data, baseline = open_baseline(spec, place, display, verbose)
         found = sensitivities(spec, data, baseline, kind, widths, roles, display)
     for width in found:
-        console.print(sensitivity_table(width, kind, baseline))
+        console.show(sensitivity_table(width, kind, baseline))
     if json_file is not None:
         figures = {"kind": kind, "roles": roles, "widths": found}
         write_json(json_file, measured_figures("sensitivity", spec, baseline, figures))

@@ -64,7 +64,7 @@ def launch(
         note("while it is part of the cluster, Ray's processes of this machine listen on all of its interfaces")
     with LivePage(spec, place, not no_ui) as page, at_work("every trial that has ended is kept", page) as display:
         view = run(spec, place, ray_address=ray_address, observer=display, verbose=verbose)
-    console.print(*front_tables(view, console.width), verdict(view), sep="\n", highlight=False)
+    console.show(*front_tables(view, console.table_columns), *verdict(view))
     note(f"the front in MLflow: wordlength ui {view.name}")
     if view.finished < view.wanted:
         note("ended early: only known candidates were proposed; the space is as good as exhausted")
@@ -90,7 +90,7 @@ def status(study: Study, json_file: JsonFile = None, home: HomeOption = None) ->
     screened = rung_counts(folder.screening, settings, trials) if settings else None
     if json_file is not None:
         write_json(json_file, status_figures(view, folder.is_live(), screened))
-    console.print(status_table(view, folder.is_live(), screened))
+    console.show(status_table(view, folder.is_live(), screened))
 
 
 @app.command()

@@ -82,6 +82,6 @@ def _tell(rows: Sequence[FractionRow], goal: Goal) -> None:
 
     *parts, again, full = rows
     tables = (outcome_table(rows, goal), rank_table(rows, goal), *reach_tables([*parts, full]))
-    console.print(*tables, sep="\n")
+    console.show(*tables)
     for row in parts:
         say(fidelity_sentence(row, again, full, goal))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,8 +62,14 @@ def archive(study: str, home: Home, to: Path) -> Archived:
         if baseline.exists():
             files[f"{BASELINES}/{baseline.name}"] = baseline
         about = {"wordlength": VERSION, "study": spec.name, "id": trials["user_attrs"].get("id", "")}
-        packed = pack(to, about | {"trials": len(trials["trials"])}, files)
+        packed = pack(to, about | _counts(trials["trials"]), files)
         return Archived(to, packed, tuple(_missing(known, baseline.exists())))
+
+
+def _counts(trials: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    """Trials that were begun, and candidates that wait."""
+    queued = sum(trial["state"] == "WAITING" for trial in trials)
+    return {"trials": len(trials) - queued, "queued": queued}
 
 
 def _missing(in_mlflow: bool, has_baseline: bool) -> Iterator[str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wordlength.errors import SpecError
-from wordlength.search.disk.item import Item, Kind, counted, item_of, size_of
+from wordlength.search.disk.item import Item, Kind, counted, counted_trials, item_of, size_of
 from wordlength.search.disk.orphans import orphans
 from wordlength.search.drivers import user_of
 from wordlength.search.home import Home, is_sqlite
@@ -52,12 +52,13 @@ def look(home: Home) -> Disk:
 
 @dataclass(frozen=True)
 class _Needs:
-    """What a study uses, and how many trials its storage has; `lost`: in words, why that is not known."""
+    """What a study uses, how many trials it has begun and has queued; `lost`: in words, why that is not known."""
 
     spec: StudySpec | None = None
     baseline: str = ""
     data: str = ""
     trials: int = 0
+    queued: int = 0
     lost: str = ""
 
 
@@ -80,7 +81,7 @@ def _need(home: Home, name: str, storages: dict[str, Mapping[str, StoredStudy]])
     if known is None:
         return _Needs(spec, lost="its storage has no trials of it")
     baseline, data = (str(known.attributes.get(key, "")) for key in ("baseline_digest", "data_digest"))
-    return _Needs(spec, baseline, data, known.trials)
+    return _Needs(spec, baseline, data, known.trials, known.queued)
 
 
 def _experiments(home: Home) -> tuple[KeptExperiment, ...]:
@@ -95,7 +96,7 @@ def _study(home: Home, name: str, needs: _Needs, experiments: Sequence[KeptExper
     kept = next((one for one in experiments if one.name == name), None)
     artifacts = home.artifact_folder(name)
     paths = [folder.path] + ([artifacts] if artifacts.exists() else [])
-    told = [needs.lost or counted(needs.trials, "trial")]
+    told = [needs.lost or counted_trials(needs.trials, needs.queued)]
     if kept is not None:
         told.append(f"{counted(len(kept.runs), 'run')} in MLflow")
     addresses = (home.optuna_address(spec), home.tracking_address(spec)) if spec is not None else ()

@@ -105,3 +105,8 @@ def size_of(paths: Iterable[Path]) -> int:
 def counted(count: int, what: str) -> str:
     """ "1 run", "2 runs"."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def counted_trials(begun: int, queued: int) -> str:
+    """ "41 trials and 3 queued": those that were begun, and the candidates that wait, if any."""
+    return counted(begun, "trial") + (f" and {queued:,} queued" if queued else "")

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from wordlength.search.disk.item import Item, Kind, counted, item_of, states_in
+from wordlength.search.disk.item import Item, Kind, counted, counted_trials, item_of, states_in
 from wordlength.search.drivers import user_of
 from wordlength.search.home import Home, artifact_folder_name
 from wordlength.search.storage import stored_studies
@@ -29,7 +29,7 @@ def orphans(home: Home, experiments: Sequence[KeptExperiment]) -> Iterator[Item]
     if home.optuna_file.exists():
         for name, one in stored_studies(home.optuna_address()).items():
             if name not in known:
-                told = f"{counted(one.trials, 'trial')} in optuna.db"
+                told = f"{counted_trials(one.trials, one.queued)} in optuna.db"
                 yield item_of(Kind.TRIALS, name, [], busy=busy.get(name, ""), told=told)
     yield from _in_mlflow(home, experiments, known, busy)
 

@@ -41,7 +41,8 @@ def items_table(title: str, items: Sequence[Item]) -> Table:
         ("last written", "left"),
         ("", "left"),
     ):
-        table.add_column(name, justify=justify, no_wrap=name != "")  # type: ignore[arg-type]
+        # What may be long folds, and nothing else is cut for it.
+        table.add_column(name, justify=justify, no_wrap=name not in ("name", ""), overflow="fold")  # type: ignore[arg-type]
     for item in items:
         used = item.used.strftime("%Y-%m-%d %H:%M") if item.used else ""
         size = size_text(item.size_bytes) if item.paths else ""
@@ -70,7 +71,11 @@ def size_text(size: int) -> str:
 
 
 def _name(item: Item) -> str:
-    return item.name[:_DIGEST_CHARACTERS] if item.kind in (Kind.BASELINE, Kind.DATA) else item.name
+    """As the table shows it: of digests and MLflow's ids the beginning."""
+    if item.kind in (Kind.BASELINE, Kind.DATA):
+        return item.name[:_DIGEST_CHARACTERS]
+    study, slash, run = item.name.rpartition("/")
+    return f"{study}/{run[:_DIGEST_CHARACTERS]}" if slash and item.kind is Kind.ARTIFACTS else item.name
 
 
 def _remark(item: Item) -> str:

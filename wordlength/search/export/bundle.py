@@ -12,9 +12,10 @@ from wordlength.errors import BundleError
 from wordlength.objectives.report import Weights
 from wordlength.paths import expanded
 from wordlength.search.drivers import working
-from wordlength.search.export.config import CONFIG, BundleConfig
+from wordlength.search.export.config import BundleConfig
 from wordlength.search.export.contents import Asked, Subject, write_bundle
 from wordlength.search.export.manifest import MANIFEST, foreign_files
+from wordlength.search.export.names import CONFIG
 from wordlength.search.front import FrontPoint
 from wordlength.search.home import Home
 from wordlength.search.observer import Observer

@@ -12,16 +12,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from wordlength.errors import BundleError, IntegerError, SpecError, first_line
 from wordlength.objectives.goals import ObjectiveSettings
-from wordlength.search.export.config import CONFIG, Arithmetic, BundleConfig, LayerProof
-from wordlength.search.export.contents import (
-    MODEL,
-    NETWORK,
-    WEIGHT_TABLE,
-    WEIGHTS,
-    features_of,
-    target_of,
-    title_of,
-)
+from wordlength.search.export.config import Arithmetic, BundleConfig, LayerProof
+from wordlength.search.export.contents import features_of, target_of, title_of
+from wordlength.search.export.names import CONFIG, MODEL, NETWORK, WEIGHT_TABLE, WEIGHTS
 from wordlength.search.export.packing import laid_out, pack, unpack
 from wordlength.search.home import Home
 from wordlength.search.installed import installed

@@ -13,7 +13,6 @@ from wordlength.objectives.goals import KNOWN, Goal, GoalKind
 from wordlength.space import Candidate
 
 BUNDLE_VERSION = 2
-CONFIG = "config.json"
 
 
 class _Part(BaseModel):

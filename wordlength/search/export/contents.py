@@ -14,7 +14,6 @@ from wordlength.errors import IntegerError, SpecError
 from wordlength.objectives.audio.features import POWER_FLOOR
 from wordlength.objectives.report import TrialReport, Weights
 from wordlength.search.export.config import (
-    CONFIG,
     Arithmetic,
     BundleConfig,
     Features,
@@ -25,6 +24,7 @@ from wordlength.search.export.config import (
     Target,
 )
 from wordlength.search.export.manifest import seal
+from wordlength.search.export.names import CONFIG, MODEL, NETWORK, PAGE, REPORT, SOURCES, VECTORS, WEIGHT_TABLE, WEIGHTS
 from wordlength.search.export.packing import laid_out, pack, table
 from wordlength.search.export.report import report_markdown
 from wordlength.search.export.report_html import report_html
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from wordlength.objectives.integer import IntegerProgram
     from wordlength.search.export.qkeras_model import PlainModel
 
-MODEL, NETWORK, REPORT, PAGE = "qkeras_model.keras", "network.json", "report.md", "report.html"
-WEIGHTS, WEIGHT_TABLE, SOURCES, VECTORS = "weights.bin", "weights.json", "c", "vectors"
 C_TOLERANCE, C_ERRORS = 1e-3, 0.1
 """How far that of the C code may lie from it, in the quality's unit or in standard errors, whichever is more."""
 

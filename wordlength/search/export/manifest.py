@@ -9,6 +9,8 @@ from pathlib import Path
 
 from wordlength.digests import file_sha256
 from wordlength.errors import BundleError, SpecError
+from wordlength.search.export.names import NEEDED
+from wordlength.search.near import near_folder
 
 MANIFEST = "SHA256SUMS"
 _SELF = "# sha256 of the lines above: "
@@ -26,13 +28,7 @@ def check_seal(folder: Path, needed: Collection[str] = ()) -> tuple[str, ...]:
 
     `needed`: files that it must have.
     """
-    if not folder.is_dir():
-        raise SpecError(f"a bundle must be a folder that wordlength export wrote, but {folder} is none")
-    if not any((folder / name).exists() for name in (MANIFEST, *needed)):
-        raise SpecError(
-            f"a bundle must be a folder that wordlength export wrote, but {folder} holds none; "
-            "give the folder that export was told with --to"
-        )
+    require_bundle(folder)
     named = _named(folder)
     if missing := sorted(set(needed) - set(named)):
         raise BundleError(f"{MANIFEST} must name {missing[0]}, but does not ({folder})")
@@ -43,6 +39,18 @@ def check_seal(folder: Path, needed: Collection[str] = ()) -> tuple[str, ...]:
         if (found := file_sha256(path)) != digest:
             raise BundleError(f"{name} must have the SHA-256 {digest[:12]}…, but has {found[:12]}… ({folder})")
     return tuple(sorted(set(_files(folder)) - set(named)))
+
+
+def require_bundle(folder: Path) -> None:
+    """Refuse what does not look like a bundle at all, with the one that may have been meant. Raises SpecError."""
+    if any((folder / name).exists() for name in (MANIFEST, *NEEDED)):
+        return
+    near = near_folder(folder, MANIFEST)
+    if folder.is_dir():
+        hint = f"holds none; {f'did you mean {near}?' if near else 'give the folder that export was told with --to'}"
+    else:
+        hint = f"is none{f'; did you mean {near}?' if near else ''}"
+    raise SpecError(f"a bundle must be a folder that wordlength export wrote, but {folder} {hint}")
 
 
 def foreign_files(folder: Path) -> tuple[str, ...]:

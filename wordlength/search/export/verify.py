@@ -21,19 +21,17 @@ from wordlength.search.export.checks import (
     own_title,
     program_of,
 )
-from wordlength.search.export.config import CONFIG, Arithmetic, BundleConfig, read_config
-from wordlength.search.export.contents import (
-    MODEL,
-    NETWORK,
-    REPORT,
-    SOURCES,
-    VECTORS,
-    WEIGHT_TABLE,
-    WEIGHTS,
-    c_tolerance,
-)
+from wordlength.search.export.config import Arithmetic, BundleConfig, read_config
+from wordlength.search.export.contents import c_tolerance
 from wordlength.search.export.hls import FOLDER, check_hls4ml
 from wordlength.search.export.manifest import check_seal
+from wordlength.search.export.names import (
+    CONFIG,
+    MODEL,
+    NEEDED,
+    SOURCES,
+    VECTORS,
+)
 from wordlength.search.home import Home
 from wordlength.search.trained import MODEL_TOLERANCE
 from wordlength.stages import StageProgress, stage
@@ -44,8 +42,6 @@ if TYPE_CHECKING:
     from wordlength.objectives.goals.meter import Meter
     from wordlength.objectives.integer import IntegerProgram, Integers, Parameter
     from wordlength.objectives.training import Windows
-
-NEEDED = (CONFIG, WEIGHTS, WEIGHT_TABLE, NETWORK, MODEL, REPORT)
 
 
 @dataclass

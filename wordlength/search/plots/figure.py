@@ -132,7 +132,9 @@ def layout(drawing: Drawing) -> dict[str, Any]:
         ticks = [f"{tick:,.12g}" for tick in drawing.ticks]
         log_range = [math.log10(low), math.log10(high)]
         axis_x |= {"type": "log", "range": log_range, "tickvals": list(drawing.ticks), "ticktext": ticks}
-    axis_y = {"title": {"text": drawing.goals.quality.axis, "standoff": 14}, "automargin": True, "tickformat": ".3~f"}
+    # With as many digits as the ticks need, however far the reader zooms in, and without plotly's µ for millionths.
+    axis_y = {"title": {"text": drawing.goals.quality.axis, "standoff": 14}, "automargin": True}
+    axis_y |= {"exponentformat": "none"}
     axis_y |= {"range": list(drawing.qualities)}
     frame = {"gridcolor": GRID_COLOUR, "zeroline": False, "showline": True, "linecolor": "#888888", "ticks": "outside"}
     return {

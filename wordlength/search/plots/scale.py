@@ -7,8 +7,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from wordlength.objectives.goals import Goal, Goals
+from wordlength.objectives.goals import Goals
 from wordlength.search.front import FloatPoint, FrontPoint, indistinct, pick, plane
+from wordlength.search.plots.height import quality_range
 from wordlength.search.plots.paper import paper_mark, point_name
 from wordlength.search.trials import StudyView
 
@@ -166,9 +167,14 @@ def drawn(
     baseline: FloatPoint,
     title: str,
     counts: Mapping[str, int] | None = None,
+    filling: Iterable[float] = (),
 ) -> Drawing:
-    """`points`: all complete trials; `counts`: state → trials, empty if unknown."""
+    """`points`: all complete trials; `counts`: state → trials, empty if unknown.
+
+    `filling`: qualities that fill the y axis with the baseline's, where those of the front do not.
+    """
     every = tuple(points)
+    filling = tuple(filling) or [point.quality for point in plane(front)]
     members = {point.number for point in front}
     special = tuple(point for point in every if _is_reference(point, baseline.network))
     shown = members | {point.number for point in special}
@@ -184,7 +190,7 @@ def drawn(
         counts=dict(counts or {}),
         logarithmic=logarithmic,
         costs=(min(sizes) / 1.35, max(sizes) * 1.15) if logarithmic else (min(0.0, *sizes), max(sizes) * 1.05),
-        qualities=_quality_range(goals.quality, [p.quality for p in (*every, *front)], baseline.quality),
+        qualities=quality_range(goals.quality, filling, [p.quality for p in (*every, *front)], baseline.quality),
         alike=indistinct(front),
     )
     return _with_room(_with_room(drawing))  # A longer axis draws points together, and then more texts stand on others.
@@ -221,19 +227,3 @@ def styled(drawing: Drawing) -> Iterable[tuple[FrontPoint, str, str, tuple[str, 
     for place, point in enumerate(drawing.uniform):
         symbols = _UNIFORM_SYMBOLS[place % len(_UNIFORM_SYMBOLS)]
         yield point, point_name(point, drawing.baseline.network), UNIFORM_COLOURS[place % len(UNIFORM_COLOURS)], symbols
-
-
-def _quality_range(goal: Goal, values: Sequence[float], reference: float) -> tuple[float, float]:
-    """Bottom and top of the y axis, the better end on top; of an improvement it holds 0, which is to do nothing.
-
-    Trials far worse than float32 or than nothing done, which nobody would deploy, must not squash the rest.
-    """
-    heights = [goal.ahead(value) for value in values]
-    own = goal.ahead(reference)
-    zero = 0.0 if goal.signed else own
-    top = max([*heights, own, zero])
-    lowest = 3 * own if not goal.maximize else -0.5 * top if goal.signed else 0.5 * top
-    bottom = min([height for height in heights if height > lowest or top == 0] + [own, zero])
-    height = (top - bottom) or 0.01
-    # Above the best member stands its name.
-    return goal.ahead(bottom - 0.06 * height), goal.ahead(top + 0.11 * height)

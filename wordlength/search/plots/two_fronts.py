@@ -94,20 +94,27 @@ def fronts_figure(found: Comparison) -> dict[str, Any]:
     for study, style in zip((found.first, found.second), _STYLES, strict=True):
         members = {point.number for point in study.front}
         others = [point for point in study.points if point.number not in members]
-        marker = {"color": OTHER_COLOUR, "size": 6, "symbol": style.other_symbol, "line": {"width": 1.5}}
+        marker = _marker(OTHER_COLOUR, 6, style.other_symbol)
         traces.append(_trace(drawing, f"{study.name}: other trials", others, marker, study.name))
-        marker = {"color": style.colour, "size": 9, "symbol": style.symbol, "line": {"width": 1.6}}
+        marker = _marker(style.colour, 9, style.symbol)
         line = {"shape": "hv", "color": style.colour, "width": 1.5, "dash": style.dash}
         front = _trace(drawing, study.name, plane(study.front), marker, study.name)
         traces.append(front | {"mode": "lines+markers", "line": line})
         star = {"symbol": "star" if style.filled else "star-open", "color": BASELINE_COLOUR, "size": 13}
         traces.append(_float32(drawing, study, star))
+    hidden = f"; {drawing.hidden} (double-click to see all)" if drawing.hidden else ""
     shown = layout(drawing) | {
-        "title": {"text": html.escape(drawing.title, quote=False), "x": 0.03},
+        "title": {"text": html.escape(f"{drawing.title}{hidden}", quote=False), "x": 0.03},
         "hovermode": "closest",
+        "margin": {"l": 70, "r": 16, "t": 56, "b": 56},
     }
     shown |= {"shapes": [baseline_line(drawing.y(study.baseline.quality)) for study in (found.first, found.second)]}
     return {"data": [trace for trace in traces if trace["x"]], "layout": shown}
+
+
+def _marker(colour: str, size: int, symbol: str) -> dict[str, Any]:
+    """A filled symbol's line has its colour, too: plotly's own is dark."""
+    return {"color": colour, "size": size, "symbol": symbol, "line": {"width": 1.5, "color": colour}}
 
 
 def _view(found: Comparison) -> Drawing:
@@ -115,7 +122,11 @@ def _view(found: Comparison) -> Drawing:
     after = 1 + max(point.number for point in found.first.points)
     moved = [replace(point, number=after + point.number) for point in found.second.points]
     points = (*found.first.points, *moved)
-    return drawn(points, (), found.common, f"{found.first.name} and {found.second.name}: Pareto fronts")
+    studies = found.first, found.second
+    filling = [point.quality for study in studies for point in plane(study.front)]
+    filling += [study.baseline.quality for study in studies]
+    title = f"{found.first.name} and {found.second.name}: Pareto fronts"
+    return drawn(points, (), found.common, title, filling=filling)
 
 
 def _draw(axes: Any, drawing: Drawing, study: StudyView, style: _Style) -> None:
@@ -140,7 +151,7 @@ def _draw(axes: Any, drawing: Drawing, study: StudyView, style: _Style) -> None:
         zorder=4 if style.filled else 5,
     )
     base = study.baseline
-    star = {"marker": "*", "s": 130, "facecolors": BASELINE_COLOUR if style.filled else "white", "zorder": 6}
+    star = {"marker": "*", "s": 130, "facecolors": BASELINE_COLOUR if style.filled else "none", "zorder": 6}
     x, y = drawing.x(base.cost), drawing.y(base.quality)
     axes.scatter([x], [y], edgecolors=BASELINE_COLOUR, label=plain(f"{study.name}:\nfloat32"), **star)
 

@@ -23,7 +23,9 @@ from wordlength.objectives.audio.corpus_settings import (
     CorpusSettings,
     PairSettings,
 )
+from wordlength.objectives.audio.listing import Clip
 from wordlength.objectives.audio.settings import DataSettings
+from wordlength.objectives.audio.splits import SplitUnit
 from wordlength.objectives.goals import require_measurable
 from wordlength.objectives.settings import TrainingSettings
 from wordlength.paths import expanded
@@ -91,7 +93,8 @@ def new_study(given: Given, to: Path, cache: Path) -> NewStudy:
     heads |= {"model": _model(given, given.model, to)} if given.model else {}
     heads |= {"baseline": _relative(given.baseline, to)} if given.baseline else {}
     # The network comes first: what is wrong with it shall not be told after corpora were read, which takes longer.
-    spec = parse_spec(yaml.safe_dump(heads), to)
+    with _no_file_yet(to):
+        spec = parse_spec(yaml.safe_dump(heads), to)
     own = own_signal(spec.baseline or spec.model, spec.data.shape)
     signal |= own.data if own else {}
     if signal.get("target", {}).get("kind") == "score":
@@ -106,6 +109,11 @@ def new_study(given: Given, to: Path, cache: Path) -> NewStudy:
 
 def corpus_kind(folder: Path, role: str, cache: Path) -> str:
     """The layout of a corpus of `speech` or `noise`. Raises DataError for a folder that holds no audio."""
+    return _listed(folder, role, cache)[0]
+
+
+def _listed(folder: Path, role: str, cache: Path) -> tuple[str, list[Clip]]:
+    """Layout and clips."""
     from wordlength.objectives.audio.corpora import read_noise, read_speech
 
     read, kinds = (read_speech, SPEECH_KINDS) if role == "speech" else (read_noise, NOISE_KINDS)
@@ -113,12 +121,17 @@ def corpus_kind(folder: Path, role: str, cache: Path) -> str:
         # The challenge's reader takes any folder: its own is known by a name that no other has.
         if kind not in _LAST and (kind != "dns_challenge" or _is_dns(folder)):
             try:
-                read(CorpusSettings(kind, folder), cache)
+                return kind, read(CorpusSettings(kind, folder), cache)
             except DataError:
                 continue
-            return kind
-    read(CorpusSettings("folder", folder), cache)
-    return "folder"
+    return "folder", read(CorpusSettings("folder", folder), cache)
+
+
+def _require_parts(clips: list[Clip], by: SplitUnit) -> None:
+    """Raise DataError for what cannot be divided into training, validation and test."""
+    from wordlength.objectives.audio.splits import split_groups
+
+    split_groups(clips, by=by, validation_fraction=0.2, test_fraction=0.2, seed=0)  # Any shares need as many.
 
 
 def _is_dns(folder: Path) -> bool:
@@ -153,7 +166,12 @@ def _corpora(given: Given, to: Path, cache: Path) -> dict[str, Any]:
         else:
             place = Path(os.path.abspath(expanded(folder)))
             with _told_as(role, place):
-                found[role] = [{"kind": corpus_kind(place, role, cache), "path": _relative(place, to)}]
+                if not place.is_dir():
+                    raise DataError(f"a corpus must be a folder, but {place} is a file")
+                kind, clips = _listed(place, role, cache)
+                if given.pairs is None:  # Else the pairs' speakers and noises count as well.
+                    _require_parts(clips, "speaker" if role == "speech" else "recording")
+                found[role] = [{"kind": kind, "path": _relative(place, to)}]
     return found
 
 
@@ -166,6 +184,15 @@ def _told_as(option: str, place: Path) -> Iterator[None]:
         yield
     except DataError as error:
         raise DataError(f"{error} (--{option})") from None
+
+
+@contextmanager
+def _no_file_yet(to: Path) -> Iterator[None]:
+    """Have what is wrong with the network end with the option that named it, in place of the key of a file to come."""
+    try:
+        yield
+    except SpecError as error:
+        raise SpecError(re.sub(rf"\((model|baseline) in {re.escape(str(to))}\)", r"(--\1)", str(error))) from None
 
 
 def _model(given: Given, text: str, to: Path) -> str | dict[str, Any]:

@@ -18,8 +18,8 @@ from wordlength.objectives.goals import DEFAULT_OBJECTIVES, ObjectiveSettings, g
 from wordlength.objectives.models import IrmCnn
 from wordlength.objectives.settings import AnalysisSettings, GateSettings, TrainingSettings
 from wordlength.paths import expanded
-from wordlength.search.front import parse_bytes
 from wordlength.search.near import near_study_file
+from wordlength.search.picking import parse_bytes
 from wordlength.search.study_file.errors import booleans, error_lines, shown
 from wordlength.search.study_file.model import (
     BaselineField,
