@@ -118,6 +118,7 @@ def test_a_difference_of_one_step_is_told_with_its_layer() -> None:
     assert allowed("sigmoid", np.array([0.5]), 2.0**-20)[0] == 2.0**-20 + 2.0**-16
 
 
+@pytest.mark.studies
 @needs_compiler
 @pytest.mark.usefixtures("ray_session")
 def test_the_tiny_study_is_verified_through_hls4ml(tiny_study, tmp_path: Path, run_cli: Callable) -> None:

@@ -125,6 +125,7 @@ def test_a_shape_that_no_features_make_is_refused(network: Path, run_cli) -> Non
     assert not Path("study.yaml").exists()
 
 
+@pytest.mark.studies
 def test_what_it_wrote_launches(network: Path, tiny_corpora: Path, run_cli, ray_session: None) -> None:
     keras.utils.set_random_seed(3)
     stack = [layers.Flatten(), layers.Dense(4, "relu", name="hidden"), layers.Dense(129, "sigmoid", name="mask")]

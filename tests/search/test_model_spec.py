@@ -184,6 +184,7 @@ def load_own(path: Path) -> StudySpec:
     return load_spec(path)
 
 
+@pytest.mark.studies
 def test_a_user_s_trained_network_is_searched_without_float_training(own_study: tuple[Path, Home]) -> None:
     from wordlength.objectives.baseline import load_baseline
 
@@ -196,6 +197,7 @@ def test_a_user_s_trained_network_is_searched_without_float_training(own_study: 
     assert baseline.memory_bytes == 4 * (16 * 64 * 4 + 4 + 4 * 129 + 129)
 
 
+@pytest.mark.studies
 def test_a_launched_study_needs_its_files_no_more(own_study: tuple[Path, Home], tmp_path: Path, run_cli) -> None:
     path, home = own_study
     shutil.copytree(home.root, tmp_path / "home")
@@ -211,6 +213,7 @@ def test_a_launched_study_needs_its_files_no_more(own_study: tuple[Path, Home], 
     assert [layer["config"]["name"] for layer in network["config"]["layers"]][-1] == "mask"
 
 
+@pytest.mark.studies
 def test_a_changed_file_is_another_study(own_study: tuple[Path, Home]) -> None:
     path, home = own_study
     (path.parent / "net.py").write_text(NETWORK + "# changed\n", encoding="utf-8")
@@ -224,6 +227,7 @@ def test_a_changed_file_is_another_study(own_study: tuple[Path, Home]) -> None:
     assert len(str(told.value).splitlines()) == 1
 
 
+@pytest.mark.studies
 def test_a_network_of_another_shape_is_refused_before_anything_trains(own_study, write_study: Write) -> None:
     """In the one line that says what was wanted and what was got, though another process built it."""
     _, home = own_study
